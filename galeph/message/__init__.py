@@ -1,0 +1,1 @@
+"""What HTTP says: headers, fields, URLs, dates. Pure: no I/O, no clock, no role."""

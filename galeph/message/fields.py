@@ -1,0 +1,75 @@
+"""The grammar of field lines (RFC 9110 section 5, RFC 9112 section 5), and their encoding.
+
+Everything that goes out is validated here, and only once for each distinct field: the encoded
+line is kept in a bounded cache, so that a server's usual fields cost one dictionary look-up. A
+name is a token; a value holds visible ASCII, obs-text, space and tab, never CR, LF, NUL or
+another control character, and has no white space around it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+__all__ = [
+    "TOKEN",
+    "encode_field",
+    "is_token",
+    "split_list",
+    "validate_field",
+]
+
+TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_IS_TOKEN = re.compile(rf"{TOKEN}++").fullmatch
+_IS_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*+(?<![\t ]))?)?").fullmatch
+
+_CACHE_ENCODED: dict[tuple[str, str], bytes] = {}
+_CACHE_SIZE = 1024
+# Longer ones (cookies, tokens) are rarely repeated and would only push the others out.
+_CACHE_VALUE_CHARS = 128
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` is a token (RFC 9110 section 5.6.2)."""
+    return _IS_TOKEN(text) is not None
+
+
+def validate_field(name: str, value: str) -> None:
+    """Raise ValueError, naming the field, unless it may stand in a message."""
+    for part in (name, value):
+        if not isinstance(part, str):
+            raise TypeError(f"header {name!r}: name and value must be str, not {part!r}")
+    if _IS_TOKEN(name) is None:
+        raise ValueError(f"header name {name!r} is not a token")
+    if _IS_VALUE(value) is None:
+        raise ValueError(
+            f"header {name}: the value {value!r} holds a control character, a character above "
+            "U+00FF, or white space at an end"
+        )
+
+
+def encode_field(name: str, value: str) -> bytes:
+    """Return ``name: value`` with its line end, as sent.
+
+    Raises:
+        ValueError, TypeError: the field must not be sent; the text names it.
+    """
+    key = (name, value)
+    line = _CACHE_ENCODED.get(key)
+    if line is None:
+        validate_field(name, value)
+        line = f"{name}: {value}\r\n".encode("latin-1")
+        if len(value) <= _CACHE_VALUE_CHARS:
+            if len(_CACHE_ENCODED) >= _CACHE_SIZE:
+                _CACHE_ENCODED.clear()
+            _CACHE_ENCODED[key] = line
+    return line
+
+
+def split_list(values: Iterable[str]) -> list[str]:
+    """Split comma-separated field values into their members, lower-cased.
+
+    Empty members are kept as "": whether they are tolerated is the caller's rule. Only space and
+    tab are white space (``str.strip`` would also take U+00A0 and U+0085, a smuggling vector).
+    """
+    return [member.strip(" \t").lower() for value in values for member in value.split(",")]

@@ -1,0 +1,100 @@
+"""The one seam to the network: seven verbs and one fact.
+
+Above it nobody knows whether bytes go through a socket, TLS, a tunnel or memory; TLS and tunnels
+*wrap* a transport instead of subclassing one. `galeph.testing.check_transport` is the contract
+in executable form, and every implementation passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["Buffer", "ConnectionInfo", "TLSInfo", "Transport"]
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class TLSInfo:
+    """What the TLS handshake agreed on."""
+
+    version: str
+    cipher: str
+    alpn_protocol: str | None = None
+    server_hostname: str | None = None
+    peer_certificate: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """Who is at the two ends of a connection.
+
+    ``remote_addr`` and ``server_name`` are addresses as text (a path for unix sockets);
+    ``server_name`` and ``server_port`` are those of the server's side, whichever side we are.
+    """
+
+    remote_addr: str
+    remote_port: int
+    server_name: str
+    server_port: int
+    tls: TLSInfo | None = None
+
+
+class Transport(Protocol):
+    """A reliable, ordered stream of bytes in both directions.
+
+    One greenlet may receive while others send. Sends queue in the order they were called; two
+    receivers at once are a `ResourceBusy`. Foreign exceptions (``OSError``, ``ssl.SSLError``) never
+    come out: they are mapped to the errors of `galeph.errors`, the cause chained.
+    """
+
+    info: ConnectionInfo
+
+    def recv(self, max_bytes: int = 65536) -> bytes:
+        """Block until the peer has sent something; return at most ``max_bytes`` of it.
+
+        Returns ``b""`` once the peer has ended its side in order.
+
+        Raises:
+            ConnectionLost: the connection broke (for TLS also: ended without close_notify).
+            ResourceClosed: `close` was called on our side.
+            Exception: what `interrupt` or `abort` was given.
+        """
+
+    def send(self, data: Buffer | Sequence[Buffer]) -> None:
+        """Block until the kernel (or the layer below) has taken all of ``data``.
+
+        A sequence is sent as one, in order. After an exception some, all or none was sent and
+        the connection is of no further use.
+
+        Raises:
+            ConnectionLost, ResourceClosed: as for `recv`.
+        """
+
+    def send_eof(self) -> None:
+        """End our side; the peer's `recv` returns ``b""``, and it may go on sending."""
+
+    def close(self) -> None:
+        """End both sides in order. Never blocks, never switches; may be called twice.
+
+        Greenlets blocked in `recv` or `send` wake with `ResourceClosed`.
+        """
+
+    def abort(self, error: Exception | None = None) -> None:
+        """End at once and without ceremony (RST on a socket). Never blocks, never switches.
+
+        Greenlets blocked in `recv` or `send` wake with ``error`` (default: `ResourceClosed`).
+        """
+
+    def interrupt(self, error: Exception) -> None:
+        """Make the `recv` that is blocked now raise ``error``; the connection stays usable.
+
+        Does nothing when nobody is blocked. This is how a sweep ends a wait that has taken too
+        long without a timer a request. Never switches.
+        """
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` or `abort` was called, or the connection is known to be lost."""
