@@ -1,0 +1,191 @@
+"""`H1Engine`: one HTTP/1 connection, for either role, as the contract of `protocol.engine` has it.
+
+It joins a `Receiver` and a `Sender` and keeps the two in step: which request a response answers,
+whether the connection can be used again, and when the next exchange begins (when both halves of
+this one are complete, at the next question).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from galeph.errors import LocalProtocolError
+from galeph.protocol.engine import Role
+from galeph.protocol.events import (
+    PAUSED,
+    Data,
+    EndOfMessage,
+    Event,
+    InterimResponse,
+    Request,
+    Response,
+    StreamReset,
+)
+from galeph.protocol.h1 import receiver as receiving
+from galeph.protocol.h1 import sender as sending
+from galeph.protocol.h1.receiver import Receiver
+from galeph.protocol.h1.sender import Sender
+from galeph.protocol.limits import Limits
+
+__all__ = ["H1Engine"]
+
+
+class H1Engine:
+    """An HTTP/1 connection without the connection.
+
+    Args:
+        role: which side to play.
+        limits: sizes and counts above which the peer's message is refused.
+    """
+
+    __slots__ = ("_method", "_peer_version", "_receiver", "_reset", "_sender", "role")
+
+    http_version = "HTTP/1.1"
+
+    def __init__(self, role: Role, limits: Limits) -> None:
+        self.role = role
+        self._receiver = Receiver(role, limits)
+        self._sender = Sender()
+        self._method = "GET"
+        self._peer_version = "HTTP/1.1"
+        self._reset = False
+
+    # Receiving
+
+    def receive_data(self, data: bytes) -> None:
+        """See `Engine.receive_data`."""
+        self._receiver.receive_data(data)
+
+    def next_event(self) -> Event:
+        """See `Engine.next_event`."""
+        receiver = self._receiver
+        if receiver.state == receiving.DONE:
+            if self._sender.state != sending.DONE or not self.can_reuse:
+                return PAUSED
+            receiver.start_next_message()
+            self._sender.start_next_message()
+        event = receiver.next_event()
+        if type(event) is Request:
+            self._method = event.method
+            self._peer_version = event.http_version
+            self._sender.keep_alive = receiver.keep_alive
+        return event
+
+    def trailing_data(self) -> bytes:
+        """See `Engine.trailing_data`."""
+        return self._receiver.trailing_data()
+
+    # Sending
+
+    def send(self, event: Event) -> Sequence[bytes]:
+        """See `Engine.send`."""
+        if isinstance(event, Data):
+            return self._sender.send_data(event)
+        if isinstance(event, Response):
+            return self._sender.send_response(event, self._method, self._peer_version)
+        if isinstance(event, EndOfMessage):
+            return self._sender.end_message(event)
+        if isinstance(event, InterimResponse):
+            return self._send_interim(event)
+        if isinstance(event, Request):
+            return self._send_request(event)
+        if isinstance(event, StreamReset):
+            self._reset = True  # HTTP/1 can only say it by closing
+            return ()
+        raise LocalProtocolError(f"{type(event).__name__} cannot be sent on HTTP/1")
+
+    def _send_interim(self, event: InterimResponse) -> Sequence[bytes]:
+        if self._peer_version == "HTTP/1.0":
+            raise LocalProtocolError("HTTP/1.0 has no interim responses")
+        framed = self._sender.send_interim(event)
+        if event.status == 101:
+            self._receiver.switch_protocol()
+        return framed
+
+    def _send_request(self, event: Request) -> Sequence[bytes]:
+        if self._receiver.state == receiving.DONE and self._sender.state == sending.DONE:
+            if not self.can_reuse:
+                raise LocalProtocolError("the connection ends with the last exchange")
+            self._receiver.start_next_message()
+            self._sender.start_next_message()
+        framed = self._sender.send_request(event)
+        self._receiver.await_response(event.method, wants_upgrade="upgrade" in event.headers)
+        return framed
+
+    def credit(self, stream_id: int, size: int) -> Sequence[bytes]:  # noqa: ARG002  (contract)
+        """Return nothing: the window of HTTP/1 is that of TCP."""
+        return ()
+
+    def send_capacity(self, stream_id: int) -> int | None:  # noqa: ARG002  (contract)
+        """Return None: HTTP/1 sets no bound."""
+        return None
+
+    # Ending
+
+    @property
+    def can_reuse(self) -> bool:
+        """Whether another exchange may follow: both sides keep the connection, and it is whole."""
+        receiver = self._receiver
+        return (
+            receiver.keep_alive
+            and self._sender.keep_alive
+            and not self._reset
+            and receiver.state <= receiving.DONE
+        )
+
+    def close_after_response(self) -> None:
+        """Let the response that is sent next say ``Connection: close``."""
+        self._sender.keep_alive = False
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a body of the peer's is still on its way."""
+        return self._receiver.state == receiving.BODY
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a message of ours has begun and is not complete."""
+        return self._sender.state == sending.BODY
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of a next message has arrived: the connection may be closed unnoticed."""
+        receiver = self._receiver
+        return not receiver.has_buffered and receiver.state in (receiving.HEAD, receiving.DONE)
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether a final response has been begun in this exchange."""
+        return self._sender.state != sending.IDLE
+
+    @property
+    def has_switched(self) -> bool:
+        """Whether the connection speaks another protocol now (101, CONNECT)."""
+        return self._receiver.state == receiving.SWITCHED
+
+    @property
+    def ends_by_close(self) -> bool:
+        """Whether closing is what ends the message just sent."""
+        return self._sender.ends_by_close
+
+    # Counts
+
+    @property
+    def fast_heads(self) -> int:
+        """How many heads the one-pattern path took."""
+        return self._receiver.fast_heads
+
+    @property
+    def slow_heads(self) -> int:
+        """How many heads went through h11."""
+        return self._receiver.slow_heads
+
+    @property
+    def plain_chunks(self) -> int:
+        """How many chunk lines were plain."""
+        return self._receiver.plain_chunks
+
+    @property
+    def slow_chunks(self) -> int:
+        """How many chunk lines had extensions, and trailer sections."""
+        return self._receiver.slow_chunks
