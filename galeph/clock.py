@@ -39,8 +39,13 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Block the calling greenlet, and only it, for at least this long."""
 
-    def start_timer(self, seconds: float, fn: Callable[..., object], *args: Any) -> Timer:
-        """Call ``fn(*args)`` in the hub after this long. ``fn`` must neither block nor raise."""
+    def start_timer(
+        self, seconds: float, fn: Callable[..., object], *args: Any, ref: bool = True
+    ) -> Timer:
+        """Call ``fn(*args)`` in the hub after this long. ``fn`` must neither block nor raise.
+
+        ``ref=False`` is for housekeeping: such a timer does not keep the hub's loop alive.
+        """
 
 
 class _HubTimer:
@@ -48,8 +53,10 @@ class _HubTimer:
 
     __slots__ = ("_watcher",)
 
-    def __init__(self, seconds: float, fn: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self._watcher: Any = get_hub().loop.timer(seconds)
+    def __init__(
+        self, seconds: float, fn: Callable[..., object], args: tuple[Any, ...], *, ref: bool
+    ) -> None:
+        self._watcher: Any = get_hub().loop.timer(seconds, ref=ref)
         # update=True: libev caches "now"; after a long computation a timer counted from the
         # cached time would fire early.
         self._watcher.start(self._fire, fn, args, update=True)
@@ -77,8 +84,10 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         sleep(seconds)
 
-    def start_timer(self, seconds: float, fn: Callable[..., object], *args: Any) -> Timer:
-        return _HubTimer(seconds, fn, args)
+    def start_timer(
+        self, seconds: float, fn: Callable[..., object], *args: Any, ref: bool = True
+    ) -> Timer:
+        return _HubTimer(seconds, fn, args, ref=ref)
 
 
 _default: Clock = SystemClock()

@@ -212,5 +212,21 @@ class Headers(Mapping[str, str]):
         }
         return twin
 
+    def with_defaults(self, pairs: Iterable[tuple[str, str]]) -> Headers:
+        """Return these headers with those of ``pairs`` behind them whose names are missing.
+
+        For the fields that a server or client adds to each message; the pairs are not validated
+        here (the encoder does that) and these headers stay as they are.
+        """
+        twin = Headers.__new__(Headers)
+        index = twin._index = self._index.copy()
+        added = twin._pairs = self._pairs.copy()
+        for pair in pairs:
+            key = pair[0].lower()
+            if key not in index:
+                index[key] = pair[1]
+                added.append(pair)
+        return twin
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Headers, (list(self._pairs),)

@@ -1,0 +1,232 @@
+"""Bodies as they are read: a binary file object and a Source over one position.
+
+`BodyReader` pulls pieces from the connection when it is asked for more and keeps what was not
+asked for. Nothing is read ahead: not reading is the backpressure that reaches the peer. It is
+shared by requests on the server and responses on the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gevent import Timeout
+
+from galeph.errors import BodyTooLarge, ResourceClosed
+from galeph.stream import Source
+from galeph.stream.interfaces import END, EXPIRED, Nothing
+
+__all__ = ["BodyReader", "BodySource"]
+
+
+def _nothing() -> bytes:
+    return b""
+
+
+class BodyReader:
+    """A body as a binary file object: read-only, not seekable.
+
+    Every read blocks until it can be answered, or the body has ended (``b""``).
+
+    Raises (from any read):
+        IncompleteBody: the peer ended the connection inside the body.
+        ReadTimeout: the peer made no progress for too long.
+        RemoteProtocolError: the framing broke.
+        ResourceClosed: the body was closed.
+    """
+
+    __slots__ = ("_buffer", "_at", "_on_close", "_pull", "closed", "length")
+
+    def __init__(
+        self,
+        pull: Callable[[], bytes] = _nothing,
+        *,
+        length: int | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._pull = pull
+        self._on_close = on_close
+        self._buffer = b""
+        self._at = 0
+        self.closed = False
+        # How many bytes the whole body has, None where nobody has said.
+        self.length = length
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{len(self._buffer) - self._at} bytes buffered"
+        return f"<BodyReader {state}, length {self.length}>"
+
+    # Reading
+
+    def read1(self, size: int = -1) -> bytes:
+        """Return what there is, at most ``size`` bytes; blocks only when there is nothing."""
+        self._check_open()
+        if self._at >= len(self._buffer):
+            piece = self._pull()
+            if size < 0 or len(piece) <= size:
+                return piece
+            self._buffer, self._at = piece, 0
+        end = len(self._buffer) if size < 0 else self._at + size
+        piece = self._buffer[self._at : end]
+        self._at += len(piece)
+        if self._at >= len(self._buffer):
+            self._buffer, self._at = b"", 0
+        return piece
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return ``size`` bytes, fewer only at the end; all that is left without a size."""
+        if size is None or size < 0:
+            return b"".join(iter(self.read1, b""))
+        pieces = []
+        while size > 0:
+            piece = self.read1(size)
+            if not piece:
+                break
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def read_all(self, max_bytes: int) -> bytes:
+        """Return all that is left, unless that is more than ``max_bytes``.
+
+        Raises:
+            BodyTooLarge: it is more. Read it in pieces, or raise the limit.
+        """
+        if self.length is not None and self.length > max_bytes:
+            raise BodyTooLarge(f"a body of {self.length} bytes; the limit is {max_bytes}")
+        pieces = []
+        size = 0
+        for piece in iter(self.read1, b""):
+            size += len(piece)
+            if size > max_bytes:
+                raise BodyTooLarge(f"a body of more than {max_bytes} bytes, which is the limit")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer``, as far as there is body left; return how many bytes that was."""
+        view = memoryview(buffer).cast("B")
+        piece = self.read(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Return the bytes up to and with the next line feed, or ``size`` of them."""
+        limit = -1 if size is None else size
+        pieces: list[bytes] = []
+        got = 0
+        while limit < 0 or got < limit:
+            if self._at >= len(self._buffer):
+                self._buffer, self._at = self.read1(), 0
+                if not self._buffer:
+                    break
+            end = self._buffer.find(b"\n", self._at) + 1 or len(self._buffer)
+            if limit >= 0:
+                end = min(end, self._at + limit - got)
+            piece = self._buffer[self._at : end]
+            self._at = end
+            got += len(piece)
+            pieces.append(piece)
+            if piece.endswith(b"\n"):
+                break
+        return b"".join(pieces)
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        """Return the lines that are left; stop after ``hint`` bytes."""
+        lines = []
+        size = 0
+        for line in self:
+            lines.append(line)
+            size += len(line)
+            if 0 < hint <= size:
+                break
+        return lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the body line by line, as files do. `stream` gives the pieces as they come."""
+        return iter(self.readline, b"")
+
+    @property
+    def has_buffered(self) -> bool:
+        """Whether a read can be answered without waiting."""
+        return self._at < len(self._buffer)
+
+    # Being a file
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def writable(self) -> bool:
+        """Return False."""
+        return False
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+    def close(self) -> None:
+        """Give up what was not read. Never blocks; reading afterwards is a ResourceClosed."""
+        if not self.closed:
+            self.closed = True
+            self._buffer = b""
+            self._pull = _nothing
+            on_close, self._on_close = self._on_close, None
+            if on_close is not None:
+                on_close()
+
+    def __enter__(self) -> BodyReader:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ResourceClosed("the body was closed")
+
+
+class BodySource(Source[bytes]):
+    """The same body as a Source: each message is a piece as it came from the network.
+
+    It shares its position with the file object: what one has read, the other does not see.
+    """
+
+    _kind = "body"
+
+    def __init__(self, reader: BodyReader) -> None:
+        super().__init__()
+        self._reader = reader
+
+    def _take(self, timeout: float | None) -> bytes | Nothing:
+        self._raise_error()
+        if self._ended:
+            return END
+        try:
+            piece = self._read_within(timeout)
+        except Exception as error:
+            self._end(error)
+            raise
+        if piece is None:
+            return EXPIRED
+        if piece:
+            return piece
+        self._end()
+        return END
+
+    def _read_within(self, timeout: float | None) -> bytes | None:
+        """Return the next piece, or None when ``timeout`` seconds passed without one."""
+        if timeout is None or self._reader.has_buffered:
+            return self._reader.read1()
+        with Timeout(max(timeout, 0)) as limit:
+            try:
+                return self._reader.read1()
+            except Timeout as expired:
+                if expired is not limit:
+                    raise
+                return None
+
+    def close(self) -> None:
+        """Give up what was not read."""
+        self._reader.close()
+        self._end()

@@ -1,0 +1,154 @@
+"""`Response`: what a handler returns and what a client gets; one class for both sides."""
+
+from __future__ import annotations
+
+import json as _json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from galeph.errors import DecodingError, StatusError
+from galeph.http.body import BodyReader, BodySource
+from galeph.message.headers import HeaderItems, Headers
+from galeph.message.media_type import charset_of
+from galeph.message.status import reason_phrase
+from galeph.stream import Source
+
+__all__ = ["Response"]
+
+_DEFAULT_BUFFERED_BYTES = 64 * 1024 * 1024
+
+
+class Response:
+    """An HTTP response.
+
+    Args:
+        status: 200 to 999.
+        headers: a mapping (a list as value repeats the name) or pairs.
+        body: bytes or str (sent whole, str as UTF-8); None (empty); a binary file object; an
+            iterable or generator of bytes or str, each item sent at once; a Source, each message
+            sent at once; a Deferred of any of these.
+        trailers: fields to send behind a body without a declared length.
+
+    Raises:
+        TypeError, ValueError: the status or a header cannot be sent.
+
+    On the client ``body`` is a `BodyReader`, and the response owns its connection until the body
+    has been read to its end or `close` is called; ``with response:`` does that.
+    """
+
+    __slots__ = (
+        "_stream",
+        "body",
+        "headers",
+        "http_version",
+        "max_buffered_bytes",
+        "reason",
+        "status",
+        "trailers",
+        "url",
+    )
+
+    def __init__(
+        self,
+        status: int = 200,
+        headers: HeaderItems | None = None,
+        body: Any = None,
+        *,
+        trailers: HeaderItems | None = None,
+    ) -> None:
+        if type(status) is not int:
+            raise TypeError(f"status must be an int, not {status!r}")
+        if not 200 <= status <= 999:
+            raise ValueError(f"status must be from 200 to 999, not {status}")
+        self.status = status
+        self.headers = headers if type(headers) is Headers else Headers(headers)
+        self.body = body
+        self.trailers = None if trailers is None else Headers(trailers)
+        self.reason = ""
+        self.http_version = ""
+        self.url = ""
+        self.max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
+        self._stream: Source[bytes] | None = None
+
+    def __repr__(self) -> str:
+        phrase = self.reason or reason_phrase(self.status)
+        return f"<Response {self.status} {phrase}>"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400."""
+        return self.status < 400
+
+    def raise_for_status(self) -> Response:
+        """Return this response if its status is below 400, else raise StatusError with it."""
+        if self.status >= 400:
+            phrase = self.reason or reason_phrase(self.status)
+            raise StatusError(f"{self.status} {phrase} for {self.url}", self)
+        return self
+
+    # The body, on the client
+
+    @property
+    def stream(self) -> Source[bytes]:
+        """The body as a Source, sharing its position with ``body``."""
+        if self._stream is None:
+            self._stream = BodySource(self._reader())
+        return self._stream
+
+    def bytes(self) -> bytes:
+        """Block until the body is complete and return it; the connection is free afterwards.
+
+        Raises:
+            BodyTooLarge: it is larger than ``max_buffered_bytes``; read ``body`` in pieces instead.
+            IncompleteBody, ReadTimeout, RemoteProtocolError: it did not arrive whole.
+        """
+        return self._reader().read_all(self.max_buffered_bytes)
+
+    def text(self) -> str:
+        """Return the body as text, in the charset of Content-Type, else UTF-8.
+
+        Raises:
+            DecodingError: it is not text in that charset.
+        """
+        data = self.bytes()
+        try:
+            return data.decode(charset_of(self.headers.get("content-type", "")))
+        except (UnicodeDecodeError, LookupError) as error:
+            raise DecodingError(f"response body: {error}", self) from error
+
+    def json(self, loads: Callable[..., Any] = _json.loads) -> Any:
+        """Return the body parsed as JSON.
+
+        Raises:
+            DecodingError: it is no JSON.
+        """
+        data = self.bytes()
+        try:
+            return loads(data)
+        except (ValueError, RecursionError) as error:
+            raise DecodingError(f"response body: no JSON: {error}", self) from error
+
+    def lines(self) -> Iterator[str]:
+        """Yield the body line by line as text, without the line ends, as it arrives."""
+        charset = charset_of(self.headers.get("content-type", ""))
+        for line in self._reader():
+            yield line.rstrip(b"\r\n").decode(charset)
+
+    def _reader(self) -> BodyReader:
+        if not isinstance(self.body, BodyReader):
+            raise TypeError("only a response that a client received has a body to read")
+        return self.body
+
+    # Closing
+
+    def close(self) -> None:
+        """Give up what was not read of the body, and with it the connection. Never blocks."""
+        close = getattr(self.body, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

@@ -1,0 +1,56 @@
+"""`Timeouts`: how long a peer may take over anything. Frozen, validated, reasons beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+__all__ = ["Timeouts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Limits in seconds. None turns one off.
+
+    A deadline of a connection is met within a second after it has passed (one sweep a second
+    serves all connections).
+
+    Raises:
+        ValueError, TypeError: a field is not a positive number.
+    """
+
+    # Server: from the connection to its first byte. Whoever connects has something to say.
+    first_byte: float | None = 10.0
+    # Server: from the first byte of a head to its last, however it dribbles in.
+    head: float | None = 30.0
+    # Server: a body that makes no progress for this long.
+    body_progress: float | None = 30.0
+    # Both: bytes of ours that the peer does not take for this long.
+    write_progress: float | None = 30.0
+    # Both: an idle connection between two exchanges. Browsers close after about as long.
+    keep_alive: float | None = 75.0
+    # Server: reading and throwing away what a refused or ignored request still sends.
+    drain: float | None = 2.0
+    tls: float | None = 10.0
+    shutdown: float | None = 15.0
+    # Client: waiting for a connection of the pool, for a name, for TCP (each address: 10).
+    pool: float | None = 30.0
+    resolve: float | None = 15.0
+    connect: float | None = 30.0
+    proxy: float | None = 30.0
+    # Client: from the request's last byte to the response head; and between two reads of a body.
+    response_head: float | None = 60.0
+    read_progress: float | None = 30.0
+    websocket_open: float | None = 10.0
+    websocket_close: float | None = 10.0
+    ping_interval: float | None = 20.0
+    ping_timeout: float | None = 20.0
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"{one.name} must be a number of seconds or None, not {value!r}")
+            if not value > 0:
+                raise ValueError(f"{one.name} must be positive (None turns it off): {value!r}")

@@ -1,0 +1,109 @@
+"""Deadlines of many connections by one sweep a second, not by a timer each.
+
+A connection carries a mark, ``deadline``, that is set by plain assignment: on the path of a
+request that costs a clock read and nothing else. The sweep looks at a connection only when the
+second comes in which its mark *was* due when it was last looked at; nearly always the mark has
+moved on by then, and the connection moves with it to a later second. So a tick costs the
+connections whose mark is due, not all of them: with ten thousand idle ones and a limit of 75
+seconds, about 130.
+
+A mark that moves to an *earlier* second (a head that begins to dribble in on a connection that
+was idle) has to be announced with `hurry`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from galeph.clock import Clock, Timer
+
+__all__ = ["NEVER", "Deadlines", "Guarded"]
+
+NEVER = float("inf")
+# How long a connection without a deadline is left alone before it is looked at again.
+_RECHECK_AFTER = 60
+# A process that was stopped, or whose hub was blocked, for longer than this must first read what
+# has arrived meanwhile: nobody's time has run out while nobody could look.
+_PAUSE = 3.0
+
+
+class Guarded(Protocol):
+    """Something whose time can run out."""
+
+    deadline: float
+
+    def expire(self) -> None:
+        """Act on the deadline: runs in the hub, so it neither blocks nor raises."""
+
+
+class Deadlines:
+    """Watches over the deadlines of everything registered with `watch`."""
+
+    __slots__ = ("_buckets", "_clock", "_due", "_ticked", "_timer")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: dict[int, set[Guarded]] = {}
+        # The second in whose bucket each guarded stands.
+        self._due: dict[Guarded, int] = {}
+        self._timer: Timer | None = None
+        self._ticked = 0.0
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def watch(self, guarded: Guarded) -> None:
+        """Begin to watch; the deadline may be changed by assignment from now on."""
+        self._place(guarded, self._clock.monotonic())
+        if self._timer is None:
+            self._ticked = self._clock.monotonic()
+            self._timer = self._clock.start_timer(1.0, self._tick, ref=False)
+
+    def hurry(self, guarded: Guarded) -> None:
+        """Take note that the deadline is earlier than it was."""
+        second = self._due.get(guarded)
+        if second is not None and guarded.deadline < second:
+            self._remove(guarded, second)
+            self._place(guarded, self._clock.monotonic())
+
+    def forget(self, guarded: Guarded) -> None:
+        """Stop watching. Never switches."""
+        second = self._due.pop(guarded, None)
+        if second is not None:
+            self._remove(guarded, second)
+        if not self._due and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _place(self, guarded: Guarded, now: float) -> None:
+        due = min(guarded.deadline, now + _RECHECK_AFTER)
+        second = int(max(due, now)) + 1
+        self._due[guarded] = second
+        bucket = self._buckets.get(second)
+        if bucket is None:
+            self._buckets[second] = {guarded}
+        else:
+            bucket.add(guarded)
+
+    def _remove(self, guarded: Guarded, second: int) -> None:
+        bucket = self._buckets.get(second)
+        if bucket is not None:
+            bucket.discard(guarded)
+            if not bucket:
+                del self._buckets[second]
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic()
+        paused = now - self._ticked > _PAUSE
+        self._ticked = now
+        self._timer = self._clock.start_timer(1.0, self._tick, ref=False)
+        if not paused:
+            for second in [one for one in self._buckets if one <= now]:
+                for guarded in self._buckets.pop(second):
+                    if guarded.deadline <= now:
+                        # Once is enough: whoever expires sets a new deadline or is forgotten.
+                        guarded.deadline = NEVER
+                        self._place(guarded, now)
+                        guarded.expire()
+                    else:
+                        self._place(guarded, now)
