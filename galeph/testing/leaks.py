@@ -1,0 +1,200 @@
+"""The leak oracle: what is alive now that was not alive before.
+
+Three things are compared between two moments: greenlets that are started and not finished, open
+file descriptors that are sockets, pipes or files, and active watchers of the event loop. Memory
+is not looked at.
+
+A difference is not yet a leak. Closing a connection takes a turn of the loop or two, and a
+reference cycle lives until the next full collection, so the oracle collects twice and lets the
+loop run for up to a second before it says that something is left. A test that leaves nothing
+pays for one look only, without a collection.
+
+There is no registry of greenlets or watchers; both are found by walking what the garbage
+collector tracks (0.3 s a million objects: `gc.freeze` before a long run makes it next to
+nothing). Not counted are what gevent keeps for itself (hubs, main greenlets, the workers of a
+thread pool and the pool's own watchers) and galeph's parked runner greenlet, which is there for
+the next deferred.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import stat
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+from weakref import WeakSet
+
+import gevent
+from gevent import get_hub
+from gevent.hub import Hub
+from greenlet import greenlet
+
+__all__ = ["Leaks", "Snapshot", "no_leaks"]
+
+_COUNTED_KINDS = (stat.S_IFSOCK, stat.S_IFIFO, stat.S_IFREG)
+_FD_FOLDERS = ("/proc/self/fd", "/dev/fd")
+_FRAMES_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """What was left, each item a line of text that says where to look. False when nothing."""
+
+    greenlets: tuple[str, ...] = ()
+    descriptors: tuple[str, ...] = ()
+    watchers: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.greenlets or self.descriptors or self.watchers)
+
+    def __str__(self) -> str:
+        lines = [f"greenlet left: {text}" for text in self.greenlets]
+        lines += [f"descriptor left open: {text}" for text in self.descriptors]
+        lines += [f"watcher left active: {text}" for text in self.watchers]
+        return "\n".join(lines)
+
+
+class Snapshot:
+    """What is alive at the moment of making it, to be compared with a later one."""
+
+    def __init__(self) -> None:
+        greenlets, watchers = _living()
+        self._greenlets = WeakSet(greenlets)
+        # Watchers take no weak references. They are the few that were active before, and holding
+        # them keeps their ids from being given to new ones.
+        self._watchers = {id(watcher): watcher for watcher in watchers}
+        self._descriptors = _open_descriptors()
+
+    def leaks(self, settle: float = 1.0) -> Leaks:
+        """Say what is alive now that was not, after giving it time to go.
+
+        Blocks only when something is left, and then until it has gone or ``settle`` seconds have
+        passed. Call it from an ordinary greenlet.
+
+        Args:
+            settle: how many seconds the loop may run before something counts as left.
+
+        Returns:
+            What is left, false when it is nothing.
+        """
+        found = self._look()
+        if not found:
+            return found
+        gc.collect()
+        gc.collect()
+        deadline = time.monotonic() + settle
+        pause = 0.001
+        while (found := self._look()) and time.monotonic() < deadline:
+            gevent.sleep(pause)
+            pause = min(pause * 2, 0.05)
+            gc.collect()
+        return found
+
+    def _look(self) -> Leaks:
+        greenlets, watchers = _living()
+        descriptors = _open_descriptors()
+        return Leaks(
+            greenlets=tuple(_describe_greenlet(g) for g in greenlets if g not in self._greenlets),
+            descriptors=tuple(
+                f"{fd} {name}"
+                for (fd, inode), name in descriptors.items()
+                if (fd, inode) not in self._descriptors
+            ),
+            watchers=tuple(repr(w) for w in watchers if id(w) not in self._watchers),
+        )
+
+
+@contextmanager
+def no_leaks(settle: float = 1.0) -> Iterator[None]:
+    """Check that a block leaves no greenlet, descriptor or watcher behind.
+
+    An exception of the block itself passes through unchecked: its traceback still holds what the
+    block was using.
+
+    Args:
+        settle: how many seconds the loop may run before something counts as left.
+
+    Raises:
+        AssertionError: something was left; the text lists it, greenlets with their stack.
+    """
+    before = Snapshot()
+    yield
+    left = before.leaks(settle)
+    if left:
+        raise AssertionError(str(left))
+
+
+# -- finding what lives
+
+
+def _living() -> tuple[list[Any], list[Any]]:
+    """The counted greenlets and the counted active watchers of the process."""
+    watcher_type = _watcher_type()
+    greenlets: list[Any] = []
+    watchers: list[Any] = []
+    for thing in gc.get_objects():
+        # type(), not isinstance(): a proxy object may answer __class__ by importing or failing.
+        kind = type(thing)
+        if issubclass(kind, greenlet):
+            if _is_counted_greenlet(thing):
+                greenlets.append(thing)
+        elif issubclass(kind, watcher_type) and _is_counted_watcher(thing):
+            watchers.append(thing)
+    return greenlets, watchers
+
+
+def _watcher_type() -> type:
+    """The class under all watchers of the loop implementation in use."""
+    kind = type(get_hub().loop.timer(0))
+    return next(base for base in kind.__mro__ if base.__name__ == "watcher")
+
+
+def _is_counted_greenlet(thing: Any) -> bool:
+    if not thing or thing.parent is None or isinstance(thing, Hub):
+        return False
+    return type(thing).__module__ != "gevent.threadpool"
+
+
+def _is_counted_watcher(thing: Any) -> bool:
+    if not thing.active:
+        return False
+    owner = getattr(thing.callback, "__self__", None)
+    return not type(owner).__module__.startswith(("gevent.threadpool", "gevent.resolver"))
+
+
+def _open_descriptors() -> dict[tuple[int, int], str]:
+    """Open sockets, pipes and files by number and inode, with a name for people."""
+    folder = next(path for path in _FD_FOLDERS if os.path.isdir(path))
+    found = {}
+    for number in os.listdir(folder):
+        fd = int(number)
+        try:
+            status = os.fstat(fd)
+        except OSError:
+            continue  # the descriptor of the listing itself
+        if stat.S_IFMT(status.st_mode) in _COUNTED_KINDS:
+            found[fd, status.st_ino] = _name_of_descriptor(folder, number)
+    return found
+
+
+def _name_of_descriptor(folder: str, number: str) -> str:
+    try:
+        return os.readlink(f"{folder}/{number}")
+    except OSError:
+        return "(no name)"
+
+
+def _describe_greenlet(thing: Any) -> str:
+    """A greenlet's repr and the innermost frames it is suspended in."""
+    frame: FrameType | None = thing.gr_frame
+    if frame is None:
+        return f"{thing!r} (not yet started, or running)"
+    frames = traceback.extract_stack(frame)[-_FRAMES_SHOWN:]
+    places = "".join(f"\n    {entry.filename}:{entry.lineno} in {entry.name}" for entry in frames)
+    return f"{thing!r} suspended at{places}"
