@@ -1,0 +1,1 @@
+"""What keeps the contenders busy, from the core they do not run on."""

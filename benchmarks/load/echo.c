@@ -1,0 +1,109 @@
+/* TCP echo load: `echo PORT CONNECTIONS SIZE DEPTH SECONDS`.
+ *
+ * Keeps DEPTH messages of SIZE bytes in flight on each connection, checks every byte that comes
+ * back, and ends with one line of JSON. In C, since a loop in Python costs as much for each
+ * message as the servers it should drive.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_SIZE (256 * 1024)
+#define MAX_EVENTS 256
+
+struct connection {
+    int fd;
+    uint64_t sent, received;
+};
+
+static size_t size, depth;
+static char *message, *incoming;
+
+static void fail(const char *what) {
+    fprintf(stderr, "%s: %s\n", what, errno ? strerror(errno) : "wrong bytes");
+    exit(1);
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void fill(struct connection *c) {
+    while (c->sent - c->received < depth * size) {
+        size_t offset = c->sent % size, room = depth * size - (c->sent - c->received);
+        size_t length = size - offset < room ? size - offset : room;
+        ssize_t n = send(c->fd, message + offset, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN) return; /* EPOLLOUT is edge-triggered: it will come */
+        if (n < 0) fail("send");
+        c->sent += (uint64_t)n;
+    }
+}
+
+static void check(uint64_t position, const char *data, size_t length) {
+    while (length) {
+        size_t offset = position % size, part = size - offset < length ? size - offset : length;
+        errno = 0;
+        if (memcmp(message + offset, data, part)) fail("echo");
+        position += part, data += part, length -= part;
+    }
+}
+
+static void drain(struct connection *c) {
+    for (;;) {
+        ssize_t n = recv(c->fd, incoming, READ_SIZE, MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) return;
+        if (n <= 0) fail(n ? "recv" : "closed by the server");
+        check(c->received, incoming, (size_t)n);
+        c->received += (uint64_t)n;
+        fill(c);
+        if (n < READ_SIZE) return; /* edge-triggered: what comes later is a new event */
+    }
+}
+
+static void open_connection(struct connection *c, int poll, int port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int on = 1;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    c->fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(c->fd, (struct sockaddr *)&address, sizeof address)) fail("connect");
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
+    epoll_ctl(poll, EPOLL_CTL_ADD, c->fd, &event);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 6) return 2;
+    int port = atoi(argv[1]), count = atoi(argv[2]), poll = epoll_create1(0);
+    size = (size_t)atol(argv[3]), depth = (size_t)atol(argv[4]);
+    message = malloc(size), incoming = malloc(READ_SIZE);
+    for (size_t i = 0; i < size; i++) message[i] = (char)(i * 31 + i / 251);
+    struct connection *all = calloc((size_t)count, sizeof *all);
+    for (int i = 0; i < count; i++) open_connection(&all[i], poll, port);
+
+    struct epoll_event events[MAX_EVENTS];
+    double began = now(), until = began + atof(argv[5]), time = began;
+    for (int i = 0; i < count; i++) fill(&all[i]);
+    while ((time = now()) < until) {
+        int n = epoll_wait(poll, events, MAX_EVENTS, 100);
+        for (int i = 0; i < n; i++) {
+            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) drain(events[i].data.ptr);
+            if (events[i].events & EPOLLOUT) fill(events[i].data.ptr);
+        }
+    }
+    uint64_t received = 0;
+    int silent = 0;
+    for (int i = 0; i < count; i++) received += all[i].received, silent += !all[i].received;
+    printf("{\"messages\": %.1f, \"seconds\": %.6f, \"bytes\": %llu, \"silent\": %d}\n",
+           (double)received / (double)size, time - began, (unsigned long long)received, silent);
+    return 0;
+}
