@@ -1,0 +1,405 @@
+"""`Source` and `Sink`: what everything that gives or takes messages has in common.
+
+A queue in memory, a TCP connection, a WebSocket, a generator: each implements a few underscored
+operations and gets the whole public vocabulary from here. A duplex stream subclasses both.
+
+Anything that blocks in its own I/O (a connection, a generator) subclasses `ActiveSource` and
+`ActiveSink` of `galeph.stream.active`, which need one blocking method each; only what keeps
+messages in a queue implements the bare interfaces below.
+
+What an implementor of the bare interfaces provides
+----------------------------------------------------
+Call ``super().__init__()`` once. Then, of a **Source**: `_take`, `_give_back`, `take_async`,
+`close`; and call ``self._end(error=None)`` when nothing is left to take, with the error if what
+came before it was cut short. Of a **Sink**: `_put`, `put_async`, `close`, `fail`; and call
+``self._shut()`` when puts are refused from now on. ``close`` and ``fail`` never block, never switch
+and may be called twice: they run in release paths, and in the hub.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
+
+from gevent import get_hub
+from gevent.queue import Empty, Full, ShutDown
+
+from galeph.deferred import Deferred
+from galeph.errors import ResourceClosed
+
+if TYPE_CHECKING:
+    from galeph.stream.links import Link, Outlet
+
+__all__ = ["END", "EXPIRED", "Endpoint", "Nothing", "Sink", "Source"]
+
+D = TypeVar("D")
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Nothing(Enum):
+    """What `Source._take` and `Sink._put` return in place of an answer."""
+
+    END = "end"
+    EXPIRED = "expired"
+
+
+END: Final = Nothing.END
+EXPIRED: Final = Nothing.EXPIRED
+
+
+class Endpoint(ABC):
+    """What a source and a sink share: a hub they belong to, an end, and links."""
+
+    _kind = "stream"
+    # Greenlets spawned by the base for an active stream's `take_async` and `put_async`, and those
+    # that wait: each keeps a hosted connection alive as a link does.
+    _pending = 0
+    _host: Any = None
+
+    def __init__(self) -> None:
+        self._hub: Any = get_hub()
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the stream in order. Never blocks, never switches; may be called twice."""
+
+    @property
+    def link_count(self) -> int:
+        """How many links lead into and out of this stream, pending asynchronous calls included."""
+        return self._pending
+
+    def description(self) -> dict[str, object]:
+        """Say what this is and what state it is in, as plain data."""
+        return {"type": self._kind}
+
+    def _count_pending(self, change: int) -> None:
+        self._pending += change
+        self._links_changed()
+
+    def _links_changed(self) -> None:
+        """Tell the greenlet that hosts this stream, if one does, to look again."""
+        host = self._host
+        if host is not None:
+            host.wake()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        facts = self.description()
+        kind = facts.pop("type", self._kind)
+        inside = " ".join(f"{name}={value!r}" for name, value in facts.items())
+        return f"<{kind} {inside}>" if inside else f"<{kind}>"
+
+
+class Source(Endpoint, Generic[T_co]):
+    """Where messages come from."""
+
+    # Whether messages arrive by themselves and wait here. Then `_take` with timeout 0 finds every
+    # message that is there without switching, and each arrival (and the end) is followed by
+    # `self._arrived()`.
+    _source_is_passive = False
+    _ended = False
+    _error: BaseException | None = None
+    _when_drained: Deferred[None] | None = None
+    _outlet: Outlet | None = None
+
+    # To be implemented
+
+    @abstractmethod
+    def _take(self, timeout: float | None) -> T_co | Nothing:
+        """Return the next message; END when there will be none; EXPIRED after ``timeout`` seconds.
+
+        None waits for ever, 0 or less returns at once. Raises the stream's error (`_raise_error`)
+        when the messages before it are used up. Concurrent calls are served in their order. An
+        exception, at any switch, leaves the message in the stream.
+        """
+
+    @abstractmethod
+    def _give_back(self, message: Any) -> None:
+        """Make a message that `_take` has just returned the next one again. Never switches."""
+
+    @abstractmethod
+    def take_async(self, default: Any = None) -> Deferred[Any]:
+        """Return at once a Deferred of the next message, or of ``default`` at the end.
+
+        Cancelling it withdraws the take.
+        """
+
+    # For the implementor
+
+    def _end(self, error: BaseException | None = None) -> None:
+        """Record that nothing is left to take. Only the first call counts."""
+        if self._ended:
+            return
+        self._ended = True
+        self._error = error
+        if error is None and self._when_drained is not None:
+            self._when_drained.success(None)
+        self._arrived()
+        self._links_changed()
+
+    def _arrived(self) -> None:
+        """Let what is connected to this source know that a take would find something now."""
+        if self._outlet is not None:
+            self._outlet.kick()
+
+    def _raise_error(self) -> None:
+        """Raise the error this source ended in, if it did, without growing its traceback."""
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+
+    # Taking
+
+    @overload
+    def take(self) -> T_co | None: ...
+    @overload
+    def take(self, default: D) -> T_co | D: ...
+    def take(self, default: Any = None) -> Any:
+        """Block until there is a message and return it; return ``default`` at the end.
+
+        A greenlet that is killed here, or leaves by a `gevent.Timeout`, takes nothing with it: a
+        message already on its way to it goes back to the front.
+
+        Raises:
+            Exception: what the stream failed with, once the messages before it are taken.
+        """
+        message = self._take(None)
+        return default if message is END else message
+
+    def try_take(
+        self, timeout: float | None, default: Any = None, timeout_value: Any = None
+    ) -> Any:
+        """Take a message, waiting at most ``timeout`` seconds; 0 or less never waits.
+
+        Returns:
+            1. the message;
+            2. ``default`` when the stream has ended;
+            3. ``timeout_value`` when the time ran out. No message is lost by it.
+        """
+        message = self._take(timeout)
+        if message is EXPIRED:
+            return timeout_value
+        return default if message is END else message
+
+    def get(self, block: bool = True, timeout: float | None = None) -> T_co:  # noqa: FBT001, FBT002  (gevent.queue's signature)
+        """Take a message the way `gevent.queue.Queue.get` does.
+
+        Raises:
+            gevent.queue.Empty: none came within ``timeout``, or ``block`` is false and none waits.
+            gevent.queue.ShutDown: the stream has ended.
+        """
+        message = self._take(timeout if block else 0)
+        if message is EXPIRED:
+            raise Empty
+        if message is END:
+            raise ShutDown
+        return message  # type: ignore[return-value]
+
+    def get_nowait(self) -> T_co:
+        """Take a message that is there already; see `get`."""
+        return self.get(block=False)
+
+    def __iter__(self) -> Iterator[T_co]:
+        """Take messages until the end; raises what the stream failed with."""
+        while (message := self._take(None)) is not END:
+            yield message  # type: ignore[misc]  # EXPIRED does not come from a take without limit
+
+    # Ending
+
+    @property
+    def drained(self) -> bool:
+        """Whether the stream ended in order and all was taken; never true after a failure."""
+        return self._ended and self._error is None
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the stream failed with, once a take would raise it; else None."""
+        return self._error if self._ended else None
+
+    def on_drained(self, fn: Callable[[], object]) -> None:
+        """Call ``fn()`` when the stream is drained: at once if it is, and never if it failed.
+
+        It runs in a greenlet and may block; what it raises is logged and touches nothing else.
+        """
+        if self._when_drained is None:
+            self._when_drained = Deferred()
+            if self.drained:
+                self._when_drained.success(None)
+        self._when_drained.on_realized(lambda _: fn(), _ignore)
+
+    @property
+    def link_count(self) -> int:
+        count = super().link_count
+        return count if self._outlet is None else count + self._outlet.link_count
+
+
+class Sink(Endpoint, Generic[T_contra]):
+    """Where messages go."""
+
+    # Whether messages wait here for a taker. Then `_offer` is there too.
+    _sink_is_passive = False
+    _closed = False
+    _when_closed: Deferred[None] | None = None
+    _inlets: list[Link] | None = None
+
+    # To be implemented
+
+    @abstractmethod
+    def _put(self, message: T_contra, timeout: float | None) -> bool | Nothing:
+        """Return True once ``message`` is accepted, False when the sink is closed, else EXPIRED.
+
+        EXPIRED, after ``timeout`` seconds (None waits for ever, 0 or less returns at once), means
+        that the message is withdrawn, and so does an exception before acceptance.
+        """
+
+    @abstractmethod
+    def put_async(self, message: T_contra) -> Deferred[bool]:
+        """Put without blocking: a Deferred of what `put` would return.
+
+        Cancelling it withdraws the message, if it was not accepted yet.
+        """
+
+    def _offer(self, message: T_contra, receipt: Any) -> bool | Nothing:
+        """Put without waiting; with EXPIRED ``receipt`` is in line, and served when accepted.
+
+        Only a passive sink has it. ``receipt.serve(True)`` is called at acceptance, without a
+        switch, and `_withdraw` takes the receipt out of the line before.
+        """
+        raise NotImplementedError
+
+    def _withdraw(self, receipt: Any) -> None:
+        """Take a receipt of `_offer`, and its message, out of the line; see there."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def fail(self, error: BaseException) -> None:
+        """End the stream because of ``error``, so that takers see that something is missing.
+
+        Does nothing on a stream that is closed. Never blocks, never switches.
+        """
+
+    # For the implementor
+
+    def _shut(self) -> None:
+        """Record that puts are refused from now on. Only the first call counts."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._when_closed is not None:
+            self._when_closed.success(None)
+        if self._inlets is not None:
+            for link in tuple(self._inlets):
+                link.sink_closed()
+        self._links_changed()
+
+    # Putting
+
+    def put(self, message: T_contra) -> bool:
+        """Block until ``message`` was taken or stored; False when the stream is closed.
+
+        An exception that arrives before the message is accepted withdraws it; one that arrives
+        after leaves it delivered.
+        """
+        return self._put(message, None) is True
+
+    def try_put(self, message: T_contra, timeout: float | None, timeout_value: Any = False) -> Any:  # noqa: FBT002  (a value, not a switch)
+        """Put, waiting at most ``timeout`` seconds; 0 or less never waits.
+
+        Returns:
+            1. True when the message was accepted, even if only just as the time ran out;
+            2. False when the stream is closed;
+            3. ``timeout_value`` when the time ran out; the message is withdrawn.
+        """
+        accepted = self._put(message, timeout)
+        return timeout_value if accepted is EXPIRED else accepted
+
+    def put_all(self, messages: Iterable[T_contra]) -> bool:
+        """Put one after the other; False at the first that is refused, the rest untouched."""
+        return all(self.put(message) for message in messages)
+
+    def put_nowait(self, message: T_contra) -> None:
+        """Put the way `gevent.queue.Queue.put_nowait` does.
+
+        Raises:
+            gevent.queue.Full: it would have had to wait.
+            gevent.queue.ShutDown: the stream is closed.
+        """
+        accepted = self._put(message, 0)
+        if accepted is EXPIRED:
+            raise Full
+        if accepted is False:
+            raise ShutDown
+
+    # Ending
+
+    @property
+    def closed(self) -> bool:
+        """Whether puts are refused."""
+        return self._closed
+
+    def on_closed(self, fn: Callable[[], object]) -> None:
+        """Call ``fn()`` when the stream is closed: at once if it is.
+
+        It runs in a greenlet and may block; what it raises is logged and touches nothing else.
+        """
+        if self._when_closed is None:
+            self._when_closed = Deferred()
+            if self._closed:
+                self._when_closed.success(None)
+        self._when_closed.on_realized(lambda _: fn(), _ignore)
+
+    @property
+    def link_count(self) -> int:
+        count = super().link_count
+        return count if self._inlets is None else count + len(self._inlets)
+
+    # From other threads
+
+    def put_threadsafe(self, message: T_contra) -> Future[bool]:
+        """Put from any OS thread; the future holds what `put` would have returned.
+
+        The message crosses into the stream's own hub. It does not keep that hub running: a program
+        in which nothing else happens ends there as with any gevent queue.
+
+        Raises:
+            ResourceClosed: the stream's hub is gone.
+        """
+        future: Future[bool] = Future()
+        self._call_in_hub(self._put_for_thread, message, future)
+        return future
+
+    def close_threadsafe(self) -> None:
+        """Close from any OS thread; takes effect when the stream's hub comes round.
+
+        Raises:
+            ResourceClosed: the stream's hub is gone.
+        """
+        self._call_in_hub(self.close)
+
+    def _call_in_hub(self, fn: Callable[..., object], *args: object) -> None:
+        loop = self._hub.loop
+        if loop is None:
+            raise ResourceClosed("the hub of this stream has been destroyed")
+        loop.run_callback_threadsafe(fn, *args)
+
+    def _put_for_thread(self, message: T_contra, future: Future[bool]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            accepted = self.put_async(message)
+        except BaseException as error:
+            future.set_exception(error)
+            return
+        accepted.on_realized(future.set_result, future.set_exception)
+
+
+def _ignore(_: BaseException) -> None:
+    pass

@@ -1,0 +1,446 @@
+r"""`Stream`: a queue of messages in memory, with backpressure, that can end and can fail.
+
+It keeps gevent.queue's rules and speaks its interface, but is not built on it: a gevent queue
+loses the messages of waiting puts on shutdown, cannot have one withdrawn from, takes size 0 for
+endless, and is twenty times larger. So it has three lines of its own, each made at first use:
+
+    put --> [takers]                  somebody waits: the message goes straight to the first
+        \-> [messages]               else it is stored, while there is room
+         \-> [putters] --> messages  else the put waits, and its message with it
+
+A taker that was served but has not run yet stands in a fourth line, ``_handed``. If it is killed
+there, its message moves to the next one in that line, whose message moves on in turn, and the last
+goes back to the front of the stream: nothing is lost and nobody sees an order that was not put.
+
+Invariants: takers wait only while there is neither message nor putter; putters wait only while the
+head of their line does not fit. Nothing but `put` and `take` (and what is built on them) switches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from galeph.clock import default as default_clock
+from galeph.deferred import Deferred
+from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
+from galeph.stream.waiters import WAITING, Waiter
+
+__all__ = ["Stream"]
+
+T = TypeVar("T")
+
+
+class _Putter(Waiter):
+    """A greenlet that waits in `put`, and its message."""
+
+    __slots__ = ("message", "weight")
+
+    def __init__(self, hub: Any, message: Any, weight: float) -> None:
+        super().__init__(hub)
+        self.message = message
+        self.weight = weight
+
+
+class _AsyncTaker:
+    """A `take_async` in the line of takers."""
+
+    __slots__ = ("_default", "deferred")
+
+    def __init__(self, default: Any) -> None:
+        self.deferred: Deferred[Any] = Deferred()
+        self._default = default
+
+    def serve(self, outcome: Any) -> bool:
+        """Realize the deferred; False if it was cancelled before."""
+        return self.deferred.success(self._default if outcome is END else outcome)
+
+
+class _AsyncPutter:
+    """A `put_async` in the line of putters."""
+
+    __slots__ = ("deferred", "message", "weight")
+
+    def __init__(self, message: Any) -> None:
+        self.deferred: Deferred[bool] = Deferred()
+        self.message = message
+        self.weight: float = 1
+
+    def serve(self, outcome: Any) -> bool:
+        """Realize the deferred; False if it was cancelled before."""
+        return self.deferred.success(outcome)
+
+
+class Stream(Source[T], Sink[T]):
+    """A stream of messages from whoever puts to whoever takes, first in, first out.
+
+    Args:
+        buffer: how much may be stored before `put` blocks. With 0 every put waits for its take.
+        metric: what a message counts for in the buffer (default: 1 each); a number, not negative.
+            A message larger than the whole buffer waits until it is taken.
+        permanent: `close` and `fail` do nothing, so that no connected stream can end this one.
+        description: a name for people, shown in `description`.
+
+    A stream belongs to the hub (the OS thread) that made it. From another thread only
+    `put_threadsafe` and `close_threadsafe` are allowed.
+    """
+
+    _source_is_passive = True
+    _sink_is_passive = True
+    # Class-level defaults: an idle stream has none of its lines. A deque is 620 bytes.
+    _messages: deque[Any] | None = None
+    _takers: deque[Any] | None = None
+    _putters: deque[Any] | None = None
+    _handed: deque[Waiter] | None = None
+    _metric: Callable[[T], float] | None = None
+    _weights: deque[float] | None = None
+    _level: float = 0
+    _failure: BaseException | None = None
+    _is_permanent = False
+    _name: str | None = None
+
+    def __init__(
+        self,
+        buffer: float = 0,
+        *,
+        metric: Callable[[T], float] | None = None,
+        permanent: bool = False,
+        description: str | None = None,
+    ) -> None:
+        if not isinstance(buffer, (int, float)):
+            raise TypeError(f"buffer must be a number, not {type(buffer).__name__}")
+        if metric is not None and not callable(metric):
+            raise TypeError(f"metric must be callable, not {type(metric).__name__}")
+        super().__init__()
+        self._limit = max(buffer, 0)
+        # What the short way of `put` may store without thinking.
+        self._room = 0 if metric is not None else self._limit
+        if metric is not None:
+            self._metric = metric
+        if permanent:
+            self._is_permanent = True
+        if description is not None:
+            self._name = description
+
+    # Putting
+
+    def put(self, message: T) -> bool:
+        """Block until ``message`` was taken or stored; False when the stream is closed.
+
+        An exception that arrives before the message is accepted withdraws it; one that arrives
+        after leaves it delivered. Of a stream closed meanwhile the message stays takeable, and
+        `put` waits on until it is taken.
+        """
+        if self._closed:
+            return False
+        if self._takers and self._hand_over(message):
+            return True
+        messages = self._messages
+        if messages is not None and len(messages) < self._room:
+            messages.append(message)
+            if self._outlet is not None:
+                self._outlet.kick()
+            return True
+        return self._put(message, None) is True
+
+    def _put(self, message: T, timeout: float | None) -> bool | Nothing:
+        weight = 1 if self._metric is None else self._weigh(message)
+        if self._closed:
+            return False
+        if self._accept(message, weight):
+            return True
+        if timeout is not None and timeout <= 0:
+            return EXPIRED
+        return self._wait_to_put(_Putter(self._hub, message, weight), timeout)
+
+    def _offer(self, message: T, receipt: Any) -> bool | Nothing:
+        weight = 1 if self._metric is None else self._weigh(message)
+        if self._closed:
+            return False
+        if self._accept(message, weight):
+            return True
+        receipt.message = message
+        receipt.weight = weight
+        self._line_up(receipt)
+        return EXPIRED
+
+    def put_async(self, message: T) -> Deferred[bool]:
+        putter = _AsyncPutter(message)
+        accepted = self._offer(message, putter)
+        if accepted is EXPIRED:
+            putter.deferred.on_realized(_nothing, lambda _: self._withdraw(putter))
+        else:
+            putter.deferred.success(accepted is True)
+        return putter.deferred
+
+    def _weigh(self, message: T) -> float:
+        weight = self._metric(message)  # type: ignore[misc]  # only called when there is one
+        if weight < 0:
+            raise ValueError(f"metric returned {weight!r} for a message; it must not be negative")
+        return weight
+
+    def _accept(self, message: T, weight: float) -> bool:
+        """Hand the message to a waiting taker, or store it; False if there is neither."""
+        if self._takers and self._hand_over(message):
+            return True
+        if self._putters or not self._fits(weight):
+            return False
+        self._store(message, weight)
+        self._arrived()
+        return True
+
+    def _hand_over(self, message: T) -> bool:
+        takers = self._takers
+        while takers:
+            taker = takers.popleft()
+            # False of one whose deferred was cancelled; the message goes to the next.
+            if taker.serve(message):
+                if type(taker) is Waiter:
+                    self._handed.append(taker)  # type: ignore[union-attr]  # made with _takers
+                return True
+        return False
+
+    def _fits(self, weight: float) -> bool:
+        if self._metric is not None:
+            return self._level + weight <= self._limit
+        return len(self._messages or ()) < self._limit
+
+    def _store(self, message: T, weight: float) -> None:
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.append(message)
+        if self._metric is not None:
+            if self._weights is None:
+                self._weights = deque()
+            self._weights.append(weight)
+            self._level += weight
+
+    def _line_up(self, putter: Any) -> None:
+        if self._putters is None:
+            self._putters = deque()
+        self._putters.append(putter)
+        self._arrived()
+
+    def _wait_to_put(self, putter: _Putter, timeout: float | None) -> bool | Nothing:
+        self._line_up(putter)
+        timer = None
+        if timeout is not None:
+            timer = default_clock().start_timer(timeout, self._expire_put, putter)
+        try:
+            putter.wait()
+        except BaseException:
+            if putter.outcome is WAITING:
+                self._withdraw(putter)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return putter.outcome  # type: ignore[no-any-return]  # what `serve` was given here
+
+    def _expire_put(self, putter: _Putter) -> None:
+        if putter.outcome is WAITING:
+            self._withdraw(putter)
+            putter.serve(EXPIRED)
+
+    def _withdraw(self, putter: Any) -> None:
+        """Take a waiting put out of its line. Does nothing when it is not there any more."""
+        putters = self._putters
+        if putters and putter in putters:
+            putters.remove(putter)
+            self._refill()
+            self._look_for_end()
+
+    # Taking
+
+    def take(self, default: Any = None) -> Any:
+        messages = self._messages
+        if messages:
+            message = messages.popleft()
+            if self._putters or self._closed or self._weights:
+                self._after_take()
+            return message
+        message = self._take_unstored(None)
+        return default if message is END else message
+
+    def _take(self, timeout: float | None) -> T | Nothing:
+        messages = self._messages
+        if messages:
+            message: T = messages.popleft()
+            if self._putters or self._closed or self._weights:
+                self._after_take()
+            return message
+        return self._take_unstored(timeout)
+
+    def take_async(self, default: Any = None) -> Deferred[Any]:
+        taker = _AsyncTaker(default)
+        message = self._take(0)
+        if message is EXPIRED:
+            self._stand_in_line(taker)
+            taker.deferred.on_realized(_nothing, lambda _: self._leave_line(taker))
+        else:
+            taker.serve(message)
+        return taker.deferred
+
+    def _after_take(self) -> None:
+        if self._weights:
+            self._level -= self._weights.popleft()
+        self._refill()
+        self._look_for_end()
+
+    def _refill(self) -> None:
+        """Move waiting puts into the room there is, in their order."""
+        putters = self._putters
+        while putters and self._fits(putters[0].weight):
+            putter = putters.popleft()
+            if putter.serve(True):
+                self._store(putter.message, putter.weight)
+
+    def _take_unstored(self, timeout: float | None) -> T | Nothing:
+        """Take from a waiting put, or wait; nothing is stored."""
+        putters = self._putters
+        while putters:
+            putter = putters.popleft()
+            if putter.serve(True):
+                self._refill()
+                self._look_for_end()
+                return putter.message  # type: ignore[no-any-return]  # a line holds any putter
+        self._look_for_end()
+        if self._closed:
+            if self._failure is not None:
+                raise self._failure.with_traceback(None)
+            return END
+        if timeout is not None and timeout <= 0:
+            return EXPIRED
+        return self._wait_to_take(timeout)
+
+    def _stand_in_line(self, taker: Any) -> None:
+        if self._takers is None:
+            self._takers = deque()
+            self._handed = deque()
+        self._takers.append(taker)
+
+    def _leave_line(self, taker: Any) -> None:
+        if self._takers and taker in self._takers:
+            self._takers.remove(taker)
+
+    def _wait_to_take(self, timeout: float | None) -> T | Nothing:
+        taker = Waiter(self._hub)
+        self._stand_in_line(taker)
+        timer = None
+        if timeout is not None:
+            timer = default_clock().start_timer(timeout, self._expire_take, taker)
+        try:
+            taker.wait()
+        except BaseException:
+            if taker.outcome is WAITING:
+                self._leave_line(taker)
+            elif not isinstance(taker.outcome, Nothing):
+                self._hand_on(taker)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return self._receipt(taker)
+
+    def _receipt(self, taker: Waiter) -> T | Nothing:
+        """Turn what a taker was served with into the result of its take."""
+        message = taker.outcome
+        if message is END and self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if not isinstance(message, Nothing):
+            self._handed.remove(taker)  # type: ignore[union-attr]  # made with _takers
+            if self._closed:
+                self._look_for_end()
+        return message  # type: ignore[no-any-return]  # an outcome is anything
+
+    def _expire_take(self, taker: Waiter) -> None:
+        if taker.outcome is WAITING:
+            self._leave_line(taker)
+            taker.serve(EXPIRED)
+
+    def _hand_on(self, taker: Waiter) -> None:
+        """Take a message back from a taker that will not return it."""
+        handed = self._handed or deque()
+        message = taker.outcome
+        position = handed.index(taker)
+        for later in list(handed)[position + 1 :]:
+            message, later.outcome = later.outcome, message
+        del handed[position]
+        self._give_back(message)
+
+    def _give_back(self, message: Any) -> None:
+        if self._takers and self._hand_over(message):
+            return
+        if self._messages is None:
+            self._messages = deque()
+        self._messages.appendleft(message)
+        if self._weights is not None:
+            # It was accepted already, and asking the metric again would run user code here.
+            self._weights.appendleft(0)
+        self._arrived()
+
+    # Ending
+
+    def close(self) -> None:
+        """Refuse puts from now on; what is stored or waits to be put can still be taken.
+
+        Greenlets that wait in a take get its default. Does nothing on a permanent stream.
+        """
+        if not self._closed and not self._is_permanent:
+            self._finish()
+
+    def fail(self, error: BaseException) -> None:
+        """Close, and let takes raise ``error`` once the messages before it are used up.
+
+        Raises:
+            TypeError: ``error`` is no exception.
+        """
+        if not isinstance(error, BaseException):
+            raise TypeError(f"fail() needs an exception, not {type(error).__name__}")
+        if not self._closed and not self._is_permanent:
+            self._failure = error
+            self._finish()
+
+    def _finish(self) -> None:
+        self._shut()
+        while self._takers:
+            self._takers.popleft().serve(END)
+        self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        if self._closed and not (self._messages or self._putters or self._handed):
+            self._end(self._failure)
+
+    # gevent.queue's questions
+
+    def qsize(self) -> int:
+        """Return how many messages are stored."""
+        return len(self._messages or ())
+
+    def empty(self) -> bool:
+        """Whether a take would find nothing now."""
+        return not self._messages and not self._putters
+
+    def full(self) -> bool:
+        """Whether a put would have to wait now."""
+        return not self._takers and (bool(self._putters) or not self._fits(1))
+
+    def description(self) -> dict[str, object]:
+        facts = super().description()
+        if self._name is not None:
+            facts["description"] = self._name
+        facts |= {
+            "buffer_size": self._level if self._metric is not None else self.qsize(),
+            "buffer_capacity": self._limit,
+            "pending_puts": len(self._putters or ()),
+            "pending_takes": len(self._takers or ()),
+            "permanent": self._is_permanent,
+            "closed": self.closed,
+            "drained": self.drained,
+        }
+        return facts
+
+
+def _nothing(_: object) -> None:
+    pass
