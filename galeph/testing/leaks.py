@@ -26,6 +26,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from weakref import WeakSet
@@ -38,7 +39,7 @@ from greenlet import greenlet
 __all__ = ["Leaks", "Snapshot", "no_leaks"]
 
 _COUNTED_KINDS = (stat.S_IFSOCK, stat.S_IFIFO, stat.S_IFREG)
-_FD_FOLDERS = ("/proc/self/fd", "/dev/fd")
+_FD_FOLDERS = (Path("/proc/self/fd"), Path("/dev/fd"))
 _FRAMES_SHOWN = 4
 
 
@@ -170,22 +171,22 @@ def _is_counted_watcher(thing: Any) -> bool:
 
 def _open_descriptors() -> dict[tuple[int, int], str]:
     """Open sockets, pipes and files by number and inode, with a name for people."""
-    folder = next(path for path in _FD_FOLDERS if os.path.isdir(path))
+    folder = next(path for path in _FD_FOLDERS if path.is_dir())
     found = {}
-    for number in os.listdir(folder):
-        fd = int(number)
+    for entry in folder.iterdir():
+        fd = int(entry.name)
         try:
             status = os.fstat(fd)
         except OSError:
             continue  # the descriptor of the listing itself
         if stat.S_IFMT(status.st_mode) in _COUNTED_KINDS:
-            found[fd, status.st_ino] = _name_of_descriptor(folder, number)
+            found[fd, status.st_ino] = _name_of_descriptor(entry)
     return found
 
 
-def _name_of_descriptor(folder: str, number: str) -> str:
+def _name_of_descriptor(entry: Path) -> str:
     try:
-        return os.readlink(f"{folder}/{number}")
+        return str(entry.readlink())
     except OSError:
         return "(no name)"
 

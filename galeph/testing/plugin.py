@@ -136,7 +136,7 @@ def _listen_to_hub(errors: list[HubError]) -> None:
         printing(self, context, t, v, tb)
 
     print_exception._records_for_galeph = True  # type: ignore[attr-defined]  # a mark on a function
-    Hub.print_exception = print_exception  # type: ignore[method-assign]  # the hub has no other hook
+    setattr(Hub, "print_exception", print_exception)  # noqa: B010  (the hub has no other hook)
 
 
 def _unseen_errors() -> list[str]:

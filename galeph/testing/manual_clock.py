@@ -1,0 +1,202 @@
+"""A clock that moves only when told to.
+
+`ManualClock` is a `galeph.clock.Clock`. Given to an object, or made the default for a ``with``
+block, it makes waits of any length pass in no time and in a fixed order: `advance` moves it past
+one due timer after the other, and lets every greenlet run as far as it can in between, so that
+what follows from the first timer has happened before the second one fires.
+
+"As far as it can" is the loop's own word for it: an idle watcher fires when no callback, no timer
+and no ready descriptor is left, loopback sockets included. Time is kept in whole nanoseconds:
+ten steps of 0.1 s are one second, not a little less.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+from types import TracebackType
+from typing import Any, Self
+
+import gevent
+from gevent import get_hub
+from gevent.hub import Waiter
+
+from galeph import clock as _clock
+
+__all__ = ["ManualClock"]
+
+_NANOSECONDS = 1_000_000_000
+_SPINNING_AFTER = 10.0
+
+
+class _ManualTimer:
+    """A pending call. It stays in the clock's heap when cancelled, without its function."""
+
+    __slots__ = ("args", "due", "fn", "order")
+
+    def __init__(
+        self, due: int, order: int, fn: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
+        self.due = due
+        self.order = order
+        self.fn: Callable[..., object] | None = fn
+        self.args = args
+
+    def __lt__(self, other: _ManualTimer) -> bool:
+        return (self.due, self.order) < (other.due, other.order)
+
+    def cancel(self) -> None:
+        self.fn, self.args = None, ()
+
+    def fire(self) -> None:
+        fn, args = self.fn, self.args
+        self.cancel()
+        if fn is not None:
+            fn(*args)
+
+
+class ManualClock:
+    """A clock for tests, standing still until `advance`.
+
+    As a context manager it is the default clock inside the block::
+
+        with ManualClock() as clock:
+            greenlet = gevent.spawn(deferred.deferred().timeout(60).result)
+            clock.advance(60)
+
+    It belongs to one hub, as its sleepers do.
+
+    Args:
+        start: what `monotonic` says at first.
+        wall: what `time` says at first, in seconds since the epoch.
+    """
+
+    def __init__(self, *, start: float = 0.0, wall: float = 1_735_689_600.0) -> None:
+        self._now = round(start * _NANOSECONDS)
+        self._wall_offset = round(wall * _NANOSECONDS) - self._now
+        self._timers: list[_ManualTimer] = []
+        self._order = count()
+        self._advancing = False
+        self._previous: _clock.Clock | None = None
+
+    def __repr__(self) -> str:
+        waiting = sum(timer.fn is not None for timer in self._timers)
+        return f"<ManualClock at {self.monotonic():g} s, {waiting} waiting>"
+
+    def __enter__(self) -> Self:
+        if self._previous is not None:
+            raise RuntimeError("this ManualClock is the default already")
+        self._previous = _clock.set_default(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        previous, self._previous = self._previous, None
+        if previous is not None:
+            _clock.set_default(previous)
+
+    # The Clock
+
+    def monotonic(self) -> float:
+        """Seconds, as far as this clock has been advanced."""
+        return self._now / _NANOSECONDS
+
+    def time(self) -> float:
+        """Seconds since the epoch: the wall clock it was given, moved on by `advance`."""
+        return (self._now + self._wall_offset) / _NANOSECONDS
+
+    def sleep(self, seconds: float) -> None:
+        """Block the calling greenlet until the clock has been advanced by this much."""
+        if seconds <= 0:
+            gevent.sleep(0)
+            return
+        waiter: Any = Waiter()
+        timer = self.start_timer(seconds, waiter.switch, None)
+        try:
+            waiter.get()
+        finally:
+            timer.cancel()
+
+    def start_timer(
+        self,
+        seconds: float,
+        fn: Callable[..., object],
+        *args: Any,
+        ref: bool = True,  # noqa: ARG002  (no watcher of the loop, so nothing holds it alive)
+    ) -> _ManualTimer:
+        """Call ``fn(*args)`` in the hub once the clock has been advanced by this much.
+
+        ``ref`` changes nothing: no timer of this clock keeps the hub's loop alive.
+        """
+        due = self._now + max(0, round(seconds * _NANOSECONDS))
+        timer = _ManualTimer(due, next(self._order), fn, args)
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    # Moving it
+
+    def advance(self, seconds: float) -> None:
+        """Let this much time pass, timer by timer.
+
+        Blocks until everything that can run has run: before the clock moves, after each timer
+        that became due on the way (the earliest first, those of one moment in the order they
+        were started) and at the end. A timer started on the way fires too when it becomes due
+        within ``seconds``. ``advance(0)`` only lets everything run.
+
+        When a timer's function raises, the hub prints it and time goes on, as with a real one.
+
+        Args:
+            seconds: by how much, not negative.
+
+        Raises:
+            ValueError: ``seconds`` is negative; `jump_wall` moves the wall clock back.
+            RuntimeError: another greenlet is advancing this clock, or some greenlet has kept the
+                loop busy for ten real seconds (a loop around ``sleep(0)``, or endless I/O): have
+                it wait for what it waits for.
+        """
+        if seconds < 0:
+            raise ValueError("seconds must not be negative: a monotonic clock never goes back")
+        if self._advancing:
+            raise RuntimeError("this ManualClock is being advanced by another greenlet")
+        self._advancing = True
+        try:
+            self._advance_to(self._now + round(seconds * _NANOSECONDS))
+        finally:
+            self._advancing = False
+
+    def jump_wall(self, seconds: float) -> None:
+        """Set the wall clock forward or back by this much; waits do not notice."""
+        self._wall_offset += round(seconds * _NANOSECONDS)
+
+    def _advance_to(self, target: int) -> None:
+        _run_dry()
+        while self._timers and self._timers[0].due <= target:
+            timer = heapq.heappop(self._timers)
+            if timer.fn is None:
+                continue
+            self._now = timer.due
+            get_hub().loop.run_callback(timer.fire)
+            _run_dry()
+        self._now = target
+
+
+def _run_dry() -> None:
+    """Block until no greenlet of this hub can go on by itself."""
+    hub = get_hub()
+    watcher: Any = hub.loop.idle()
+    with gevent.Timeout(_SPINNING_AFTER) as limit:
+        try:
+            hub.wait(watcher)
+        except gevent.Timeout as expired:
+            if expired is not limit:
+                raise
+            raise RuntimeError(
+                f"the loop was still busy after {_SPINNING_AFTER:g} s: some greenlet never waits"
+            ) from expired
+        finally:
+            watcher.close()
