@@ -186,6 +186,8 @@ class WebSocketEngine:
             return
         if data:
             self._connection.receive_data(data)
+            # wsproto's generator ends where its buffer does; a new one goes on from there.
+            self._events = self._connection.events()
         else:
             self._is_eof = True
 
@@ -198,10 +200,6 @@ class WebSocketEngine:
         """
         while not self._is_over:
             event = next(self._events, None)
-            if event is None:
-                # Each pass of wsproto's generator ends where its buffer does.
-                self._events = self._connection.events()
-                event = next(self._events, None)
             if event is None:
                 if not self._is_eof:
                     return NEED_DATA
