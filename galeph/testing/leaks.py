@@ -7,7 +7,7 @@ is not looked at.
 A difference is not yet a leak. Closing a connection takes a turn of the loop or two, and a
 reference cycle lives until the next full collection, so the oracle collects twice and lets the
 loop run for up to a second before it says that something is left. A test that leaves nothing
-pays for one look only, without a collection.
+pays for two looks and no collection.
 
 There is no registry of greenlets or watchers; both are found by walking what the garbage
 collector tracks (0.3 s a million objects: `gc.freeze` before a long run makes it next to
@@ -75,8 +75,9 @@ class Snapshot:
     def leaks(self, settle: float = 1.0) -> Leaks:
         """Say what is alive now that was not, after giving it time to go.
 
-        Blocks only when something is left, and then until it has gone or ``settle`` seconds have
-        passed. Call it from an ordinary greenlet.
+        Blocks for one turn of the loop, so that what was only scheduled has started; when
+        something is left, until it has gone or ``settle`` seconds have passed. Call it from an
+        ordinary greenlet.
 
         Args:
             settle: how many seconds the loop may run before something counts as left.
@@ -84,6 +85,7 @@ class Snapshot:
         Returns:
             What is left, false when it is nothing.
         """
+        gevent.sleep(0)
         found = self._look()
         if not found:
             return found
