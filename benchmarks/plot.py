@@ -79,7 +79,7 @@ def plot_overview(documents: list[Document]) -> str:
     def at(ratio: float) -> float:
         return _LEFT + (log10(ratio) - low) / span * (_WIDTH - _LEFT - _RIGHT)
 
-    parts = [_heading("galeph and its peers", "ratios; | what must hold, ◇ the goal")]
+    parts = [_heading("galeph and its peers", "ratios; | what must hold, ◇ the goal"), *_legend()]
     bottom, y, last = _TOP, _TOP, None
     marks: list[str] = []
     for title, row in rows:
@@ -91,6 +91,14 @@ def plot_overview(documents: list[Document]) -> str:
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= log10(tick) <= high]
     grid = [_grid(at(t), bottom, f"{t:g} {TIMES}", "one" if t == 1 else "grid") for t in ticks]
     return _picture([*parts, *grid, *marks], bottom + 34)
+
+
+def _legend() -> list[str]:
+    words = {"goal": "goal reached", "hold": "holds", "short": "short"}
+    places = zip(range(_WIDTH - 310, _WIDTH, 104), words.items(), strict=False)
+    return [
+        _bar(kind, x, 14, 33, 10) + _text(x + 20, 48, word, "small") for x, (kind, word) in places
+    ]
 
 
 def _ratio_row(row: Document, y: int, at: Any) -> list[str]:
@@ -134,8 +142,8 @@ def _label(y: int, content: str) -> str:
     return _text(_LEFT - 12, y + 20, content, "end")
 
 
-def _bar(kind: str, x: float, width: float, y: int) -> str:
-    size = f'width="{max(width, 1.5):.1f}" height="18"'
+def _bar(kind: str, x: float, width: float, y: int, height: int = 18) -> str:
+    size = f'width="{max(width, 1.5):.1f}" height="{height}"'
     return f'<rect class="{kind}" x="{x:.1f}" y="{y + 6}" {size} rx="3"/>'
 
 

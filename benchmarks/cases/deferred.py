@@ -83,16 +83,16 @@ CASES = (
         title="Deferred",
         operations={
             "galeph": _make_success_get,
-            "a stage inside one chain": _stages_in_one_chain,
-            "chain on a realized one": _chain_on_realized,
-            "chain linked on a pending one": _linked_on_pending,
+            "galeph, stage inside one chain": _stages_in_one_chain,
+            "galeph, chain on a realized one": _chain_on_realized,
+            "galeph, chain on a pending one": _linked_on_pending,
             _PEER: _async_result,
         },
         rows=(
             Row(_PEER, hold=0.4, goal=0.55),
-            Row(_PEER, 3, 1, subject="a stage inside one chain", bound="at most"),
-            Row(_PEER, 6, 4, subject="chain on a realized one", bound="at most"),
-            Row(_PEER, 9, 6, subject="chain linked on a pending one", bound="at most"),
+            Row(_PEER, 3, 1, subject="galeph, stage inside one chain", bound="at most"),
+            Row(_PEER, 6, 4, subject="galeph, chain on a realized one", bound="at most"),
+            Row(_PEER, 9, 6, subject="galeph, chain on a pending one", bound="at most"),
         ),
     ),
 )

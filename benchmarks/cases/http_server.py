@@ -40,7 +40,7 @@ def _servers(app: str) -> tuple[Server, ...]:
         Server("aiohttp", f"{_CONTENDERS}.aiohttp_server {{port}} {app}"),
         Server(
             "granian",
-            "python -m granian --interface wsgi --http 1 --no-ws --workers 1 --runtime-mode st "
+            "python -m granian --interface wsgi --http 1 --no-ws --workers 1 --runtime-mode mt "
             "--runtime-threads 1 --blocking-threads 1 --log-level warning --port {port} "
             f"benchmarks.contenders.wsgi_apps:{app}",
         ),
