@@ -16,7 +16,7 @@ def hello(request):
 def browser(request):
     """Read every header and look up three; without them there is no 200."""
     size = 0
-    for name, value in request.headers.items():
+    for name, value in request.headers.raw:
         size += len(name) + len(value)
     headers = request.headers
     agent = headers.get("User-Agent")
