@@ -23,6 +23,7 @@ import os
 import stat
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,14 +63,18 @@ class Leaks:
 
 
 class Snapshot:
-    """What is alive at the moment of making it, to be compared with a later one."""
+    """What is alive at the moment of making it, to be compared with a later one.
+
+    Making it blocks for one turn of the loop, so that what was only scheduled has started.
+    """
 
     def __init__(self) -> None:
+        gevent.sleep(0)
         greenlets, watchers = _living()
         self._greenlets = WeakSet(greenlets)
-        # Watchers take no weak references. They are the few that were active before, and holding
-        # them keeps their ids from being given to new ones.
-        self._watchers = {id(watcher): watcher for watcher in watchers}
+        # By kind and number, not by identity: a server that was there before and re-arms its
+        # timer has another watcher afterwards, and has left nothing.
+        self._watchers = Counter(map(_kind_of_watcher, watchers))
         self._descriptors = _open_descriptors()
 
     def leaks(self, settle: float = 1.0) -> Leaks:
@@ -102,6 +107,8 @@ class Snapshot:
     def _look(self) -> Leaks:
         greenlets, watchers = _living()
         descriptors = _open_descriptors()
+        budget = self._watchers.copy()
+        budget.subtract(map(_kind_of_watcher, watchers))
         return Leaks(
             greenlets=tuple(_describe_greenlet(g) for g in greenlets if g not in self._greenlets),
             descriptors=tuple(
@@ -109,7 +116,7 @@ class Snapshot:
                 for (fd, inode), name in descriptors.items()
                 if (fd, inode) not in self._descriptors
             ),
-            watchers=tuple(repr(w) for w in watchers if id(w) not in self._watchers),
+            watchers=tuple(repr(w) for w in watchers if budget[_kind_of_watcher(w)] < 0),
         )
 
 
@@ -169,6 +176,13 @@ def _is_counted_watcher(thing: Any) -> bool:
         return False
     owner = getattr(thing.callback, "__self__", None)
     return not type(owner).__module__.startswith(("gevent.threadpool", "gevent.resolver"))
+
+
+def _kind_of_watcher(watcher: Any) -> tuple[str, ...]:
+    """What a watcher is for: its type and the names of the functions it will call."""
+    calls = (watcher.callback, *(watcher.args or ()))
+    names = (getattr(call, "__qualname__", "") for call in calls if callable(call))
+    return (type(watcher).__name__, *names)
 
 
 def _open_descriptors() -> dict[tuple[int, int], str]:

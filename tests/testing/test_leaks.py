@@ -69,6 +69,32 @@ class TestNothingLeft:
 
         assert not before.leaks(settle=0.2)
 
+    def test_re_armed_timer(self):
+        """A timer that was there before and was started anew in between is not left."""
+        loop = get_hub().loop
+        first, second = loop.timer(10), loop.timer(10)
+        first.start(print)
+        before = Snapshot()
+        first.stop()
+        second.start(print)
+        left = before.leaks(settle=0)
+        first.start(print)
+        both = before.leaks(settle=0)
+        first.close()
+        second.close()
+
+        assert not left
+        assert 2 == len(both.watchers)
+
+    def test_scheduled_before(self):
+        """A greenlet that was only scheduled at the first look is no news when it runs."""
+        greenlet = gevent.spawn(gevent.sleep, 10)
+        before = Snapshot()
+        left = before.leaks(settle=0)
+        greenlet.kill()
+
+        assert not left
+
     def test_thread_pool(self):
         """gevent's thread pool, made in between, is gevent's own and not a leak."""
         before = Snapshot()

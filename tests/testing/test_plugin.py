@@ -7,12 +7,15 @@ one of them ended.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+AUTOLOAD = ("-q",)
 
 REPORTER = dedent(
     """
@@ -24,8 +27,7 @@ REPORTER = dedent(
             print(json.dumps([name, report.when, report.outcome, report.longreprtext]), file=out)
 
     def pytest_sessionstart():
-        loaded = sorted({name.partition(".")[0] for name in sys.modules})
-        pathlib.Path("loaded.json").write_text(json.dumps(loaded))
+        pathlib.Path("loaded.json").write_text(json.dumps(sorted(sys.modules)))
     """
 )
 
@@ -99,12 +101,19 @@ SCENARIOS = dedent(
 
 
 def run_pytest(folder: Path, tests: str, *arguments: str, ini: str = "") -> dict[str, list[str]]:
-    """Run a test file; the outcomes by test, each with its texts."""
+    """Run a test file with the plugin alone; each test's phases that did not pass."""
     (folder / "conftest.py").write_text(REPORTER)
     (folder / "test_it.py").write_text(tests)
     (folder / "pytest.ini").write_text(f"[pytest]\n{ini}")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
-    subprocess.run([*command, *arguments], cwd=folder, capture_output=True, check=False, timeout=60)
+    arguments = arguments or ("-p", "galeph.testing.plugin")
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "" if arguments == AUTOLOAD else "1"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
     outcomes: dict[str, list[str]] = {}
     for line in (folder / "outcomes.jsonl").read_text().splitlines():
         name, when, outcome, text = json.loads(line)
@@ -136,12 +145,12 @@ class TestWithoutTheOption:
         assert {"test_leaves_a_pipe": []} == outcomes
 
     def test_loading_imports_no_gevent(self, tmp_path):
-        """A pytest that loaded the plugin on its own has imported neither gevent nor greenlet."""
-        run_pytest(tmp_path, "def test_nothing(): pass")
+        """A pytest that found the plugin installed has imported neither gevent nor greenlet."""
+        run_pytest(tmp_path, "def test_nothing(): pass", *AUTOLOAD)
 
         loaded = json.loads((tmp_path / "loaded.json").read_text())
 
-        assert "galeph" in loaded
+        assert "galeph.testing.plugin" in loaded
         assert not {"gevent", "greenlet"} & set(loaded)
 
 
