@@ -1,4 +1,4 @@
-"""The one seam to the network: seven verbs and one fact.
+"""The one seam to the network: receive, send, end, and two facts.
 
 Above it nobody knows whether bytes go through a socket, TLS, a tunnel or memory; TLS and tunnels
 *wrap* a transport instead of subclassing one. `galeph.testing.check_transport` is the contract
@@ -7,11 +7,11 @@ in executable form, and every implementation passes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Buffer", "ConnectionInfo", "TLSInfo", "Transport"]
+__all__ = ["Buffer", "ConnectionInfo", "EndWatch", "TLSInfo", "Transport"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -42,6 +42,13 @@ class ConnectionInfo:
     tls: TLSInfo | None = None
 
 
+class EndWatch(Protocol):
+    """What `Transport.watch_end` returns."""
+
+    def cancel(self) -> None:
+        """Stop watching. Never switches, may be called twice."""
+
+
 class Transport(Protocol):
     """A reliable, ordered stream of bytes in both directions.
 
@@ -50,7 +57,9 @@ class Transport(Protocol):
     come out: they are mapped to the errors of `galeph.errors`, the cause chained.
     """
 
-    info: ConnectionInfo
+    @property
+    def info(self) -> ConnectionInfo:
+        """Who is at the two ends."""
 
     def recv(self, max_bytes: int = 65536) -> bytes:
         """Block until the peer has sent something; return at most ``max_bytes`` of it.
@@ -63,14 +72,26 @@ class Transport(Protocol):
             Exception: what `interrupt` or `abort` was given.
         """
 
-    def send(self, data: Buffer | Sequence[Buffer]) -> None:
+    def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:
         """Block until the kernel (or the layer below) has taken all of ``data``.
 
-        A sequence is sent as one, in order. After an exception some, all or none was sent and
-        the connection is of no further use.
+        A sequence is sent as one, in order. If the caller is killed or timed out meanwhile, the
+        data is sent whole (the rest in the background) or, if its turn had not come, not at all,
+        and the connection stays usable. After any other exception it is of no further use.
+
+        Args:
+            data: what to send; not to be changed before this returns.
+            committed: send it even if the caller is killed before its turn. For layers that have
+                already counted the data as sent, as TLS has a record that it encrypted.
 
         Raises:
             ConnectionLost, ResourceClosed: as for `recv`.
+        """
+
+    def try_send(self, data: bytes) -> bool:
+        """Send ``data`` if that needs no waiting, and say whether all of it went. Never switches.
+
+        For last words before `close`: after False a part may have been sent.
         """
 
     def send_eof(self) -> None:
@@ -93,6 +114,14 @@ class Transport(Protocol):
 
         Does nothing when nobody is blocked. This is how a sweep ends a wait that has taken too
         long without a timer a request. Never switches.
+        """
+
+    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
+        """Call ``fn()`` once, in the hub, when the connection has ended; use no greenlet for it.
+
+        It has ended when the peer ended its side, or it broke, or was closed here. Bytes that wait
+        to be received stay where they are; behind such bytes the end may be noticed a second late.
+        ``fn`` must neither block nor raise.
         """
 
     @property

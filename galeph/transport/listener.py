@@ -1,0 +1,205 @@
+"""Accepting connections, and going on accepting them.
+
+`Listener` is gevent's ``StreamServer`` for its life cycle (one watcher, start, stop) with a
+`do_read` of our own: raw file descriptors instead of gevent sockets, a bounded number of accepts
+per wake-up so that running connections keep their turn, and an answer to every errno:
+
+- nothing there, or a connection that died in the queue (``ECONNABORTED`` and what Linux passes on
+  from the network): go on;
+- no descriptors or memory (``EMFILE``, ``ENFILE``, ``ENOBUFS``, ``ENOMEM``, and anything unknown):
+  stop, try again after 10 ms, doubling up to one second, with one log line an episode;
+- the socket itself is not usable (``EBADF``, ``EINVAL``, ``ENOTSOCK``): stop for good, and say so.
+
+Who is connected, and what is done with them, is `galeph.transport.serving`.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+from gevent import get_hub, spawn_raw
+from gevent.monkey import get_original
+from gevent.server import StreamServer
+
+from galeph.errors import TransportError
+from galeph.transport.seam import connect_error
+
+__all__ = ["Listener", "adopt_listen_socket", "bind_listen_socket"]
+
+_log = logging.getLogger("galeph.server")
+
+_ACCEPTS_PER_WAKE = 16
+# accept(2): "treat them like EAGAIN by retrying".
+_PASSING = frozenset(
+    (
+        errno.ECONNABORTED,
+        errno.EINTR,
+        errno.EPROTO,
+        errno.EPERM,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        getattr(errno, "ENONET", errno.ENETDOWN),
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+    ),
+)
+
+
+# gevent's stubs know neither its watcher nor that a server may read plain descriptors.
+_StreamServer: Any = StreamServer
+
+
+class Listener(_StreamServer):  # type: ignore[misc]  # a class that is Any to mypy
+    """Calls ``on_accept(fd, address)`` in the hub for every connection.
+
+    Args:
+        sock: bound, listening, not blocking, and ours to close.
+        on_accept: takes the descriptor over; must not block.
+        is_full: while it says True, connections stay in the kernel's queue; `resume` looks again.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        on_accept: Callable[[int, Any], None],
+        is_full: Callable[[], bool],
+    ) -> None:
+        super().__init__(sock, handle=on_accept)
+        self.full = is_full
+        self.accept_errors = 0
+        self._retry_after = 0.0
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether a connection would be accepted now."""
+        return self._watcher is not None
+
+    def do_read(self) -> None:
+        """Accept what is there, up to 16."""
+        sock, on_accept = self.socket, self.handle
+        for _ in range(_ACCEPTS_PER_WAKE):
+            # A connection is served as soon as it is accepted, and may have closed or filled us.
+            if self._watcher is None:
+                return
+            if self.full():
+                self.stop_accepting()
+                return
+            try:
+                fd, address = sock._accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._note_error(error)
+                continue
+            self._retry_after = 0.0
+            on_accept(fd, address)
+
+    def resume(self) -> None:
+        """Accept again, if only fullness had stopped it. Never switches."""
+        if self.started and self._watcher is None and self._timer is None:
+            self.start_accepting()
+
+    def _note_error(self, error: OSError) -> None:
+        self.accept_errors += 1
+        if error.errno in _PASSING:
+            return
+        if error.errno in self.fatal_errors:
+            spawn_raw(_log.error, "%s cannot accept any more: %s", self.address, error)
+            self.close()
+            return
+        if not self._retry_after:
+            # In a greenlet of its own: a log handler may block, and this is the hub.
+            spawn_raw(_log.warning, "%s cannot accept for now: %s", self.address, error)
+        self._retry_after = min(max(self._retry_after * 2, self.min_delay), self.max_delay)
+        self.stop_accepting()
+        self._timer = self.loop.timer(self._retry_after)
+        self._timer.start(self._start_accepting_if_started)
+
+    def start_accepting(self) -> None:
+        """Start the watcher, and forget the timer that may have called us."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        super().start_accepting()
+
+
+def bind_listen_socket(host: str, port: int, *, backlog: int) -> socket.socket:
+    """Bind and listen. Blocks only to resolve ``host``, where that is a name.
+
+    Raises:
+        TransportError: the address is taken, not ours, or not allowed; the errno says which.
+    """
+    family, address = _resolve(host, port)
+    sock: socket.socket = get_original("socket", "socket")(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        text = f"{error.strerror} (listening on {host}:{port})"
+        raise TransportError(error.errno, text) from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def adopt_listen_socket(listen_socket: Any) -> socket.socket:
+    """Return a socket of our own on the queue of ``listen_socket``, which stays the caller's.
+
+    It is duplicated, because the caller may close his at any time and must not close ours. The two
+    share one mode: the caller's becomes non-blocking too.
+
+    Raises:
+        TypeError: it is neither a socket nor a file descriptor.
+        ValueError: it is not a listening stream socket.
+        OSError: the descriptor is not open.
+    """
+    if isinstance(listen_socket, int) and not isinstance(listen_socket, bool):
+        fd = listen_socket
+    elif hasattr(listen_socket, "fileno"):
+        fd = listen_socket.fileno()
+    else:
+        raise TypeError(
+            "listen_socket must be a listening socket or a file descriptor, "
+            f"not {type(listen_socket).__name__}",
+        )
+    sock: socket.socket = get_original("socket", "socket")(fileno=os.dup(fd))
+    try:
+        if sock.type != socket.SOCK_STREAM:
+            raise ValueError("listen_socket is not a stream socket")
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise ValueError("listen_socket is not listening: call its listen() first")
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _resolve(host: str, port: int) -> tuple[int, Any]:
+    """Return family and address to bind to; an empty host is every IPv4 interface."""
+    if not host:
+        return socket.AF_INET, ("0.0.0.0", port)  # noqa: S104  (the caller asked for it)
+    try:
+        version = ip_address(host).version
+    except ValueError:
+        pass
+    else:
+        return (socket.AF_INET6 if version == 6 else socket.AF_INET), (host, port)
+    try:
+        found = get_hub().resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise connect_error(error, f"listening on {host}:{port}") from error
+    return found[0][0], found[0][4]

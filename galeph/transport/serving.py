@@ -1,0 +1,438 @@
+"""A server as its connections see it: who is connected, and how all of that ends.
+
+`Server` owns a `Listener` and the set of live connections. It knows no protocol: it is given
+``serve(connection)``, which runs in a greenlet of the connection's own and returns when the
+connection is over. TCP streams and HTTP are both built on it.
+
+A connection's life
+-------------------
+The accept callback makes a `Connection` and switches straight into its greenlet, which runs until
+it first blocks: no scheduling, and no moment at which a greenlet that has not begun holds a socket
+it cannot close. The greenlet does the TLS handshake, if there is one, under its own deadline,
+calls ``serve``, and closes the transport however ``serve`` ended.
+
+A drain
+-------
+`Server.close` stops accepting, then tells every connection: by the hook it registered
+(`Connection.on_drain`) or, if it has none and says it is idle, by closing it. What is left at the
+timeout is cut: transport reset, greenlet killed. All of this is callbacks; a drain needs no
+greenlet, and a closed server leaves none.
+"""
+
+from __future__ import annotations
+
+import _socket
+import contextvars
+import logging
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from gevent import GreenletExit, get_hub
+from gevent.event import Event
+from gevent.monkey import get_original
+from greenlet import greenlet
+
+from galeph import clock
+from galeph.deferred import Deferred
+from galeph.errors import (
+    ConnectionLost,
+    GalephError,
+    ResourceClosed,
+    TimedOut,
+)
+from galeph.transport import forks
+from galeph.transport.base import Transport
+from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
+from galeph.transport.sockets import SocketTransport
+from galeph.transport.tls import server_handshake
+
+__all__ = ["Connection", "DrainReport", "Server", "ServerStats", "serve_connections"]
+
+_log = logging.getLogger("galeph.server")
+
+# What a killed greenlet gets to clean up before the drain is over without it.
+_GRACE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DrainReport:
+    """How a server's connections ended after `Server.close`.
+
+    ``idle`` were closed at once, ``finished`` ended by themselves in time, ``cut`` were still at
+    work at the timeout; of these, ``stuck`` did not end although their greenlet was killed.
+    """
+
+    idle: int
+    finished: int
+    cut: int
+    stuck: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStats:
+    """What a server has done so far and is doing now."""
+
+    active: int
+    idle: int
+    accepted: int
+    failed_handshakes: int
+    accept_errors: int
+    is_accepting: bool
+
+
+class Connection:
+    """One accepted connection.
+
+    What serves it may set two things, for the drain: ``is_idle``, while nothing would be lost by
+    closing it; and ``on_drain``, called once, which must neither block nor raise, and makes the
+    connection end soon. ``transport`` is the TLS transport once the handshake is done.
+    """
+
+    __slots__ = ("_server", "greenlet", "is_idle", "on_drain", "transport")
+
+    def __init__(self, server: Server, transport: Transport) -> None:
+        self._server = server
+        self.transport = transport
+        self.greenlet: greenlet = greenlet(self._run, server._hub)
+        # A fresh copy each: what one connection sets, no other sees.
+        self.greenlet.gr_context = server._context.copy()
+        self.is_idle = False
+        self.on_drain: Callable[[], object] | None = None
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server is closing: no new work should begin on this connection."""
+        return self._server.is_closing
+
+    def drain(self) -> None:
+        """Ask the connection to end when its work in flight is done. Never blocks."""
+        if self.on_drain is not None:
+            self.on_drain()
+        elif self.is_idle:
+            self.transport.close()
+
+    def cut(self) -> None:
+        """End the connection whatever it is doing. Never blocks."""
+        self.transport.abort(ResourceClosed("the server was closed before this had finished"))
+        if not self.greenlet.dead:
+            self._server._hub.loop.run_callback(self._kill)
+
+    def _kill(self) -> None:
+        if not self.greenlet.dead:
+            self.greenlet.throw(GreenletExit)
+
+    def _run(self) -> None:
+        server = self._server
+        failure = None
+        try:
+            if server._tls_context is None or self._shake_hands(server):
+                server._serve(self)
+        except GreenletExit:
+            pass
+        except BaseException:
+            failure = sys.exc_info()
+        finally:
+            is_lost = self.transport.closed
+            self.transport.close()
+            server._discard(self)
+        if failure is not None:
+            self._report(failure, is_lost=is_lost)
+
+    def _shake_hands(self, server: Server) -> bool:
+        context, timeout = server._tls_context, server._tls_timeout
+        try:
+            self.transport = server_handshake(self.transport, context, timeout=timeout)
+        except (GalephError, OSError) as error:
+            server._failed_handshakes += 1
+            _log.debug("%s: TLS handshake failed: %s", self.peer, error)
+            return False
+        return True
+
+    def _report(self, failure: Any, *, is_lost: bool) -> None:
+        """Say once what ended the handler: its bug, or a peer that left."""
+        error = failure[1]
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            self._server._hub.handle_error(self, *failure)
+        elif is_lost and isinstance(error, (ConnectionLost, ResourceClosed)):
+            _log.debug("%s: the connection ended under its handler: %s", self.peer, error)
+        else:
+            _log.error("%s: the handler of this connection failed", self.peer, exc_info=failure)
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, for a log line."""
+        info = self.transport.info
+        return f"{info.remote_addr}:{info.remote_port}"
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.peer} {'idle' if self.is_idle else 'busy'}>"
+
+
+class Server:
+    """A listening server: what ``tcp.start_server`` and ``http.start_server`` return.
+
+    As a context manager it drains and waits when left. It belongs to the hub that made it.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        serve: Callable[[Connection], object],
+        *,
+        max_connections: int | None,
+        tls_context: Any,
+        tls_timeout: float | None,
+    ) -> None:
+        self._hub: Any = get_hub()
+        self._serve = serve
+        self._tls_context = tls_context
+        self._tls_timeout = tls_timeout
+        self._max_connections = sys.maxsize if max_connections is None else max_connections
+        self._context = contextvars.copy_context()
+        self._connections: set[Connection] = set()
+        self._socket_class: Any = get_original("socket", "socket")
+        self._is_tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
+        self._kind = (sock.family, sock.type, sock.proto)
+        self._address = sock.getsockname()
+        self._accepted = 0
+        self._failed_handshakes = 0
+        self._drain: _Drain | None = None
+        self._over = Event()
+        self._listener = Listener(sock, self._accept, self._is_full)
+        forks.abandon_in_child(self)
+        self._listener.start()
+
+    # Facts
+
+    @property
+    def address(self) -> Any:
+        """What it listens on, as ``getsockname`` says: ``(host, port)``, or a path."""
+        return self._address
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 for a unix socket."""
+        return self._address[1] if isinstance(self._address, tuple) else 0
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether `close` has been called."""
+        return self._drain is not None
+
+    @property
+    def connections(self) -> Iterator[Connection]:
+        """The live connections, at this moment."""
+        return iter(tuple(self._connections))
+
+    def stats(self) -> ServerStats:
+        """Count what has happened and what is going on."""
+        return ServerStats(
+            active=len(self._connections),
+            idle=sum(one.is_idle for one in self._connections),
+            accepted=self._accepted,
+            failed_handshakes=self._failed_handshakes,
+            accept_errors=self._listener.accept_errors,
+            is_accepting=self._listener.is_accepting,
+        )
+
+    # Accepting
+
+    def _is_full(self) -> bool:
+        return len(self._connections) >= self._max_connections
+
+    def _accept(self, fd: int, address: Any) -> None:
+        try:
+            sock = self._socket_class(*self._kind, fileno=fd)
+        except BaseException:
+            _socket.close(fd)
+            raise
+        try:
+            if self._is_tcp:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(self, SocketTransport(sock, is_server=True, peer=address))
+        except OSError:
+            # It was reset in the queue, and some systems refuse options on it.
+            sock.close()
+            return
+        self._accepted += 1
+        self._connections.add(connection)
+        connection.greenlet.switch()
+        if connection.greenlet.dead and connection in self._connections:
+            # Killed before its first line: nobody else can close what it was given.
+            connection.transport.close()
+            self._discard(connection)
+
+    def _discard(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if self._drain is not None:
+            self._drain.note_end()
+        else:
+            self._listener.resume()
+
+    # Closing
+
+    def close(self, timeout: float = 15.0) -> Deferred[DrainReport]:
+        """Begin to end the server; return at once.
+
+        Accepting stops, idle connections are closed, work in flight may go on for ``timeout``
+        seconds and is then cut. Called again, an earlier deadline replaces a later one.
+
+        Returns:
+            A deferred of what became of the connections, realized when none is left.
+        """
+        if timeout < 0:
+            raise ValueError(f"timeout must not be negative, got {timeout}")
+        if self._drain is None:
+            self._listener.close()
+            self._drain = _Drain(self)
+            self._drain.begin()
+        return self._drain.end_within(timeout)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until the server has been closed and its last connection has ended.
+
+        Raises:
+            TimedOut: that took longer than ``timeout``.
+        """
+        if not self._over.wait(timeout):
+            raise TimedOut(f"{self} was not closed within {timeout} s")
+
+    def serve_forever(self) -> None:
+        """Block until the server has been closed. Installs no signal handlers."""
+        self.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self.wait()
+
+    def abandon(self) -> None:
+        """Close the descriptor of a forked child's copy; its parent goes on listening."""
+        self._listener.close()
+
+    def __repr__(self) -> str:
+        host, port = self._address[:2] if self.port else (self._address, "")
+        state = "closed" if self._over.is_set() else "closing" if self._drain else "listening"
+        return f"<Server {host}:{port} {state} connections={len(self._connections)}>"
+
+
+class _Drain:
+    """The end of a server: counts how its connections ended, and cuts what takes too long."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._clock = clock.default()
+        self._started = self._clock.monotonic()
+        self._deadline = float("inf")
+        self._timer: clock.Timer | None = None
+        self._promises: list[Deferred[DrainReport]] = []
+        self._report: DrainReport | None = None
+        self._total = len(server._connections)
+        self._idle = 0
+        self._cut = 0
+
+    def begin(self) -> None:
+        for connection in self._server.connections:
+            self._idle += connection.is_idle
+            connection.drain()
+        self.note_end()
+
+    def end_within(self, timeout: float) -> Deferred[DrainReport]:
+        promise: Deferred[DrainReport] = Deferred()
+        if self._report is not None:
+            promise.success(self._report)
+            return promise
+        self._promises.append(promise)
+        deadline = self._clock.monotonic() + timeout
+        if deadline < self._deadline and not self._cut:
+            self._deadline = deadline
+            self._set_timer(timeout, self._cut_all)
+        return promise
+
+    def note_end(self) -> None:
+        """Look whether that was the last one."""
+        if not self._server._connections and self._report is None:
+            self._finish()
+
+    def _cut_all(self) -> None:
+        left = tuple(self._server._connections)
+        self._cut = len(left)
+        self._set_timer(_GRACE, self._finish)
+        for connection in left:
+            connection.cut()
+
+    def _set_timer(self, seconds: float, fn: Callable[[], object]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._clock.start_timer(seconds, fn)
+
+    def _finish(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._report = DrainReport(
+            idle=self._idle,
+            finished=self._total - self._idle - self._cut,
+            cut=self._cut,
+            stuck=len(self._server._connections),
+            seconds=self._clock.monotonic() - self._started,
+        )
+        forks.forget(self._server)
+        self._server._over.set()
+        promises, self._promises = self._promises, []
+        for promise in promises:
+            promise.success(self._report)
+
+
+def serve_connections(
+    serve: Callable[[Connection], object],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    listen_socket: Any = None,
+    backlog: int = 1024,
+    max_connections: int | None = 10_000,
+    tls_context: Any = None,
+    tls_timeout: float | None = 10.0,
+) -> Server:
+    """Listen, and run ``serve(connection)`` in a greenlet for every connection.
+
+    It is listening when this returns. Connections are closed when ``serve`` has returned or
+    raised; what it raises is logged once, with the peer, unless the peer's leaving was the cause.
+
+    Args:
+        serve: serves one connection, in blocking style.
+        host: the interface; an address, a name, or "" for every IPv4 interface.
+        port: 0 lets the system choose; see `Server.port`.
+        listen_socket: a listening socket or descriptor to use in their place. It stays yours.
+        backlog: how many connections the kernel may hold for us (it caps this itself).
+        max_connections: above it none is accepted until one has ended; None is no limit.
+        tls_context: an ``ssl.SSLContext`` of the server's side, or None for plain TCP.
+        tls_timeout: seconds for a handshake; None is no limit.
+
+    Raises:
+        TransportError: the address cannot be listened on.
+    """
+    if max_connections is not None and max_connections < 1:
+        raise ValueError(f"max_connections must be at least 1, got {max_connections}")
+    if listen_socket is not None:
+        sock = adopt_listen_socket(listen_socket)
+    else:
+        sock = bind_listen_socket(host, port, backlog=backlog)
+    try:
+        return Server(
+            sock,
+            serve,
+            max_connections=max_connections,
+            tls_context=tls_context,
+            tls_timeout=tls_timeout,
+        )
+    except BaseException:
+        sock.close()
+        raise

@@ -1,0 +1,63 @@
+"""A time limit on a piece of blocking work, which raises galeph's error and not gevent's.
+
+Used where something is done once a connection (resolving, connecting, a handshake). What recurs a
+request is swept instead; see `galeph.transport.deadlines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from gevent import get_hub, getcurrent
+
+from galeph import clock
+
+__all__ = ["TimeLimit"]
+
+
+class TimeLimit:
+    """Raise ``make_error()`` in the greenlet that entered, if it has not left in time.
+
+    None is no limit. The error arrives at a point where the greenlet is blocked, never later than
+    the end of the ``with`` block.
+    """
+
+    __slots__ = ("_callback", "_greenlet", "_make_error", "_seconds", "_timer")
+
+    def __init__(self, seconds: float | None, make_error: Callable[[], Exception]) -> None:
+        self._seconds = seconds
+        self._make_error = make_error
+        self._timer: clock.Timer | None = None
+        self._greenlet: Any = None
+        self._callback: Any = None
+
+    def __enter__(self) -> Self:
+        if self._seconds is not None:
+            self._greenlet = getcurrent()
+            self._timer = clock.default().start_timer(self._seconds, self._expire)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._greenlet = None
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback.stop()
+
+    def _expire(self) -> None:
+        # A manual clock may call this from any greenlet; only the hub may throw into another.
+        self._callback = get_hub().loop.run_callback(self._throw)
+
+    def _throw(self) -> None:
+        greenlet = self._greenlet
+        if greenlet is not None:
+            greenlet.throw(self._make_error())

@@ -1,0 +1,376 @@
+"""TLS over any transport: `TLSTransport` wraps one and is one.
+
+OpenSSL sees two memory buffers and no socket (``SSLContext.wrap_bio``), which is why this works
+with any context, made before or after a patch, over a socket, over memory, and over TLS again.
+No property of a context the user gave is ever set: on one made before a late patch that recurses
+without end.
+
+- *Receiving* drains what is decrypted or decryptable before it waits for the transport below.
+- *Sending* encrypts at most 256 KiB at a time and hands the records down as committed: a record
+  has used its sequence number, so it is sent even if its sender is killed meanwhile.
+- *Ending* is told from breaking off: ``close_notify`` is the orderly end, an end of the transport
+  below without it is `ConnectionLost` (RFC 8446 section 6.1: possible truncation).
+"""
+
+from __future__ import annotations
+
+import errno
+from _ssl import (
+    MemoryBIO,
+    SSLError,
+    SSLWantReadError,
+    SSLZeroReturnError,
+    _SSLContext,
+)
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gevent import get_hub
+
+from galeph.errors import ConnectionLost, ResourceClosed, TLSError, TLSTimeout, TransportError
+from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, TLSInfo, Transport
+from galeph.transport.seam import tls_error
+from galeph.transport.sending import Views, send_whole, views_of
+from galeph.transport.timelimit import TimeLimit
+from galeph.transport.turns import Turns
+
+__all__ = ["TLSTransport", "check_context", "client_handshake", "server_handshake"]
+
+_RECORDS = 65536
+_MAX_ENCRYPT = 262144
+
+
+def client_handshake(
+    transport: Transport,
+    context: Any,
+    *,
+    server_hostname: str | None,
+    timeout: float | None = 10.0,
+) -> TLSTransport:
+    """Begin TLS as the client on a connected transport; block until the handshake is done.
+
+    Args:
+        transport: the one below, from now on the new transport's own. It is closed on failure.
+        context: an ``ssl.SSLContext`` of the client's side.
+        server_hostname: the name the certificate must prove, and the SNI.
+        timeout: seconds for the whole handshake; None is no limit.
+
+    Raises:
+        CertificateError: the certificate does not prove the name.
+        TLSError: there is no common version or cipher, or the peer does not speak TLS, or left.
+        TLSTimeout: it took too long.
+    """
+    check_context(context)
+    tls = TLSTransport(transport, context, is_server=False, server_hostname=server_hostname)
+    return _shake_hands(tls, timeout)
+
+
+def server_handshake(
+    transport: Transport,
+    context: Any,
+    *,
+    timeout: float | None = 10.0,
+) -> TLSTransport:
+    """Begin TLS as the server; otherwise as `client_handshake`."""
+    check_context(context)
+    return _shake_hands(TLSTransport(transport, context, is_server=True), timeout)
+
+
+def check_context(context: object) -> None:
+    """Raise TypeError unless ``context`` is an ``ssl.SSLContext``, patched or not."""
+    # After a late patch ``ssl.SSLContext`` is gevent's class, and an older context is no instance
+    # of it. The class in the extension module is the base of both.
+    if not isinstance(context, _SSLContext):
+        raise TypeError(f"expected an ssl.SSLContext, not {type(context).__name__}")
+
+
+def _shake_hands(tls: TLSTransport, timeout: float | None) -> TLSTransport:
+    peer = tls.peer
+    try:
+        with TimeLimit(
+            timeout,
+            lambda: TLSTimeout(f"no TLS handshake within {timeout} s (peer {peer})"),
+        ):
+            tls.handshake()
+    except BaseException:
+        tls.inner.close()
+        raise
+    return tls
+
+
+class TLSTransport:
+    """TLS over another transport. Made by `client_handshake` and `server_handshake`."""
+
+    __slots__ = (
+        "_ahead",
+        "_closed",
+        "_hub",
+        "_incoming",
+        "_info",
+        "_lost",
+        "_object",
+        "_outgoing",
+        "can_send",
+        "inner",
+        "turns",
+    )
+
+    def __init__(
+        self,
+        inner: Transport,
+        context: Any,
+        *,
+        is_server: bool,
+        server_hostname: str | None = None,
+    ) -> None:
+        self.inner = inner
+        self._hub: Any = get_hub()
+        self._incoming = MemoryBIO()
+        self._outgoing = MemoryBIO()
+        self._object: Any = context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=is_server,
+            server_hostname=server_hostname,
+        )
+        self.turns = Turns(self._hub)
+        self.can_send = True
+        self._closed = False
+        self._lost: Exception | None = None
+        # Decrypted before its time, by `send_eof`.
+        self._ahead: list[bytes] | None = None
+        self._info: ConnectionInfo | None = None
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Who is at the two ends, and what the handshake agreed on."""
+        if self._info is None:
+            tls = self._object
+            self._info = replace(
+                self.inner.info,
+                tls=TLSInfo(
+                    version=tls.version() or "",
+                    cipher=(tls.cipher() or ("",))[0],
+                    alpn_protocol=tls.selected_alpn_protocol(),
+                    server_hostname=tls.server_hostname,
+                    peer_certificate=tls.getpeercert() or None,
+                ),
+            )
+        return self._info
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed or aborted here, or is known to be lost."""
+        return self._closed or self._lost is not None or self.inner.closed
+
+    @property
+    def peer(self) -> str:
+        """The peer's address as text."""
+        info = self.inner.info
+        return f"{info.remote_addr}:{info.remote_port}"
+
+    # The handshake
+
+    def handshake(self) -> None:
+        """Block until both sides agree."""
+        while True:
+            try:
+                self._object.do_handshake()
+            except SSLWantReadError:
+                self._feed_handshake()
+            except SSLError as error:
+                self._try_flush()
+                raise tls_error(error, self.peer) from error
+            else:
+                self._flush()
+                return
+
+    def _feed_handshake(self) -> None:
+        try:
+            self._flush()
+            records = self.inner.recv(_RECORDS)
+        except ConnectionLost as error:
+            text = f"the connection was lost during the TLS handshake (peer {self.peer})"
+            raise TLSError(error.errno, text) from error
+        if not records:
+            raise TLSError(f"the peer left during the TLS handshake (peer {self.peer})")
+        self._incoming.write(records)
+
+    # Receiving
+
+    def recv(self, max_bytes: int = 65536) -> bytes:
+        """Block until there are decrypted bytes; see `Transport`."""
+        if self._closed or self._lost is not None:
+            raise self.no_longer_usable()
+        if self._ahead is not None:
+            return self._take_ahead(max_bytes)
+        tls, incoming = self._object, self._incoming
+        while True:
+            # Asking OpenSSL in vain costs an exception a request, so it is asked only when it
+            # has something: a record that was begun, or bytes it has not looked at.
+            if incoming.pending or tls.pending():
+                try:
+                    data: bytes = tls.read(max_bytes)
+                except SSLWantReadError:
+                    pass
+                except SSLZeroReturnError:
+                    return b""
+                except SSLError as error:
+                    self._fail(error)
+                    raise self.no_longer_usable() from error
+                else:
+                    return data
+                finally:
+                    # A key update and a renegotiation refused are answered by OpenSSL itself.
+                    if self._outgoing.pending:
+                        self._flush()
+            records = self.inner.recv(_RECORDS)
+            if not records:
+                self._fail(None)
+                raise self.no_longer_usable()
+            incoming.write(records)
+
+    def _take_ahead(self, max_bytes: int) -> bytes:
+        ahead = self._ahead or [b""]
+        data = ahead.pop(0)
+        if len(data) > max_bytes:
+            ahead.insert(0, data[max_bytes:])
+            data = data[:max_bytes]
+        self._ahead = ahead or None
+        return data
+
+    def interrupt(self, error: Exception) -> None:
+        """Make the `recv` that is blocked now raise ``error``; see `Transport`."""
+        self.inner.interrupt(error)
+
+    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
+        """Call ``fn`` when the transport below has ended; a close_notify is seen by `recv` only."""
+        return self.inner.watch_end(fn)
+
+    # Sending
+
+    def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:
+        """Block until the transport below has taken all of ``data``; see `Transport`."""
+        if data.__class__ is not bytes or self.turns.is_taken or len(data) > _MAX_ENCRYPT:
+            send_whole(self, views_of(data), committed=committed)
+        elif not self.can_send:
+            raise self.no_longer_usable()
+        elif data:
+            self._encrypt(data)
+            self._flush()
+
+    def try_send(self, data: bytes) -> bool:
+        """Send ``data`` if that is possible without blocking; see `Transport`."""
+        if not self.can_send or self.turns.is_taken or not data:
+            return False
+        try:
+            self._encrypt(data)
+        except TransportError:
+            return False
+        return self._try_flush()
+
+    def write_some(self, views: Views) -> None:
+        """Encrypt and send up to 256 KiB."""
+        view = views.popleft()
+        if len(view) > _MAX_ENCRYPT:
+            views.appendleft(view[_MAX_ENCRYPT:])
+            view = view[:_MAX_ENCRYPT]
+        self._encrypt(view)
+        self._flush()
+
+    def send_eof(self) -> None:
+        """Send close_notify; see `Transport`. The peer may go on sending (RFC 8446, 6.1)."""
+        self.turns.take()
+        try:
+            if self.can_send:
+                self._end_our_side()
+                self._flush()
+            elif self._closed or self._lost is not None:
+                raise self.no_longer_usable()
+        finally:
+            self.turns.end()
+
+    def _end_our_side(self) -> None:
+        """Make OpenSSL write a close_notify."""
+        self.can_send = False
+        # After SSL_shutdown, OpenSSL would refuse records that have arrived and are unread.
+        ahead = []
+        try:
+            while self._incoming.pending or self._object.pending():
+                data = self._object.read(_RECORDS)
+                ahead.append(data)
+                if not data:
+                    break
+        except SSLError:
+            pass
+        if ahead:
+            self._ahead = [*(self._ahead or ()), *ahead]
+        try:
+            # Writes ours, and then asks for the peer's, which has not come.
+            self._object.unwrap()
+        except (SSLError, ValueError):
+            pass
+
+    def _encrypt(self, data: Any) -> None:
+        try:
+            self._object.write(data)
+        except SSLError as error:
+            self._fail(error)
+            raise self.no_longer_usable() from error
+
+    def _flush(self) -> None:
+        # Between reading the records and queueing them below there is no switch: the order in
+        # which OpenSSL made them is the order on the wire.
+        if self._outgoing.pending:
+            self.inner.send(self._outgoing.read(), committed=True)
+
+    def _try_flush(self) -> bool:
+        return not self._outgoing.pending or self.inner.try_send(self._outgoing.read())
+
+    # Closing
+
+    def close(self) -> None:
+        """Send close_notify, if that does not block, and close below; see `Transport`."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.can_send and not self.turns.is_taken:
+            self._end_our_side()
+            self._try_flush()
+        self._end()
+        self.inner.close()
+
+    def abort(self, error: Exception | None = None) -> None:
+        """End at once, without close_notify; see `Transport`."""
+        self._closed = True
+        self._end(error)
+        self.inner.abort(error)
+
+    def _end(self, error: Exception | None = None) -> None:
+        self.can_send = False
+        self.turns.fail(error or self.no_longer_usable())
+
+    def _fail(self, error: SSLError | None) -> None:
+        """OpenSSL has given up, or (None) the transport below has ended without close_notify."""
+        self.can_send = False
+        if error is not None:
+            self._try_flush()  # the alert
+            self._lost = tls_error(error, self.peer)
+        else:
+            text = f"the connection ended without a TLS close_notify (peer {self.peer})"
+            self._lost = ConnectionLost(errno.ECONNRESET, text)
+
+    def no_longer_usable(self) -> Exception:
+        """A new exception that says why this connection cannot be used."""
+        lost = self._lost
+        if self._closed or lost is None:
+            what = "the TLS connection" if self._closed else "our side of the TLS connection"
+            return ResourceClosed(f"{what} to {self.peer} is closed")
+        again = type(lost)(*lost.args)
+        again.__cause__ = lost.__cause__
+        return again
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "lost" if self._lost else "open"
+        return f"<TLSTransport {state} over {self.inner!r}>"
