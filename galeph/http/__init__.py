@@ -1,1 +1,17 @@
-"""HTTP servers and clients, and WebSockets."""
+"""HTTP servers and clients, and WebSockets.
+
+``from galeph import http`` is the documented form. `start_server` serves a handler; `get`, `post`
+and the others return a Deferred of a `Response`; `websocket_connection` and `websocket_client`
+open WebSockets.
+"""
+
+from __future__ import annotations
+
+from galeph.http.request import Request
+from galeph.http.response import Response
+from galeph.http.server import start_server
+from galeph.http.timeouts import Timeouts
+from galeph.message.headers import Headers
+from galeph.protocol.limits import Limits
+
+__all__ = ["Headers", "Limits", "Request", "Response", "Timeouts", "start_server"]

@@ -19,10 +19,11 @@ __all__ = ["Exchange", "Tenant"]
 class Tenant(Protocol):
     """Who lives on a connection after HTTP has left it (a WebSocket)."""
 
-    def host(self) -> None:
+    def host(self, error: BaseException | None) -> None:
         """Run in the connection's own greenlet after the handler has returned.
 
         Blocks as long as the connection is in use; the connection is closed when it returns.
+        ``error`` is what the handler raised, if it did: then end at once, and say so to the peer.
         """
 
     def drain(self) -> None:

@@ -1,0 +1,114 @@
+"""``galeph serve module:handler``: serve a handler until Ctrl-C or SIGTERM, then drain.
+
+The first signal stops accepting and lets what is under way finish; a second one ends at once. The
+exit status is 0 after either. Nothing is patched unless ``--patch`` asks for it, and then before
+the handler's module is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+__all__ = ["add_parser", "load_handler", "run"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add ``serve`` to the subcommands of the argument parser."""
+    parser = commands.add_parser("serve", help="serve a handler over HTTP", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("handler", help="module:name of a function that takes a request")
+    parser.add_argument("--host", default="127.0.0.1", help="interface (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+    parser.add_argument(
+        "--tls-self-signed",
+        action="store_true",
+        help="serve https with a certificate made for this run (needs galeph[selfsigned])",
+    )
+    parser.add_argument(
+        "--shutdown-timeout",
+        type=float,
+        default=15.0,
+        metavar="SECONDS",
+        help="how long requests under way may take after a signal (default: 15)",
+    )
+    parser.add_argument(
+        "--patch", action="store_true", help="patch the standard library before the import"
+    )
+    parser.set_defaults(run=run)
+
+
+def load_handler(spec: str) -> Callable[..., Any]:
+    """Import what ``module:name`` names.
+
+    Raises:
+        ValueError: there is no such thing, or it cannot be called; the text says which.
+    """
+    module_name, colon, path = spec.partition(":")
+    if not module_name or not colon or not path:
+        raise ValueError(f"{spec!r} is not of the form module:handler")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module is there, and something it imports is not: show where
+        raise ValueError(f"no module named {error.name!r} (looked in {os.getcwd()})") from error
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise ValueError(f"module {module_name!r} has no {path!r}") from None
+    if not callable(found):
+        raise ValueError(f"{spec} is not callable: {found!r}")
+    handler: Callable[..., Any] = found
+    return handler
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until a signal; return the exit status."""
+    if options.patch:
+        from gevent import monkey
+
+        monkey.patch_all()  # noqa: TID251  (the switch that asks for exactly this)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    from galeph import GalephError, http
+
+    try:
+        handler = load_handler(options.handler)
+        tls = _make_context(options) if options.tls_self_signed else None
+        server = http.start_server(handler, options.port, host=options.host, tls=tls)
+    except (ValueError, ImportError, GalephError) as error:
+        print(f"galeph serve: {error}", file=sys.stderr)
+        return 2
+    scheme = "https" if tls is not None else "http"
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    print(f"galeph serves {scheme}://{host}:{server.port}/ (Ctrl-C stops)", flush=True)
+    stop_on_signals(server, options.shutdown_timeout)
+    server.serve_forever()
+    return 0
+
+
+def stop_on_signals(server: Any, timeout: float) -> None:
+    """Let SIGINT and SIGTERM drain the server, and a second one end it at once."""
+    import gevent
+
+    def stop() -> None:
+        server.close(0 if server.is_closing else timeout)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, stop)
+
+
+def _make_context(options: argparse.Namespace) -> Any:
+    from galeph import tls
+
+    names = {"localhost", "127.0.0.1", options.host} - {"", "0.0.0.0", "::"}  # noqa: S104  (not bound)
+    return tls.self_signed(*sorted(names))

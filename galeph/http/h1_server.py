@@ -1,0 +1,489 @@
+"""The driver of one HTTP/1 connection on the server.
+
+It reads, parses, calls the handler and writes in the connection's own greenlet, with no hand-over
+on the way: on the path of a plain request there is one wait, one ``recv``, one ``send``, and no
+switch, lock, timer or Deferred. The engine knows the protocol, the transport moves the bytes, the
+`Deadlines` sweep watches the time; this module only joins them, and knows what to do when one of
+them says no.
+
+How a connection ends: a message that must not be served gets its exact answer, then our side is
+closed and what still arrives is read and thrown away for a bounded time, so that the answer is not
+destroyed by a reset. A connection whose time runs out gets 408 if a part of a head had come, and
+nothing otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from gevent import Timeout
+
+from galeph.errors import (
+    IncompleteBody,
+    LocalProtocolError,
+    ReadTimeout,
+    RemoteProtocolError,
+    ResourceClosed,
+    TimedOut,
+    TransportError,
+    WriteTimeout,
+)
+from galeph.http.body import BodyReader
+from galeph.http.exchange import Tenant
+from galeph.http.outgoing import Streamed, prepare_body
+from galeph.http.request import Request
+from galeph.http.response import Response
+from galeph.message.headers import Headers
+from galeph.protocol import events
+from galeph.protocol.engine import Role
+from galeph.protocol.events import NEED_DATA, Data, EndOfMessage, InterimResponse
+from galeph.protocol.h1 import H1Engine
+from galeph.transport.base import Transport
+from galeph.transport.deadlines import NEVER
+
+if TYPE_CHECKING:
+    from galeph.http.service import Service
+    from galeph.transport.serving import Connection
+
+__all__ = ["H1ServerConnection"]
+
+_READ_BYTES = 65536
+# A buffer larger than this is written in slices, so that a slow reader shows progress.
+_SLICE_BYTES = 256 * 1024
+# Head and body go out in one system call up to this size; above it the copy costs more.
+_JOIN_BYTES = 64 * 1024
+
+# What the connection is waiting for, which decides what its deadline means.
+_FIRST_BYTE, _HEAD, _IDLE, _HANDLER, _BODY, _WRITE, _LINGER, _TENANT = range(8)
+
+
+class _EndedExchange:
+    """What a request holds on to once it has been answered: facts, and nothing that can block."""
+
+    __slots__ = ("info", "max_buffered_bytes", "trailers")
+
+    def __init__(self, connection: H1ServerConnection) -> None:
+        self.info = connection.info
+        self.max_buffered_bytes = connection.max_buffered_bytes
+        self.trailers: Headers | None = None
+
+    def open_body(self) -> BodyReader:
+        reader = BodyReader()
+        reader.close()
+        return reader
+
+    def continue_(self) -> None:
+        raise LocalProtocolError("the request has been answered")
+
+    def switch_protocol(self, headers: Headers, tenant: Callable[..., Tenant]) -> Tenant:
+        raise LocalProtocolError(f"answered already: no {headers!r}, no {tenant!r}")
+
+
+class H1ServerConnection:
+    """Serves one connection from its first byte to its last; the `Exchange` of its requests."""
+
+    __slots__ = (
+        "__weakref__",
+        "_body",
+        "_body_done",
+        "_body_error",
+        "_connection",
+        "_continue_due",
+        "_declared_length",
+        "_ended",
+        "_engine",
+        "_phase",
+        "_requests_left",
+        "_scheme",
+        "_service",
+        "_tenant",
+        "_transport",
+        "deadline",
+        "info",
+        "max_buffered_bytes",
+        "trailers",
+    )
+
+    def __init__(self, connection: Connection, service: Service) -> None:
+        limits = service.limits
+        transport = connection.transport
+        self._connection = connection
+        self._transport = transport
+        self._service = service
+        self._engine = H1Engine(Role.SERVER, limits)
+        self.info = transport.info
+        self._scheme = "http" if transport.info.tls is None else "https"
+        self.max_buffered_bytes = limits.max_buffered_body_bytes
+        self._requests_left = limits.max_requests_per_connection or -1
+        self._ended = _EndedExchange(self)
+        self._body: BodyReader | None = None
+        self._body_done = True
+        self._body_error: Exception | None = None
+        self._continue_due = False
+        self._declared_length: int | None = None
+        self._tenant: Tenant | None = None
+        self.trailers: Headers | None = None
+        self._phase = _FIRST_BYTE
+        self.deadline = NEVER
+
+    # The life of the connection
+
+    def serve(self) -> None:
+        """Serve requests until the connection ends; blocks as long as that takes."""
+        service = self._service
+        self._mark(_FIRST_BYTE, service.timeouts.first_byte)
+        service.deadlines.watch(self)
+        self._connection.on_drain = self.drain
+        self._connection.is_idle = True
+        try:
+            self._serve_requests()
+        except (TransportError, ResourceClosed, WriteTimeout) as error:
+            service.log_peer(logging.DEBUG, self.info, "connection ended: %s", error)
+        finally:
+            service.deadlines.forget(self)
+            service.count(self._engine)
+            self._connection.on_drain = None  # it refers to us: no cycle stays behind
+
+    def _serve_requests(self) -> None:
+        engine = self._engine
+        while True:
+            try:
+                event = self._next_request()
+            except RemoteProtocolError as error:
+                self._refuse(error.status_hint, error.case, str(error))
+                return
+            except ReadTimeout:
+                if self._phase == _HEAD:
+                    self._refuse(408, "head-too-slow", "the head did not arrive in time")
+                else:
+                    self._service.log_peer(logging.DEBUG, self.info, "closed: it said nothing")
+                return
+            if event is None:
+                return
+            self._phase = _HANDLER
+            self.deadline = NEVER
+            self._connection.is_idle = False
+            if not self._answer(event):
+                return
+            self._connection.is_idle = engine.is_idle
+            self._mark(_IDLE, self._service.timeouts.keep_alive)
+
+    def _next_request(self) -> events.Request | None:
+        engine = self._engine
+        transport = self._transport
+        event = engine.next_event()
+        while event is NEED_DATA:
+            data = transport.recv(_READ_BYTES)
+            engine.receive_data(data)
+            event = engine.next_event()
+            if event is NEED_DATA and self._phase != _HEAD:
+                # The head has begun but is not complete. Its deadline is absolute: what follows
+                # does not move it, however it dribbles in.
+                self._connection.is_idle = False
+                self._mark(_HEAD, self._service.timeouts.head)
+                self._service.deadlines.hurry(self)
+        if type(event) is events.Request:
+            return event
+        return None  # CLOSED, between two messages
+
+    # Deadlines
+
+    def _mark(self, phase: int, timeout: float | None) -> None:
+        self._phase = phase
+        self.deadline = NEVER if timeout is None else self._service.monotonic() + timeout
+
+    def expire(self) -> None:
+        """The deadline has passed. Runs in the hub."""
+        if self._phase == _WRITE:
+            self._transport.abort(WriteTimeout("the peer takes nothing"))
+        else:
+            self._transport.interrupt(ReadTimeout("the peer sends nothing"))
+
+    # Shutting down
+
+    def drain(self) -> None:
+        """End after the exchange that is under way, or now if there is none. Never blocks."""
+        if self._connection.is_idle:
+            self._transport.close()
+        elif self._tenant is not None:
+            self._tenant.drain()
+        else:
+            self._engine.close_after_response()
+
+    # One exchange
+
+    def _answer(self, event: events.Request) -> bool:
+        """Serve one request; return whether the connection goes on."""
+        service = self._service
+        self._begin_exchange(event)
+        request = Request._from_event(event, self, self._scheme)
+        try:
+            response = service.context.copy().run(service.call, request)
+        except (Exception, Timeout) as error:
+            answer = self._judge_failure(request, error)
+            if answer is None:
+                return False
+            response = answer
+        except BaseException:  # killed, or the process is told to stop
+            self._transport.abort()
+            raise
+        finally:
+            request._exchange = self._ended
+        if self._tenant is not None:
+            self._tenant.host(None)
+            return False
+        if isinstance(self._body_error, IncompleteBody):
+            response.close()
+            return False  # the client is gone, or lies about the length: no answer can be right
+        try:
+            sent = self._respond(event.method, response)
+        finally:
+            if self._body is not None:
+                self._ended.trailers = self.trailers
+                self._body.close()
+        return sent and self._finish()
+
+    def _begin_exchange(self, event: events.Request) -> None:
+        service = self._service
+        service.requests += 1
+        self._requests_left -= 1
+        if not self._requests_left or self._connection.is_draining:
+            self._engine.close_after_response()
+        self.trailers = None
+        self._body = None
+        self._body_error = None
+        self._body_done = event.end_stream
+        self._continue_due = event.expects_continue
+        self._declared_length = event.content_length
+
+    def _judge_failure(self, request: Request, error: BaseException) -> Response | None:
+        """Decide what a handler's exception means; return its answer, None if there is none."""
+        if self._tenant is not None:
+            self._service.log_bug(request, error)
+            self._tenant.host(error)
+            return None
+        if error is self._body_error:
+            self._refuse_body(error)
+            return None
+        return self._service.answer_failure(request, error)
+
+    def _refuse_body(self, error: BaseException) -> None:
+        """A handler let an error of the body pass: it is the peer's, and so is the answer."""
+        if isinstance(error, RemoteProtocolError):
+            self._refuse(error.status_hint, error.case, str(error))
+        elif isinstance(error, ReadTimeout):
+            self._refuse(408, "body-too-slow", "the body made no progress")
+        else:
+            self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
+
+    def _finish(self) -> bool:
+        """Leave the exchange behind: take what is left of the request, or end the connection."""
+        engine = self._engine
+        if engine.is_receiving and engine.can_reuse and not self._continue_due:
+            self._drain_body()
+        if engine.can_reuse and not engine.is_receiving:
+            return True
+        self._linger()
+        return False
+
+    # Responding
+
+    def _respond(self, method: str, response: Response) -> bool:
+        """Send the response; return whether it was sent whole."""
+        service = self._service
+        try:
+            body = prepare_body(response.body)
+            head = self._frame_head(response, body)
+        except Exception as error:
+            response.close()
+            service.log_bug(None, error)
+            response = service.plain_response(500)
+            body = response.body
+            head = self._frame_head(response, body)
+        if isinstance(body, bytes):
+            buffers = [*head, *self._engine.send(Data(body, end_stream=True))] if body else head
+            self._write(b"".join(buffers) if len(body) < _JOIN_BYTES else buffers)
+            return True
+        try:
+            return self._stream(method, head, body, response.trailers)
+        finally:
+            body.close()
+
+    def _frame_head(self, response: Response, body: bytes | Streamed) -> list[bytes]:
+        service = self._service
+        engine = self._engine
+        if not self._body_done and not self._is_worth_draining():
+            engine.close_after_response()
+        headers = response.headers.with_defaults(service.default_fields())
+        status = response.status
+        if isinstance(body, bytes):
+            length = None if status in (204, 304) and not body else len(body)
+            end = not body
+        else:
+            length = body.length if response.trailers is None else None
+            end = False
+        event = events.Response(
+            status, headers, response.reason, content_length=length, end_stream=end
+        )
+        return list(engine.send(event))
+
+    def _stream(
+        self, method: str, head: list[bytes], body: Streamed, trailers: Headers | None
+    ) -> bool:
+        engine = self._engine
+        self._write(b"".join(head))
+        try:
+            if method != "HEAD":
+                for piece in body:
+                    self._write(engine.send(Data(piece)))
+            self._write(engine.send(EndOfMessage(trailers)))
+        except (TransportError, ResourceClosed, WriteTimeout):
+            raise
+        except BaseException as error:
+            # The head is out: a cut connection is the only honest way to say "not complete".
+            self._transport.abort()
+            if not isinstance(error, Exception):
+                raise
+            self._service.log_bug(None, error)
+            return False
+        return True
+
+    def _write(self, data: bytes | Sequence[bytes]) -> None:
+        """Send; whatever happens meanwhile, the peer has to take some of it all the time."""
+        timeout = self._service.timeouts.write_progress
+        self._mark(_WRITE, timeout)
+        for buffer in (data,) if isinstance(data, bytes) else data:
+            if len(buffer) <= _SLICE_BYTES:
+                self._transport.send(buffer)
+                continue
+            view = memoryview(buffer)
+            for at in range(0, len(buffer), _SLICE_BYTES):
+                self._mark(_WRITE, timeout)
+                self._transport.send(view[at : at + _SLICE_BYTES])
+        self._phase = _HANDLER
+        self.deadline = NEVER
+
+    # The request's body
+
+    def open_body(self) -> BodyReader:
+        """See `Exchange.open_body`."""
+        if self._body is None:
+            self._body = BodyReader(self._pull_body)
+        return self._body
+
+    def continue_(self) -> None:
+        """See `Exchange.continue_`."""
+        if self._continue_due:
+            self._continue_due = False
+            if not self._engine.has_answered:
+                self._write(self._engine.send(InterimResponse(100)))
+
+    def _pull_body(self) -> bytes:
+        """Return the next piece of the body, ``b""`` at its end. An error is raised every time."""
+        if self._body_error is not None:
+            raise self._body_error.with_traceback(None)
+        if self._body_done:
+            return b""
+        self.continue_()
+        phase, deadline = self._phase, self.deadline
+        self._mark(_BODY, self._service.timeouts.body_progress)
+        try:
+            return self._next_body_piece()
+        except RemoteProtocolError as error:
+            if error.case != "body-incomplete":
+                self._body_error = error
+                raise
+            self._body_error = IncompleteBody(str(error))
+            raise self._body_error from error
+        except (TransportError, TimedOut, ResourceClosed) as error:
+            self._body_error = error
+            self._engine.close_after_response()
+            raise
+        finally:
+            self._phase, self.deadline = phase, deadline
+
+    def _next_body_piece(self) -> bytes:
+        engine = self._engine
+        while True:
+            event = engine.next_event()
+            if type(event) is Data:
+                self._body_done = event.end_stream
+                return event.data
+            if event is NEED_DATA:
+                engine.receive_data(self._transport.recv(_READ_BYTES))
+            else:
+                if type(event) is EndOfMessage:
+                    self.trailers = event.trailers
+                self._body_done = True
+                return b""
+
+    def _is_worth_draining(self) -> bool:
+        """Whether the rest of an unread body is to be read just to keep the connection."""
+        declared = self._declared_length or 0
+        return (
+            not self._continue_due
+            and self._body_error is None
+            and declared <= self._service.limits.max_drain_bytes
+        )
+
+    def _drain_body(self) -> None:
+        """Read and drop the rest of the body, within the limits for that."""
+        self._mark(_LINGER, self._service.timeouts.drain)
+        self._service.deadlines.hurry(self)
+        left = self._service.limits.max_drain_bytes
+        try:
+            while left > 0 and not self._body_done:
+                left -= len(self._next_body_piece())
+        except (RemoteProtocolError, TimedOut):
+            self._engine.close_after_response()
+
+    # Ending
+
+    def _refuse(self, status: int, case: str, why: str) -> None:
+        """Answer what must not be served, and give the connection up."""
+        service = self._service
+        service.log_peer(
+            logging.INFO, self.info, "refused: %s (%s), answered %d", case, why, status
+        )
+        service.refusals += 1
+        engine = self._engine
+        engine.close_after_response()
+        if not engine.has_answered:
+            response = service.plain_response(status)
+            self._write(b"".join([*self._frame_head(response, response.body), response.body]))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close our side, then read what still comes: a reset would destroy the answer."""
+        self._mark(_LINGER, self._service.timeouts.drain)
+        self._service.deadlines.hurry(self)
+        self._transport.send_eof()
+        left = self._service.limits.max_drain_bytes
+        try:
+            while left > 0:
+                data = self._transport.recv(_READ_BYTES)
+                if not data:
+                    return
+                left -= len(data)
+        except (TimedOut, TransportError):
+            return
+
+    # Another protocol
+
+    def switch_protocol(
+        self, headers: Headers, tenant: Callable[[Transport, bytes], Tenant]
+    ) -> Tenant:
+        """See `Exchange.switch_protocol`."""
+        if self._engine.has_answered:
+            raise LocalProtocolError("the response has begun")
+        self._write(self._engine.send(InterimResponse(101, headers)))
+        self._phase = _TENANT
+        self.deadline = NEVER
+        self._tenant = tenant(self._transport, self._engine.trailing_data())
+        return self._tenant
+
+    def __repr__(self) -> str:
+        peer = f"{self.info.remote_addr}:{self.info.remote_port}"
+        return f"<H1ServerConnection {peer} {'idle' if self._connection.is_idle else 'busy'}>"

@@ -1,0 +1,103 @@
+"""Bodies as they are sent: whatever a handler returns, as pieces of bytes with a known length
+or without.
+
+A body is either *whole* (its bytes are at hand: one write) or *streamed* (pieces are fetched while
+they are sent, each written at once). A streamed body is closed when it is done with, however that
+came about, so that files, generators and sources never outlive their response.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from gevent.event import AsyncResult
+
+from galeph.byte_streams import to_bytes
+from galeph.http.body import BodyReader
+from galeph.stream import Source
+
+__all__ = ["Streamed", "prepare_body"]
+
+_PIECE_BYTES = 64 * 1024
+
+
+class Streamed:
+    """A body that is fetched while it is sent; ``length`` is None where nobody knows it."""
+
+    __slots__ = ("_body", "_pieces", "length")
+
+    def __init__(self, body: Any, pieces: Iterable[Any], length: int | None) -> None:
+        self._body = body
+        self._pieces = pieces
+        self.length = length
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            data = piece if type(piece) is bytes else to_bytes(piece)
+            if data:
+                yield data
+
+    def close(self) -> None:
+        """Close what the pieces come from, if it can be closed."""
+        for one in (self._body, self._pieces):
+            close = getattr(one, "close", None)
+            if close is not None:
+                close()
+
+
+def prepare_body(body: Any) -> bytes | Streamed:
+    """Return the body as bytes, or as a `Streamed`; waits for a Deferred body.
+
+    Raises:
+        TypeError: nothing that can be sent.
+    """
+    if type(body) is bytes:
+        return body
+    if body is None:
+        return b""
+    if isinstance(body, (str, bytes, bytearray, memoryview)):
+        return to_bytes(body)
+    if isinstance(body, AsyncResult):
+        return prepare_body(body.get())
+    if isinstance(body, (list, tuple)):
+        return b"".join(map(to_bytes, body))
+    if isinstance(body, Source):
+        return Streamed(body, body, None)
+    if hasattr(body, "read"):
+        return Streamed(body, _read_pieces(body), _remaining_length(body))
+    if isinstance(body, Iterable) and not isinstance(body, dict):
+        return Streamed(body, body, None)
+    raise TypeError(
+        f"a body must be bytes, str, a file, an iterable of these or a Source, not {body!r}"
+    )
+
+
+def _read_pieces(file: Any) -> Iterator[bytes]:
+    # read1 gives what is there; read would hold back a slow source until 64 KiB are full.
+    read = getattr(file, "read1", None) or file.read
+    while piece := read(_PIECE_BYTES):
+        yield piece
+
+
+def _remaining_length(file: Any) -> int | None:
+    """How many bytes are left in a file, where that can be known without reading it."""
+    if isinstance(file, BodyReader):
+        return file.length
+    try:
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode) and "b" in getattr(file, "mode", "b"):
+            return max(status.st_size - file.tell(), 0)
+    except (AttributeError, OSError, ValueError):
+        pass  # no real file (BytesIO raises UnsupportedOperation, which is both): try to seek
+    try:
+        if file.seekable() and isinstance(file.read(0), bytes):
+            here = file.tell()
+            end = file.seek(0, os.SEEK_END)
+            file.seek(here)
+            return max(int(end) - int(here), 0)
+    except (AttributeError, OSError):
+        pass  # a stream of its own kind, whose length only its end tells
+    return None

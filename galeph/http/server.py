@@ -1,0 +1,109 @@
+"""`start_server`: HTTP on the connections that `transport.serving` accepts."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Sequence
+from typing import Any
+
+from galeph.http.h1_server import H1ServerConnection
+from galeph.http.service import ErrorHandler, Handler, Service
+from galeph.http.timeouts import Timeouts
+from galeph.message.fields import validate_field
+from galeph.protocol.limits import Limits
+from galeph.transport.serving import Connection, Server, serve_connections
+
+__all__ = ["start_server"]
+
+_VERSIONS = ("http/1.1",)
+
+
+def start_server(
+    handler: Handler,
+    port: int = 0,
+    *,
+    # where
+    host: str = "127.0.0.1",
+    listen_socket: Any = None,
+    backlog: int = 1024,
+    tls: Any = None,
+    # what
+    http_versions: Sequence[str] = _VERSIONS,
+    error_handler: ErrorHandler | None = None,
+    server_header: str | None = "galeph",
+    # how much, how long
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+) -> Server:
+    """Serve HTTP: call ``handler(request)`` for each request, in a greenlet of its connection.
+
+    The server is listening when this returns. The handler may block; it returns a `Response`, a
+    dict with ``status``, ``headers`` and ``body``, None (204), or a Deferred of one of these. What
+    it raises is logged with its traceback and answered with 500. Every request runs in a fresh
+    copy of the context in which `start_server` was called.
+
+    Args:
+        handler: takes a `Request`.
+        port: 0 lets the system choose; see ``server.port``.
+        host: the interface to listen on.
+        listen_socket: a listening socket to use instead; it stays yours to close.
+        backlog: how many connections the kernel may hold before they are accepted.
+        tls: an ``ssl.SSLContext``, or a dict of options for `galeph.tls.server_context`.
+        http_versions: what to speak; "http/1.1".
+        error_handler: ``error_handler(request, error)`` makes the response to an exception of the
+            handler, in place of a plain 500.
+        server_header: the value of the Server field; None leaves it out.
+        limits: sizes and counts above which a request is refused.
+        timeouts: how long a peer may take.
+
+    Returns:
+        The running `Server`: ``port``, ``close()``, ``wait()``, ``serve_forever()``; a context
+        manager that drains when left.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
+        TransportError: the address cannot be listened on.
+    """
+    if not callable(handler):
+        raise TypeError(f"handler must be callable, not {handler!r}")
+    unknown = [version for version in http_versions if version not in _VERSIONS]
+    if unknown or not http_versions:
+        raise ValueError(f"http_versions: cannot speak {unknown or 'nothing'!r}")
+    if server_header is not None:
+        validate_field("Server", server_header)
+    limits = Limits() if limits is None else limits
+    timeouts = Timeouts() if timeouts is None else timeouts
+    if not isinstance(limits, Limits):
+        raise TypeError(f"limits must be a galeph.http.Limits, not {limits!r}")
+    if not isinstance(timeouts, Timeouts):
+        raise TypeError(f"timeouts must be a galeph.http.Timeouts, not {timeouts!r}")
+    service = Service(
+        handler,
+        limits=limits,
+        timeouts=timeouts,
+        context=contextvars.copy_context(),
+        error_handler=error_handler,
+        server_header=server_header,
+    )
+
+    def serve(connection: Connection) -> None:
+        H1ServerConnection(connection, service).serve()
+
+    return serve_connections(
+        serve,
+        host=host,
+        port=port,
+        listen_socket=listen_socket,
+        backlog=backlog,
+        max_connections=limits.max_connections,
+        tls_context=_tls_context(tls),
+        tls_timeout=timeouts.tls,
+    )
+
+
+def _tls_context(tls: Any) -> Any:
+    if tls is None or tls is False:
+        return None
+    from galeph.tls import to_server_context
+
+    return to_server_context(tls, alpn=_VERSIONS)

@@ -1,0 +1,150 @@
+"""`Service`: what all connections of one HTTP server share.
+
+The handler and how its result becomes a `Response`, the limits, the clock, the fields every
+response carries, what is logged, and the counts. It knows no protocol version and moves no bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from typing import Any
+
+from gevent import Greenlet
+from gevent.event import AsyncResult
+
+from galeph import clock
+from galeph.errors import BodyTooLarge, DecodingError
+from galeph.http.peer_log import PeerLog
+from galeph.http.request import Request
+from galeph.http.response import Response
+from galeph.http.timeouts import Timeouts
+from galeph.message.dates import format_date
+from galeph.message.status import reason_phrase
+from galeph.protocol.h1 import H1Engine
+from galeph.protocol.limits import Limits
+from galeph.transport.base import ConnectionInfo
+from galeph.transport.deadlines import Deadlines
+
+__all__ = ["ErrorHandler", "Handler", "Service", "to_response"]
+
+Handler = Callable[[Request], Any]
+ErrorHandler = Callable[[Request, BaseException], Any]
+
+_LOGGER = logging.getLogger("galeph.server")
+
+
+class Service:
+    """A handler, and everything around it that is the same for every connection."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        limits: Limits,
+        timeouts: Timeouts,
+        context: Context,
+        error_handler: ErrorHandler | None = None,
+        server_header: str | None = "galeph",
+    ) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.timeouts = timeouts
+        self.context = context
+        self._error_handler = error_handler
+        self._clock = clock.default()
+        self.monotonic = self._clock.monotonic
+        self.deadlines = Deadlines(self._clock)
+        self._peer_log = PeerLog(_LOGGER)
+        self._server_field = [] if server_header is None else [("Server", server_header)]
+        self._fields: list[tuple[str, str]] = []
+        self._fields_second = -1
+        # Counts, for `Server.stats()`.
+        self.requests = 0
+        self.refusals = 0
+        self.fast_heads = 0
+        self.slow_heads = 0
+        self.plain_chunks = 0
+        self.slow_chunks = 0
+
+    # Calling the handler
+
+    def call(self, request: Request) -> Response:
+        """Call the handler and make what it returns a `Response`."""
+        result = self.handler(request)
+        return result if type(result) is Response else to_response(result)
+
+    def answer_failure(self, request: Request, error: BaseException) -> Response:
+        """Return the answer to a handler's exception; log it unless it is the peer's doing."""
+        if isinstance(error, BodyTooLarge):
+            return self.plain_response(413)
+        if isinstance(error, DecodingError):
+            return self.plain_response(400)
+        self.log_bug(request, error)
+        if self._error_handler is not None:
+            try:
+                return to_response(self._error_handler(request, error))
+            except Exception as second:
+                self.log_bug(request, second)
+        return self.plain_response(500)
+
+    # Responses
+
+    def default_fields(self) -> list[tuple[str, str]]:
+        """Return the fields every response carries; made once a second."""
+        second = int(self._clock.time())
+        if second != self._fields_second:
+            self._fields_second = second
+            self._fields = [*self._server_field, ("Date", format_date(second))]
+        return self._fields
+
+    def plain_response(self, status: int) -> Response:
+        """Return a response that says no more than its status."""
+        text = f"{status} {reason_phrase(status)}\n"
+        return Response(status, {"Content-Type": "text/plain; charset=utf-8"}, text.encode())
+
+    # Logging and counting
+
+    def log_peer(self, level: int, info: ConnectionInfo, message: str, *args: object) -> None:
+        """Write one line about a peer, if the rate allows it."""
+        self._peer_log.log(level, f"%s:%s {message}", info.remote_addr, info.remote_port, *args)
+
+    def log_bug(self, request: Request | None, error: BaseException) -> None:
+        """Write an exception of the user's code, with its traceback."""
+        _LOGGER.error("%s failed", request or "a response body", exc_info=error)
+
+    def count(self, engine: H1Engine) -> None:
+        """Add what a connection's engine has counted, when the connection ends."""
+        self.fast_heads += engine.fast_heads
+        self.slow_heads += engine.slow_heads
+        self.plain_chunks += engine.plain_chunks
+        self.slow_chunks += engine.slow_chunks
+
+
+def to_response(result: Any) -> Response:
+    """Make a `Response` of what a handler may return; waits for a Deferred or a Greenlet.
+
+    Raises:
+        TypeError: the handler returned something else.
+    """
+    if isinstance(result, Response):
+        return result
+    if result is None:
+        return Response(204)
+    if isinstance(result, (AsyncResult, Greenlet)):
+        return to_response(result.get())
+    if isinstance(result, Mapping):
+        unknown = result.keys() - {"status", "headers", "body", "trailers"}
+        if unknown:
+            raise TypeError(f"a response dict has no key {min(map(str, unknown))!r}")
+        return Response(
+            result.get("status", 200),
+            result.get("headers"),
+            result.get("body"),
+            trailers=result.get("trailers"),
+        )
+    raise TypeError(
+        "a handler returns a Response, a dict of status, headers and body, None, or a Deferred "
+        f"of one, not {result!r}"
+    )
