@@ -1,0 +1,19 @@
+"""A value that arrives later: `Deferred`, and what makes and joins them."""
+
+from __future__ import annotations
+
+from galeph.deferred._deferred import Deferred
+from galeph.deferred._dropped import detect_dropped_errors, report_dropped, take_dropped
+from galeph.deferred._make import deferred, error, future, success, to_deferred
+
+__all__ = [
+    "Deferred",
+    "deferred",
+    "detect_dropped_errors",
+    "error",
+    "future",
+    "report_dropped",
+    "success",
+    "take_dropped",
+    "to_deferred",
+]

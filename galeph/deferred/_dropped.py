@@ -1,0 +1,108 @@
+"""Errors that nobody ever saw.
+
+A deferred that failed while nobody hung on it gets a `Witness`. Looking at the outcome dismisses
+it. If instead the deferred dies, the witness dies with it, and its finalizer puts the exception
+on a bounded deque. That is all a finalizer may do: the garbage collector runs it anywhere, in the
+hub and in sections that must not switch, and a log handler of a patched process blocks.
+
+The deque is emptied in ordinary greenlet time: by the runner, after the next error or when a
+deferred is made; by whoever sweeps from time to time, through `report_dropped`; at exit. Each
+error is one line on the logger ``galeph.deferred``, with its traceback.
+
+An ``except Exception as error: d.error(error)`` ties error, traceback, frame and deferred into a
+cycle. Such a deferred dies at the next full collection, not before.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from collections import deque
+
+__all__ = [
+    "DROPPED",
+    "DroppedErrors",
+    "Witness",
+    "detect_dropped_errors",
+    "report_dropped",
+    "take_dropped",
+]
+
+_log = logging.getLogger("galeph.deferred")
+
+# An error holds its frames, so what waits to be logged is bounded; the newest are kept.
+_KEPT = 1000
+
+
+class DroppedErrors:
+    """What witnesses have left behind, and whether there are witnesses at all.
+
+    As an entry of a runner's queue it writes the log lines.
+    """
+
+    __slots__ = ("is_enabled", "is_queued", "left")
+
+    def __init__(self) -> None:
+        self.is_enabled = True
+        self.is_queued = False
+        self.left: deque[BaseException] = deque(maxlen=_KEPT)
+
+    def take(self) -> list[BaseException]:
+        """Remove and return the errors that were dropped since the last time."""
+        left = self.left
+        return [left.popleft() for _ in range(len(left))]
+
+    def run(self) -> None:
+        """Write the lines. May block, as log handlers do."""
+        self.is_queued = False
+        for error in self.take():
+            _log.error(
+                "a deferred died in an error that nobody saw (%s): get() it, catch() it, or put"
+                " a listener on it",
+                type(error).__name__,
+                exc_info=error,
+            )
+
+
+DROPPED = DroppedErrors()
+
+
+class Witness:
+    """Dies with its deferred; still armed then, it tells."""
+
+    __slots__ = ("exception",)
+
+    def __init__(self, exception: BaseException) -> None:
+        self.exception: BaseException | None = exception
+
+    def __del__(self) -> None:
+        if self.exception is not None:
+            DROPPED.left.append(self.exception)
+
+
+def detect_dropped_errors(enabled: bool) -> bool:  # noqa: FBT001  (a switch)
+    """Switch the detection of dropped errors on (as it is at first) or off.
+
+    Deferreds that failed before are not affected.
+
+    Returns:
+        What it was before.
+    """
+    before, DROPPED.is_enabled = DROPPED.is_enabled, enabled
+    return before
+
+
+def take_dropped() -> list[BaseException]:
+    """Return the errors dropped so far and not yet logged; they will not be logged any more.
+
+    For tests. Collect garbage first: most dropped deferreds are part of a cycle.
+    """
+    return DROPPED.take()
+
+
+def report_dropped() -> None:
+    """Log the errors dropped so far. Blocks as the log handlers do; not for the hub."""
+    DROPPED.run()
+
+
+atexit.register(report_dropped)
