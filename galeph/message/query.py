@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from multidict import MultiDict, MultiDictProxy
@@ -26,10 +27,18 @@ def parse_pairs(text: str) -> MultiDictProxy[str]:
 
 
 def encode_pairs(items: QueryItems) -> str:
-    """Encode a mapping (a list as value repeats the name) or pairs as ``a=1&b=2``, in UTF-8."""
-    pairs = items.items() if isinstance(items, Mapping) else items
+    """Encode a mapping (a list as value repeats the name) or pairs as ``a=1&b=2``, in UTF-8.
+
+    Raises:
+        TypeError: it is neither, a name is no str, or a value no str, int, float or bool.
+        ValueError: a text holds half of a surrogate pair.
+    """
+    pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
     flat: list[tuple[str, str]] = []
-    for name, value in pairs:
+    for pair in pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise TypeError(f"expected a mapping or pairs of a name and a value, got {pair!r}")
+        name, value = pair
         values = value if isinstance(value, (list, tuple)) else (value,)
         flat.extend((name, _to_text(name, one)) for one in values)
     return urlencode(flat)
