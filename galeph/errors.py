@@ -156,6 +156,10 @@ class ConnectRefused(ConnectError, ConnectionRefusedError):
 class TLSError(ConnectError, SSLError):
     """The TLS handshake failed, or a TLS record was bad."""
 
+    def __str__(self) -> str:
+        # ssl.SSLError prints a single argument as a tuple of one.
+        return str(self.args[-1]) if self.args else ""
+
 
 class CertificateError(TLSError, SSLCertVerificationError):
     """The peer's certificate does not prove that it is who it should be."""

@@ -1,0 +1,134 @@
+"""The system clock, and which clock is the default."""
+
+from __future__ import annotations
+
+import time
+
+import gevent
+import pytest
+from gevent import get_hub
+
+from galeph import clock
+
+
+@pytest.fixture
+def system():
+    return clock.SystemClock()
+
+
+class TestTelling:
+    def test_monotonic(self, system):
+        """The monotonic time is the machine's, in seconds."""
+        before, told, after = time.monotonic(), system.monotonic(), time.monotonic()
+
+        assert before <= told <= after
+
+    def test_wall(self, system):
+        """The wall time is the machine's, in seconds since the epoch."""
+        before, told, after = time.time(), system.time(), time.time()
+
+        assert before <= told <= after
+
+
+class TestSleeping:
+    def test_blocks_its_greenlet_only(self, system):
+        """Sleeping lets other greenlets run, and lasts at least as long as asked."""
+        ran = []
+        other = gevent.spawn(ran.append, 1)
+        started = time.monotonic()
+        system.sleep(0.01)
+        slept = time.monotonic() - started
+
+        assert [1] == ran
+        assert other.dead
+        assert slept >= 0.009
+
+
+class TestTimer:
+    def test_fires_once_in_the_hub(self, system):
+        """A timer calls its function once, in the hub, with its arguments."""
+        calls = []
+
+        def fire(*arguments):
+            calls.append((gevent.getcurrent(), arguments))
+
+        system.start_timer(0.001, fire, 1, "two")
+        gevent.sleep(0.02)
+
+        assert [(get_hub(), (1, "two"))] == calls
+
+    def test_not_early_after_a_computation(self, system):
+        """After a long computation a timer counts from its start, not from the loop's time."""
+        fired = []
+        time_is_up = time.monotonic() + 0.03
+        while time.monotonic() < time_is_up:
+            pass
+        started = time.monotonic()
+        system.start_timer(0.02, lambda: fired.append(time.monotonic() - started))
+        gevent.sleep(0.05)
+
+        assert 1 == len(fired)
+        assert fired[0] >= 0.019
+
+    def test_cancelled_never_fires(self, system):
+        """A cancelled timer does not fire; cancelling again, or after it fired, does nothing."""
+        calls = []
+        cancelled = system.start_timer(0.001, calls.append, "cancelled")
+        fired = system.start_timer(0.001, calls.append, "fired")
+        cancelled.cancel()
+        cancelled.cancel()
+        gevent.sleep(0.01)
+        fired.cancel()
+
+        assert ["fired"] == calls
+
+    def test_cancels_itself(self, system):
+        """A timer's function may cancel its own timer."""
+        calls = []
+
+        def fire():
+            timer.cancel()
+            calls.append(1)
+
+        timer = system.start_timer(0.001, fire)
+        gevent.sleep(0.01)
+
+        assert [1] == calls
+
+    @pytest.mark.parametrize(("ref", "expected"), [(True, 1), (False, 0)])
+    def test_keeps_the_loop_alive(self, system, ref, expected):
+        """A timer keeps the loop alive unless it is for housekeeping."""
+        before = get_hub().loop.activecnt
+        timer = system.start_timer(10, print, ref=ref)
+        held = get_hub().loop.activecnt - before
+        timer.cancel()
+
+        assert expected == held
+
+    def test_zero_fires_at_the_next_turn(self, system):
+        """A timer of no length fires as soon as the loop turns, not before."""
+        calls = []
+        system.start_timer(0, calls.append, 1)
+
+        assert [] == calls
+
+        gevent.sleep(0.005)
+
+        assert [1] == calls
+
+
+class TestDefault:
+    def test_is_the_system_clock(self):
+        """Unless a test says otherwise the default is the machine's clock."""
+        assert isinstance(clock.default(), clock.SystemClock)
+
+    def test_replaced(self, system):
+        """Replacing the default returns the one it was."""
+        before = clock.default()
+        returned = clock.set_default(system)
+        during = clock.default()
+        clock.set_default(before)
+
+        assert before is returned
+        assert system is during
+        assert before is clock.default()
