@@ -22,6 +22,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from errno import EPIPE
 from typing import Any
 
 from gevent import get_hub
@@ -39,11 +40,21 @@ __all__ = ["SocketTransport"]
 _READ, _WRITE = 1, 2
 _MAX_READS = 16
 _SEND_BUDGET = 262144
-# 16 sends use up the budget, however small they are.
-_MIN_SEND_COST = _SEND_BUDGET // 16
+# At most 16 sends use up the budget, however small they are.
+_SEND_COST = _SEND_BUDGET // 16
 # Linux takes at most 1024 buffers in one call (IOV_MAX).
 _MAX_BUFFERS = 1024
+# Linger for no time: closing sends a reset.
 _LINGER_0 = struct.pack("ii", 1, 0)
+
+
+class _ClosedWatcher:
+    """Stands for the read watcher of a closed transport: `recv` finds it occupied."""
+
+    callback = "closed"
+
+
+_CLOSED: Any = _ClosedWatcher()
 
 
 class SocketTransport:
@@ -68,6 +79,7 @@ class SocketTransport:
         "_reader",
         "_reads_left",
         "_sock",
+        "_wait",
         "_watches",
         "_writer",
         "can_send",
@@ -78,6 +90,7 @@ class SocketTransport:
         sock.setblocking(False)
         self._sock = sock
         self._hub: Any = get_hub()
+        self._wait = self._hub.wait
         self._reader: Any = self._hub.loop.io(sock.fileno(), _READ)
         self._writer: Any = None
         self.turns = Turns(self._hub)
@@ -115,31 +128,34 @@ class SocketTransport:
 
     def recv(self, max_bytes: int = 65536) -> bytes:
         """Block until there are bytes and return at most ``max_bytes``; see `Transport`."""
-        if self._closed:
-            raise self.no_longer_usable()
-        if not self._reads_left:
+        reads_left = self._reads_left
+        if not reads_left:
             reader = self._reader
             if reader.callback is not None:
-                raise ResourceBusy("another greenlet is receiving from this connection")
-            self._hub.wait(reader)
-            self._reads_left = _MAX_READS
+                raise self._cannot_receive()
+            self._wait(reader)
             self._budget = _SEND_BUDGET
+            reads_left = _MAX_READS
         try:
             data = self._sock.recv(max_bytes)
         except BlockingIOError:
             self._reads_left = 0
             return self.recv(max_bytes)
         except OSError as error:
-            self._note_lost(error)
-            raise self.no_longer_usable() from error
-        if len(data) < max_bytes:
+            raise self._failed(error) from error
+        if len(data) == max_bytes:
+            self._reads_left = reads_left - 1
+        elif data:
             self._reads_left = 0
-            if not data and self._lost is not None:
-                # A send has used up the kernel's one report that the connection was reset.
-                raise self.no_longer_usable()
-        else:
-            self._reads_left -= 1
+        elif self._lost is not None:
+            # A send has used up the kernel's one report that the connection was reset.
+            raise self.no_longer_usable()
         return data
+
+    def _cannot_receive(self) -> Exception:
+        if self._closed:
+            return self.no_longer_usable()
+        return ResourceBusy("another greenlet is receiving from this connection")
 
     def interrupt(self, error: Exception) -> None:
         """Make the `recv` that is blocked now raise ``error``; see `Transport`."""
@@ -165,9 +181,15 @@ class SocketTransport:
         if data.__class__ is not bytes or self.turns.is_taken or self._budget <= 0:
             send_whole(self, views_of(data), committed=committed)
             return
-        if not self.can_send:
-            raise self.no_longer_usable()
-        sent = self._write(data)
+        # As `_write`, without the call: this is the path of every small response. The kernel
+        # refuses what `can_send` would.
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = self._budget = 0
+        except OSError as error:
+            raise self._failed(error) from error
+        self._budget -= sent + _SEND_COST
         if sent < len(data):
             rest = memoryview(data)[sent:]
             send_whole(self, views_of(rest), committed=committed or sent > 0)
@@ -189,12 +211,11 @@ class SocketTransport:
                 if self._closed or self._lost is not None:
                     raise self.no_longer_usable()
                 return
-            self.can_send = False
             try:
                 self._sock.shutdown(socket.SHUT_WR)
             except OSError as error:
-                self._note_lost(error)
-                raise self.no_longer_usable() from error
+                raise self._failed(error) from error
+            self.can_send = False
         finally:
             self.turns.end()
 
@@ -219,16 +240,15 @@ class SocketTransport:
             self._budget = 0
             return 0
         except OSError as error:
-            self._note_lost(error)
-            raise self.no_longer_usable() from error
-        self._budget -= max(sent, _MIN_SEND_COST)
+            raise self._failed(error) from error
+        self._budget -= sent + _SEND_COST
         return sent
 
     def _wait_writable(self) -> None:
         writer = self._writer
         if writer is None:
             writer = self._writer = self._hub.loop.io(self._sock.fileno(), _WRITE)
-        self._hub.wait(writer)
+        self._wait(writer)
         self._budget = _SEND_BUDGET
 
     # Closing
@@ -281,11 +301,19 @@ class SocketTransport:
                 watcher.close()
                 if callback is not None:
                     waiting.append(callback)
+        self._reader = _CLOSED
+        self._reads_left = 0
         return waiting
 
     def _forget_watch(self, watch: SocketEndWatch) -> None:
         if self._watches and watch in self._watches:
             self._watches.remove(watch)
+
+    def _failed(self, error: OSError) -> Exception:
+        """What to raise for ``error``: it is no loss of the connection if we ended it ourselves."""
+        if self.can_send or error.errno != EPIPE:
+            self._note_lost(error)
+        return self.no_longer_usable()
 
     def _note_lost(self, error: OSError) -> None:
         if not self._closed and self._lost is None:
