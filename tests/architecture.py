@@ -37,8 +37,8 @@ LAYERS: dict[str, set[str]] = {
     # -- below this line galeph knows about networks
     "message": {"errors"},
     "protocol": {"errors", "message"},
-    # deferred: a server says when its drain is over (docs/decisions/0003-layers.md)
-    "transport": {"errors", "clock", "deferred", "protocol"},
+    # deferred and stream: docs/decisions/0003-layers.md
+    "transport": _VALUES | {"protocol"},
     "tcp": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
     "udp": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
     "tls": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,

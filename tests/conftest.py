@@ -10,10 +10,21 @@ import pytest
 from tests.parity.recorder import Recorder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the long forms of long tests")
+    parser.addoption("--no-record", action="store_true", help="leave the parity record alone")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # Before galeph is imported: misuse from a foreign thread raises instead of corrupting a stream.
     os.environ["GALEPH_DEBUG"] = "1"
     config.pluginmanager.register(Recorder(config), "galeph-parity-recorder")
+
+
+@pytest.fixture
+def long_form(pytestconfig: pytest.Config) -> bool:
+    """Whether a test marked ``long`` is to run in full, not in the short form CI has time for."""
+    return bool(pytestconfig.getoption("--long"))
 
 
 @pytest.hookimpl(trylast=True)

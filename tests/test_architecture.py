@@ -90,7 +90,7 @@ class TestImportRule:
             ("galeph.message.headers", "from galeph import http"),
             ("galeph.message.headers", "import galeph.protocol.events"),
             ("galeph.protocol.h1.engine", "from galeph.transport.base import Transport"),
-            ("galeph.transport.sockets", "from galeph.stream import Stream"),
+            ("galeph.transport.sockets", "from galeph.http import Request"),
             ("galeph.transport.sockets", "from galeph.message.headers import Headers"),
             ("galeph.errors", "from galeph.clock import Clock"),
             ("galeph.stream.queue_stream", "from galeph.byte_streams import to_bytes"),
@@ -280,9 +280,8 @@ class TestPairingRule:
 class TestTheTree:
     def test_no_machine_paths(self):
         """No file names a path of the machine it was written on."""
-        home = str(Path.home())
-        patterns = [re.escape(str(plan.ROOT)) + r"\b", re.escape(f"{home}/"), r"/home/\w+/"]
-        patterns += [re.escape(name) for name in ("/tmp/" + "brief", "/work/" + "main", "/root/")]
+        patterns = [re.escape(f"{folder}/") for folder in (plan.ROOT, Path.home())]
+        patterns.append(r"(?<!\w)/(?:root|work|home/\w+|Users/\w+)/")
         wrong = re.compile("|".join(patterns))
         found = []
         for path in tracked_files():
@@ -310,7 +309,11 @@ class TestTheTree:
 def tracked_files() -> list[Path]:
     """The files git tracks, relative to the root of the checkout."""
     listing = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=plan.ROOT, capture_output=True, check=True, text=True
+        ["git", "-c", "safe.directory=*", "ls-files", "-z"],
+        cwd=plan.ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
     )
     return [Path(name) for name in listing.stdout.split("\0") if name]
 

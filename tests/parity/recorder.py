@@ -45,7 +45,8 @@ class Recorder:
             self._phases.setdefault(report.nodeid, set()).add(report.when)
 
     def pytest_sessionfinish(self) -> None:
-        if self._config.option.collectonly:
+        config = self._config
+        if config.option.collectonly or config.getoption("--no-record", default=False):
             return
         text = json.dumps(self.record(), indent=1, sort_keys=True)
         # A name of its own for each process: several runs may end in one checkout at once.
