@@ -14,6 +14,7 @@ from collections.abc import Iterable
 __all__ = [
     "TOKEN",
     "encode_field",
+    "encode_fields",
     "is_token",
     "split_list",
     "validate_field",
@@ -26,7 +27,7 @@ _IS_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*+(?<![\t ]))?)?").
 _CACHE_ENCODED: dict[tuple[str, str], bytes] = {}
 _CACHE_SIZE = 1024
 # Longer ones (cookies, tokens) are rarely repeated and would only push the others out.
-_CACHE_VALUE_CHARS = 128
+_CACHE_LINE_BYTES = 160
 
 
 def is_token(text: str) -> bool:
@@ -35,16 +36,20 @@ def is_token(text: str) -> bool:
 
 
 def validate_field(name: str, value: str) -> None:
-    """Raise ValueError, naming the field, unless it may stand in a message."""
-    for part in (name, value):
-        if not isinstance(part, str):
-            raise TypeError(f"header {name!r}: name and value must be str, not {part!r}")
+    """Raise ValueError, naming the field, unless it may stand in a message.
+
+    The text never holds the value: it may be a password, and errors are logged.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"a header name must be str, not {type(name).__name__}")
+    if not isinstance(value, str):
+        raise TypeError(f"header {name[:64]!r}: the value must be str, not {type(value).__name__}")
     if _IS_TOKEN(name) is None:
-        raise ValueError(f"header name {name!r} is not a token")
+        raise ValueError(f"header name {name[:64]!r} is not a token")
     if _IS_VALUE(value) is None:
         raise ValueError(
-            f"header {name}: the value {value!r} holds a control character, a character above "
-            "U+00FF, or white space at an end"
+            f"header {name[:64]}: the value holds a control character, a character above U+00FF, "
+            "or white space at an end"
         )
 
 
@@ -54,16 +59,25 @@ def encode_field(name: str, value: str) -> bytes:
     Raises:
         ValueError, TypeError: the field must not be sent; the text names it.
     """
-    key = (name, value)
-    line = _CACHE_ENCODED.get(key)
+    try:
+        line = _CACHE_ENCODED.get((name, value))
+    except TypeError:  # not hashable, so not text: validate_field says so by name
+        line = None
     if line is None:
         validate_field(name, value)
-        line = f"{name}: {value}\r\n".encode("latin-1")
-        if len(value) <= _CACHE_VALUE_CHARS:
+        # Joined, not formatted: the format of a str subclass may be another text than was checked.
+        line = (name + ": " + value + "\r\n").encode("latin-1")
+        if len(line) <= _CACHE_LINE_BYTES:
             if len(_CACHE_ENCODED) >= _CACHE_SIZE:
                 _CACHE_ENCODED.clear()
-            _CACHE_ENCODED[key] = line
+            _CACHE_ENCODED[name, value] = line
     return line
+
+
+def encode_fields(pairs: Iterable[tuple[str, str]]) -> list[bytes]:
+    """Return the field line of each pair, as `encode_field` does."""
+    known = _CACHE_ENCODED
+    return [known.get(pair) or encode_field(*pair) for pair in pairs]
 
 
 def split_list(values: Iterable[str]) -> list[str]:

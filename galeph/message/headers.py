@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, TypeVar, cast, overload
 
-from galeph.message.fields import encode_field
+from galeph.message.fields import _CACHE_ENCODED, encode_field
 
 _T = TypeVar("_T")
 
@@ -19,6 +19,9 @@ __all__ = ["HeaderItems", "HeaderValue", "Headers"]
 
 HeaderValue = str | int | list[str] | tuple[str, ...]
 HeaderItems = Mapping[str, HeaderValue] | Iterable[tuple[str, str | int]]
+
+# Not shown by repr, which ends in logs and tracebacks.
+_SECRETS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 
 
 class Headers(Mapping[str, str]):
@@ -42,30 +45,51 @@ class Headers(Mapping[str, str]):
     def __init__(self, items: HeaderItems | None = None) -> None:
         self._pairs = []
         self._index = {}
-        if items is not None:
-            self.update(items) if isinstance(items, Mapping) else self.extend(items)
+        if items is None:
+            return
+        if type(items) is dict:  # nearly always; asking whether it is a Mapping costs 0.3 µs
+            self._fill(items)
+        elif isinstance(items, Headers):
+            self._pairs = items._pairs.copy()
+            self._index = _copy_index(items._index)
+        elif isinstance(items, Mapping):
+            self.update(items)
+        else:
+            self.extend(items)
+
+    def _fill(self, items: dict[str, HeaderValue]) -> None:
+        """Take the fields of a dict; those seen lately are known to be good."""
+        pairs = self._pairs
+        index = self._index
+        known = _CACHE_ENCODED
+        for pair in items.items():
+            name, value = pair
+            if type(value) is not str:
+                self[name] = value
+                pairs = self._pairs  # replacing may have made another list
+                continue
+            if pair not in known:
+                encode_field(name, value)
+            key = name.lower()
+            if key in index:
+                self[name] = value
+                pairs = self._pairs
+            else:
+                pairs.append(cast("tuple[str, str]", pair))
+                index[key] = value
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> Headers:
         """Make headers of field lines that are already known to be well-formed."""
         headers = cls.__new__(cls)
-        pairs: list[tuple[str, str]] = []
+        headers._pairs = pairs = []
         index: dict[str, str | list[str]] = {}
-        headers._pairs = pairs
-        headers._index = index
         for line in lines:
             name, _, value = line.partition(":")
             value = value.strip(" \t")
             pairs.append((name, value))
-            key = name.lower()
-            if key not in index:
-                index[key] = value
-            else:
-                known = index[key]
-                if isinstance(known, list):
-                    known.append(value)
-                else:
-                    index[key] = [known, value]
+            index[name.lower()] = value
+        headers._index = index if len(index) == len(pairs) else _make_index(pairs)
         return headers
 
     # Reading
@@ -136,26 +160,22 @@ class Headers(Mapping[str, str]):
     __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
-        return f"Headers({self._pairs!r})"
+        shown = [
+            (name, "***" if name.lower() in _SECRETS else value) for name, value in self._pairs
+        ]
+        return f"Headers({shown!r})"
 
     # Changing
 
     def add(self, name: str, value: str | int) -> None:
         """Append a field, leaving those of the same name in place."""
-        text = str(value) if type(value) is int else cast(str, value)
+        text = str(value) if type(value) is int else cast("str", value)
         encode_field(name, text)  # validates, and keeps the wire form for when it is sent
         self._append(name, text)
 
     def _append(self, name: str, value: str) -> None:
         self._pairs.append((name, value))
-        key = name.lower()
-        known = self._index.get(key)
-        if known is None:
-            self._index[key] = value
-        elif isinstance(known, list):
-            known.append(value)
-        else:
-            self._index[key] = [known, value]
+        _index_field(self._index, name, value)
 
     def extend(self, items: Iterable[tuple[str, str | int]]) -> None:
         """Append pairs, in order."""
@@ -170,7 +190,7 @@ class Headers(Mapping[str, str]):
             self.discard(name)
             self.extend((name, one) for one in value)
             return
-        text = str(value) if type(value) is int else cast(str, value)
+        text = str(value) if type(value) is int else cast("str", value)
         encode_field(name, text)
         if name.lower() in self._index:
             self.discard(name)
@@ -206,10 +226,7 @@ class Headers(Mapping[str, str]):
         """Return headers that can be changed without changing these."""
         twin = Headers.__new__(Headers)
         twin._pairs = self._pairs.copy()
-        twin._index = {
-            key: value if isinstance(value, str) else value.copy()
-            for key, value in self._index.items()
-        }
+        twin._index = _copy_index(self._index)
         return twin
 
     def with_defaults(self, pairs: Iterable[tuple[str, str]]) -> Headers:
@@ -219,7 +236,10 @@ class Headers(Mapping[str, str]):
         here (the encoder does that) and these headers stay as they are.
         """
         twin = Headers.__new__(Headers)
-        index = twin._index = self._index.copy()
+        index = self._index
+        # Lists are in the index where names repeat, and must not be shared.
+        index = index.copy() if len(index) == len(self._pairs) else _copy_index(index)
+        twin._index = index
         added = twin._pairs = self._pairs.copy()
         for pair in pairs:
             key = pair[0].lower()
@@ -230,3 +250,26 @@ class Headers(Mapping[str, str]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Headers, (list(self._pairs),)
+
+
+def _make_index(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """Index pairs of which some share a name; in time linear to their number."""
+    index: dict[str, str | list[str]] = {}
+    for name, value in pairs:
+        _index_field(index, name, value)
+    return index
+
+
+def _index_field(index: dict[str, str | list[str]], name: str, value: str) -> None:
+    key = name.lower()
+    known = index.get(key)
+    if known is None:
+        index[key] = value
+    elif isinstance(known, list):
+        known.append(value)
+    else:
+        index[key] = [known, value]
+
+
+def _copy_index(index: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+    return {key: value if isinstance(value, str) else value.copy() for key, value in index.items()}

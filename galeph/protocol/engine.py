@@ -34,6 +34,8 @@ class Engine(Protocol):
     role: Role
     http_version: str
 
+    # Receiving
+
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer; ``b""`` says that it has closed its side."""
 
@@ -49,11 +51,24 @@ class Engine(Protocol):
                 answers with. Asking again raises it again.
         """
 
+    # Sending
+
+    def next_stream_id(self) -> int:
+        """Return the number that the next request of ours has to carry. HTTP/1 always says 0."""
+
     def send(self, event: Event) -> Sequence[bytes]:
         """Frame an event; return the buffers to write, in order, without joining them.
 
         Raises:
-            LocalProtocolError: the event is not allowed now, or holds what must not be sent.
+            LocalProtocolError: the event is not allowed now.
+            ValueError, TypeError: it holds what must not be sent; the text names it.
+        """
+
+    def take_output(self) -> Sequence[bytes]:
+        """Give out what the engine itself has to say: its preface, settings, acknowledgements.
+
+        To be asked before the first read and after each question to `next_event`. HTTP/1 has
+        nothing to say but what was sent.
         """
 
     def credit(self, stream_id: int, size: int) -> Sequence[bytes]:

@@ -29,6 +29,8 @@ __all__ = [
     "NO_BODY",
     "UNTIL_CLOSE",
     "Framing",
+    "is_authority",
+    "is_trailer_allowed",
     "judge_request",
     "judge_response",
     "judge_trailers",
@@ -106,6 +108,8 @@ _TRAILERS_DROPPED = frozenset(
 
 _CACHE_HOSTS: set[str] = set()
 _CACHE_SIZE = 1024
+# A DNS name has at most 253 characters; what is longer must not pin memory.
+_CACHE_HOST_CHARS = 260
 
 
 @dataclass(slots=True)
@@ -149,9 +153,9 @@ def judge_request(
     if target[0] != "/":
         scheme, host, target = _split_target(method, target, host, headers)
     elif method == "CONNECT" or "#" in target:
-        refuse("target-form", f"bad request target {target!r}")
+        refuse("target-form", f"bad request target {target[:64]!r}")
     if "content-length" in index or "transfer-encoding" in index:
-        framing = _frame_request(index, http_version, max_body_bytes)
+        framing = _frame_request(method, index, http_version, max_body_bytes)
     else:
         framing = _BODYLESS
     if len(index) != len(headers._pairs):
@@ -165,21 +169,27 @@ def judge_request(
     return request, framing
 
 
-def _check_host(host: str) -> None:
-    match = _HOST(host)
+def is_authority(text: str) -> bool:
+    """Whether ``text`` is a host with or without a port, and nothing else (no user, no path)."""
+    match = _HOST(text)
     if match is None:
-        refuse("host-bad", f"bad Host {host!r}")
+        return False
     _, address, port = match.groups()
     if address is not None:
         try:
             IPv6Address(address)
         except AddressValueError:
-            refuse("host-bad", f"bad Host {host!r}")
-    if port and int(port) > 65535:
-        refuse("host-bad", f"bad port in Host {host!r}")
-    if len(_CACHE_HOSTS) >= _CACHE_SIZE:
-        _CACHE_HOSTS.clear()
-    _CACHE_HOSTS.add(host)
+            return False
+    return not port or int(port) <= 65535
+
+
+def _check_host(host: str) -> None:
+    if not is_authority(host):
+        refuse("host-bad", f"bad Host {host[:64]!r}")
+    if len(host) <= _CACHE_HOST_CHARS:
+        if len(_CACHE_HOSTS) >= _CACHE_SIZE:
+            _CACHE_HOSTS.clear()
+        _CACHE_HOSTS.add(host)
 
 
 def _split_target(
@@ -191,13 +201,13 @@ def _split_target(
     if method == "CONNECT":
         match = _HOST(target)
         if match is None or not match[3]:
-            refuse("target-form", f"CONNECT needs host:port, not {target!r}")
+            refuse("target-form", f"CONNECT needs host:port, not {target[:64]!r}")
         _check_host(target)
         headers["Host"] = target
         return None, target, target
     match = _ABSOLUTE(target)
     if match is None or not match[2]:
-        refuse("target-form", f"bad request target {target!r}")
+        refuse("target-form", f"bad request target {target[:64]!r}")
     scheme, authority, path = match.groups()
     _check_host(authority)
     # RFC 9112 section 3.2.2: the target wins over Host, and nobody must see two of them.
@@ -210,8 +220,19 @@ def _split_target(
 
 
 def _frame_request(
+    method: str, index: dict[str, str | list[str]], http_version: str, max_body_bytes: int | None
+) -> Framing:
+    framing = _frame(index, http_version, max_body_bytes)
+    if method == "CONNECT" and (framing.kind == CHUNKED or framing.length):
+        # RFC 9110 section 9.3.6: what follows is the tunnel's. Two readings of it are one too many.
+        refuse("connect-body", "a body in a CONNECT request")
+    return framing if framing.kind == CHUNKED or framing.length else Framing(NO_BODY)
+
+
+def _frame(
     index: dict[str, str | list[str]], http_version: str, max_body_bytes: int | None
 ) -> Framing:
+    """Return what Transfer-Encoding or Content-Length, one of which is there, says."""
     coding = index.get("transfer-encoding")
     if coding is not None:
         if "content-length" in index:
@@ -221,7 +242,7 @@ def _frame_request(
     length = _parse_length(index["content-length"])
     if max_body_bytes is not None and length > max_body_bytes:
         refuse("body-too-large", f"a body of {length} bytes is above the limit", 413)
-    return Framing(LENGTH, length) if length else Framing(NO_BODY)
+    return Framing(LENGTH, length)
 
 
 def _check_coding(coding: str | list[str], http_version: str) -> None:
@@ -237,14 +258,15 @@ def _check_coding(coding: str | list[str], http_version: str) -> None:
         refuse("coding-repeated", "chunked twice in Transfer-Encoding")
     if "chunked" in members[:-1]:
         refuse("coding-not-last", "chunked is not the last transfer coding")
-    refuse("coding-unknown", f"transfer coding {', '.join(members)!r} is not implemented", 501)
+    named = ", ".join(members)[:64]
+    refuse("coding-unknown", f"transfer coding {named!r} is not implemented", 501)
 
 
 def _parse_length(value: str | list[str]) -> int:
     if isinstance(value, list):
         refuse("length-repeated", "more than one Content-Length")
     if _DIGITS(value) is None:
-        refuse("length-bad", f"bad Content-Length {value!r}")
+        refuse("length-bad", f"bad Content-Length {value[:64]!r}")
     if len(value) > 19:  # 2**63 has 19 digits; int() of thousands of digits is quadratic, or raises
         refuse("length-bad", "Content-Length has more than 19 digits")
     return int(value)
@@ -271,23 +293,24 @@ def _judge_expect(headers: Headers, http_version: str) -> bool:
 
 
 def judge_response(
-    request_method: str, status: int, http_version: str, headers: Headers
+    request_method: str,
+    status: int,
+    http_version: str,
+    headers: Headers,
+    max_body_bytes: int | None,
 ) -> Framing:
-    """Return how the body of a response ends (RFC 9112 section 6.3), or refuse it."""
-    index = headers._index
+    """Return how the body of a response ends (RFC 9112 section 6.3), or refuse it.
+
+    Raises:
+        RemoteProtocolError: it does not say, or says it twice.
+    """
     if has_no_body(status) or request_method == "HEAD":
         return _BODYLESS
-    if request_method == "CONNECT" and 200 <= status < 300:
-        return _BODYLESS  # section 6.3, rule 2: framing fields of a tunnel's answer are ignored
-    coding = index.get("transfer-encoding")
-    if coding is not None:
-        if "content-length" in index:
-            refuse("length-and-coding", "a response with Content-Length and Transfer-Encoding", 502)
-        _check_coding(coding, http_version)
-        return Framing(CHUNKED)
-    length = index.get("content-length")
-    if length is not None:
-        return Framing(LENGTH, _parse_length(length))
+    if request_method == "CONNECT" and status < 300:
+        return _BODYLESS  # rule 2: the framing fields of a tunnel's answer are ignored
+    index = headers._index
+    if "content-length" in index or "transfer-encoding" in index:
+        return _frame(index, http_version, max_body_bytes)
     return Framing(UNTIL_CLOSE)
 
 
@@ -299,6 +322,8 @@ def wants_keep_alive(http_version: str, headers: Headers) -> bool:
     value = headers._index.get("connection")
     if value is None:
         return http_version != "HTTP/1.0"
+    if value == "keep-alive":  # what every browser sends
+        return True
     members = split_list([value] if isinstance(value, str) else value)
     if "close" in members:
         return False
@@ -313,3 +338,9 @@ def judge_trailers(trailers: Headers) -> Headers:
         if name in _TRAILERS_DROPPED:
             trailers.discard(name)
     return trailers
+
+
+def is_trailer_allowed(name: str) -> bool:
+    """Whether a field of this name may be sent behind a body (RFC 9110 section 6.5.1)."""
+    key = name.lower()
+    return key not in _TRAILERS_REFUSED and key not in _TRAILERS_DROPPED

@@ -38,7 +38,14 @@ class H1Engine:
         limits: sizes and counts above which the peer's message is refused.
     """
 
-    __slots__ = ("_method", "_peer_version", "_receiver", "_reset", "_sender", "role")
+    __slots__ = (
+        "_can_upgrade",
+        "_method",
+        "_peer_version",
+        "_receiver",
+        "_sender",
+        "role",
+    )
 
     http_version = "HTTP/1.1"
 
@@ -46,9 +53,10 @@ class H1Engine:
         self.role = role
         self._receiver = Receiver(role, limits)
         self._sender = Sender()
-        self._method = "GET"
+        # Of the request that is answered now; of none, as long as none was understood.
+        self._method = ""
         self._peer_version = "HTTP/1.1"
-        self._reset = False
+        self._can_upgrade = False
 
     # Receiving
 
@@ -62,14 +70,21 @@ class H1Engine:
         if receiver.state == receiving.DONE:
             if self._sender.state != sending.DONE or not self.can_reuse:
                 return PAUSED
-            receiver.start_next_message()
-            self._sender.start_next_message()
+            self._start_next_exchange()
         event = receiver.next_event()
         if type(event) is Request:
             self._method = event.method
             self._peer_version = event.http_version
-            self._sender.keep_alive = receiver.keep_alive
+            self._can_upgrade = "upgrade" in event.headers._index
+            if not receiver.keep_alive:
+                self._sender.keep_alive = False
         return event
+
+    def _start_next_exchange(self) -> None:
+        self._receiver.state = receiving.HEAD
+        self._sender.state = sending.IDLE
+        self._method = ""
+        self._peer_version = "HTTP/1.1"
 
     def trailing_data(self) -> bytes:
         """See `Engine.trailing_data`."""
@@ -77,40 +92,70 @@ class H1Engine:
 
     # Sending
 
+    def next_stream_id(self) -> int:
+        """Return 0: HTTP/1 has one exchange at a time."""
+        return 0
+
     def send(self, event: Event) -> Sequence[bytes]:
         """See `Engine.send`."""
         if isinstance(event, Data):
             return self._sender.send_data(event)
-        if isinstance(event, Response):
-            return self._sender.send_response(event, self._method, self._peer_version)
+        is_server = self.role is Role.SERVER
+        if isinstance(event, Response) and is_server:
+            return self._send_response(event)
         if isinstance(event, EndOfMessage):
             return self._sender.end_message(event)
-        if isinstance(event, InterimResponse):
-            return self._send_interim(event)
-        if isinstance(event, Request):
+        if isinstance(event, Request) and not is_server:
             return self._send_request(event)
+        if isinstance(event, InterimResponse) and is_server:
+            return self._send_interim(event)
         if isinstance(event, StreamReset):
-            self._reset = True  # HTTP/1 can only say it by closing
+            self._sender.give_up()
             return ()
-        raise LocalProtocolError(f"{type(event).__name__} cannot be sent on HTTP/1")
+        raise LocalProtocolError(f"{type(event).__name__} cannot be sent here on HTTP/1")
+
+    def _send_response(self, event: Response) -> Sequence[bytes]:
+        method = self._method
+        if not method or (method == "CONNECT" and event.status >= 300):
+            # To a request that was not understood, or where bytes meant for a tunnel may follow:
+            # whatever comes now must not be taken for a request.
+            self._sender.keep_alive = False
+        framed = self._sender.send_response(event, method, self._peer_version)
+        if method == "CONNECT" and event.status < 300:
+            self._receiver.switch_protocol()
+        return framed
 
     def _send_interim(self, event: InterimResponse) -> Sequence[bytes]:
+        if not self._method:
+            raise LocalProtocolError("an interim response to no request")
         if self._peer_version == "HTTP/1.0":
             raise LocalProtocolError("HTTP/1.0 has no interim responses")
+        if event.status == 101:
+            if not self._can_upgrade:
+                raise LocalProtocolError("101 to a request without Upgrade")
+            if self._receiver.state != receiving.DONE:
+                raise LocalProtocolError("101 before the request's body was read")
         framed = self._sender.send_interim(event)
         if event.status == 101:
             self._receiver.switch_protocol()
         return framed
 
     def _send_request(self, event: Request) -> Sequence[bytes]:
-        if self._receiver.state == receiving.DONE and self._sender.state == sending.DONE:
+        receiver = self._receiver
+        if receiver.has_buffered or receiver.at_eof or receiver.state > receiving.DONE:
+            # Bytes that nobody asked for must never be taken for the answer to this.
+            raise LocalProtocolError("the connection is over, or has bytes nobody asked for")
+        if receiver.state == receiving.DONE and self._sender.state == sending.DONE:
             if not self.can_reuse:
                 raise LocalProtocolError("the connection ends with the last exchange")
-            self._receiver.start_next_message()
-            self._sender.start_next_message()
+            self._start_next_exchange()
         framed = self._sender.send_request(event)
-        self._receiver.await_response(event.method, wants_upgrade="upgrade" in event.headers)
+        receiver.await_response(event.method, wants_upgrade="upgrade" in event.headers)
         return framed
+
+    def take_output(self) -> Sequence[bytes]:
+        """Return nothing: HTTP/1 says only what it is told to."""
+        return ()
 
     def credit(self, stream_id: int, size: int) -> Sequence[bytes]:  # noqa: ARG002  (contract)
         """Return nothing: the window of HTTP/1 is that of TCP."""
@@ -129,8 +174,8 @@ class H1Engine:
         return (
             receiver.keep_alive
             and self._sender.keep_alive
-            and not self._reset
             and receiver.state <= receiving.DONE
+            and (self.role is Role.SERVER or not (receiver.has_buffered or receiver.at_eof))
         )
 
     def close_after_response(self) -> None:

@@ -1,13 +1,13 @@
 """The receiving half of an HTTP/1 connection: bytes to events, one message after the other.
 
 States run in a circle: HEAD, then BODY where there is one, then DONE until the engine begins the
-next exchange. SWITCHED (after 101 or CONNECT), CLOSED and FAILED are ends. Which head is expected
+next exchange. SWITCHED (after 101 or CONNECT), ENDED and FAILED are ends. Which head is expected
 is the only thing that depends on the role.
+
+A refusal on the client side hints at 502, which is what a gateway would answer with.
 """
 
 from __future__ import annotations
-
-from collections import deque
 
 from galeph.errors import RemoteProtocolError
 from galeph.message.headers import Headers
@@ -26,6 +26,7 @@ from galeph.protocol.events import (
 )
 from galeph.protocol.h1 import heads
 from galeph.protocol.h1.bodies import Body, ChunkedBody, LengthBody, UntilCloseBody
+from galeph.protocol.h1.lines import LineScanner, Section
 from galeph.protocol.limits import Limits
 
 __all__ = ["Receiver"]
@@ -41,13 +42,14 @@ class Receiver:
         "_body",
         "_buffer",
         "_end_due",
-        "_error",
+        "_failure",
+        "_has_skipped",
+        "_head_bytes",
         "_interim",
         "_limits",
         "_role",
-        "_scanned",
+        "_scanner",
         "_smallest",
-        "_started",
         "at_eof",
         "fast_heads",
         "keep_alive",
@@ -60,7 +62,7 @@ class Receiver:
     def __init__(self, role: Role, limits: Limits) -> None:
         self._role = role
         self._limits = limits
-        # A head shorter than every limit needs no look at its lines.
+        # A head shorter than every limit needs no look at the length of its lines.
         self._smallest = min(
             limits.max_line_bytes, limits.max_header_bytes, limits.max_headers_bytes
         )
@@ -68,13 +70,14 @@ class Receiver:
         self.at_eof = False
         self.keep_alive = True
         self._buffer = b""
-        self._scanned = 0  # how much of the buffer is known to hold no end of a head
-        self._started = False  # an empty line before this head has been skipped
+        self._scanner: LineScanner | None = None  # while a head is looked at line by line
+        self._head_bytes = 0  # of the head read last; trailers share its budget
+        self._has_skipped = False  # an empty line before this head
         self._body: Body | None = None
         self._end_due = False
-        self._error: RemoteProtocolError | None = None
-        # Client: the requests whose responses are still to come, as (method, wants an upgrade).
-        self._awaited: deque[tuple[str, bool]] = deque()
+        self._failure: tuple[str, int, str] | None = None
+        # Client: the request whose response is to come, as (method, wants an upgrade).
+        self._awaited: tuple[str, bool] | None = None
         self._interim = 0
         self.fast_heads = self.slow_heads = self.plain_chunks = self.slow_chunks = 0
 
@@ -83,10 +86,10 @@ class Receiver:
     def receive_data(self, data: bytes) -> None:
         if not data:
             self.at_eof = True
-        elif self._buffer:
-            self._buffer += data
-        else:
+        elif not self._buffer:
             self._buffer = data
+        elif self.state != FAILED:  # nobody will ever read what follows a refused message
+            self._buffer += data
 
     def trailing_data(self) -> bytes:
         data, self._buffer = self._buffer, b""
@@ -98,14 +101,7 @@ class Receiver:
 
     def await_response(self, method: str, *, wants_upgrade: bool) -> None:
         """Note a request of ours: how its response is framed depends on the method."""
-        self._awaited.append((method, wants_upgrade))
-
-    def start_next_message(self) -> None:
-        """Expect another head; only after DONE."""
-        self.state = HEAD
-        self._started = False
-        self._scanned = 0
-        self._interim = 0
+        self._awaited = (method, wants_upgrade)
 
     def switch_protocol(self) -> None:
         """What follows is not HTTP: leave it to `trailing_data`."""
@@ -117,162 +113,186 @@ class Receiver:
         state = self.state
         try:
             if state == HEAD:
-                return self._read_head()
+                if self._role is Role.SERVER:
+                    return self._read_request_head()
+                return self._read_response_head()
             if state == BODY:
                 return self._read_body()
         except RemoteProtocolError as error:
-            self._error = error
+            if self._role is Role.CLIENT:
+                error.status_hint = 502
+            # Its parts and not the error, whose traceback refers to this object.
+            self._failure = (str(error), error.status_hint, error.case)
             self.state = FAILED
             self._buffer = b""  # nothing behind a refused message is ever served
             raise
-        if self._error is not None:
-            raise self._error.with_traceback(None)
+        if self._failure is not None:
+            message, status, case = self._failure
+            raise RemoteProtocolError(message, status_hint=status, case=case)
         return CLOSED if state == ENDED else PAUSED
-
-    def _read_head(self) -> Event:
-        buffer = self._buffer
-        if self._role is Role.SERVER:
-            match = heads.match_request(buffer) if not self._scanned else None
-            if match is not None:
-                end = match.end()
-                if end > self._smallest:
-                    heads.check_sizes(buffer[: end - 4], self._limits)
-                self.fast_heads += 1
-                method, target, minor, block = match.groups()
-                self._buffer = buffer[end:]
-                return self._begin_request(
-                    method.decode("ascii"),
-                    target.decode("ascii"),
-                    "HTTP/1.1" if minor == b"1" else "HTTP/1.0",
-                    Headers.from_lines(block[:-2].decode("ascii").split("\r\n"))
-                    if block
-                    else Headers(),
-                )
-            return self._read_request_in_parts()
-        return self._read_response_head()
 
     # Requests
 
-    def _read_request_in_parts(self) -> Event:
-        if not self._started and self._buffer.startswith(b"\r\n"):
-            # RFC 9112 section 2.2: one empty line before a request is skipped; a second is not.
-            self._buffer = self._buffer[2:]
-            self._started = True
-            return self._read_head()
-        head = self._take_head(is_request=True)
+    def _read_request_head(self) -> Event:
+        buffer = self._buffer
+        if self._scanner is None:
+            match = heads.match_request(buffer)
+            if match is not None:
+                end = match.end()
+                if end <= self._smallest:
+                    self._buffer = buffer[end:]
+                    return self._begin_plain_request(buffer, end)
+            elif buffer[:1] == b"\r" and not self._has_skipped:
+                return self._skip_empty_line()
+        head = self._take_head(Section.REQUEST)
         if head is None:
             return self._wait_for_head()
-        match = heads.match_request(head)
-        if match is not None:
-            self.fast_heads += 1
-            text = match[4].decode("ascii")
-            headers = Headers.from_lines(text.split("\r\n")[:-1])
-            version = "HTTP/1.1" if match[3] == b"1" else "HTTP/1.0"
-            return self._begin_request(match[1].decode(), match[2].decode(), version, headers)
+        if heads.match_request(head) is not None:
+            return self._begin_plain_request(head, len(head))
         self.slow_heads += 1
-        return self._begin_request(*heads.parse_request_slowly(head))
+        self._head_bytes = len(head)
+        request = self._begin_request(*heads.parse_request(head))
+        heads.consult_h11(head, Role.SERVER)
+        return request
+
+    def _skip_empty_line(self) -> Event:
+        """Skip one empty line before a request (RFC 9112 section 2.2). A second is refused."""
+        if self._buffer == b"\r":
+            return self._wait_for_head()
+        self._has_skipped = True
+        if self._buffer.startswith(b"\r\n"):
+            self._buffer = self._buffer[2:]
+        return self._read_request_head()
+
+    def _begin_plain_request(self, buffer: bytes, end: int) -> Request:
+        self.fast_heads += 1
+        self._head_bytes = end
+        lines = buffer[: end - 4].decode("ascii").split("\r\n")
+        method, target, version = lines[0].split(" ")
+        del lines[0]
+        return self._begin_request(method, target, version, Headers.from_lines(lines))
 
     def _begin_request(self, method: str, target: str, version: str, headers: Headers) -> Request:
         if len(headers._pairs) > self._limits.max_headers:
-            policy.refuse("too-many-fields", "too many header lines", 431)
+            policy.refuse("too-many-fields", "too many request fields", 431)
         request, framing = policy.judge_request(
             method, target, version, headers, self._limits.max_body_bytes
         )
-        self.keep_alive = policy.wants_keep_alive(version, headers)
-        self._begin_body(framing)
+        if "connection" in headers._index:
+            self.keep_alive = policy.wants_keep_alive(version, headers)
+        else:
+            self.keep_alive = version == "HTTP/1.1"
+        self._has_skipped = False
+        if framing.kind == policy.NO_BODY:
+            self.state = DONE
+        else:
+            self._begin_body(framing)
         return request
 
     # Responses
 
     def _read_response_head(self) -> Event:
-        if not self._awaited:
+        if self._awaited is None:
             # Bytes that nobody asked for: never to be taken for the next answer.
             if self._buffer:
-                policy.refuse("unasked-response", "bytes before any request was sent", 502)
+                policy.refuse("unasked-response", "bytes before any request was sent")
             return self._wait_for_head()
-        head = self._take_head(is_request=False)
+        buffer = self._buffer
+        if self._scanner is None:
+            match = heads.match_response(buffer)
+            if match is not None and (end := match.end()) <= self._smallest:
+                self._buffer = buffer[end:]
+                return self._begin_plain_response(buffer, end)
+        head = self._take_head(Section.RESPONSE)
         if head is None:
             return self._wait_for_head()
-        match = heads.match_response(head)
-        if match is not None:
-            self.fast_heads += 1
-            headers = Headers.from_lines(match[4].decode("ascii").split("\r\n")[:-1])
-            version = "HTTP/1.1" if match[1] == b"1" else "HTTP/1.0"
-            return self._begin_response(int(match[2]), match[3].decode(), version, headers)
+        if heads.match_response(head) is not None:
+            return self._begin_plain_response(head, len(head))
         self.slow_heads += 1
-        return self._begin_response(*heads.parse_response_slowly(head))
+        self._head_bytes = len(head)
+        response = self._begin_response(*heads.parse_response(head))
+        heads.consult_h11(head, Role.CLIENT)
+        return response
+
+    def _begin_plain_response(self, buffer: bytes, end: int) -> Event:
+        self.fast_heads += 1
+        self._head_bytes = end
+        lines = buffer[: end - 4].decode("ascii").split("\r\n")
+        version, status, reason = lines[0].split(" ", 2)
+        del lines[0]
+        return self._begin_response(int(status), reason, version, Headers.from_lines(lines))
 
     def _begin_response(self, status: int, reason: str, version: str, headers: Headers) -> Event:
-        if len(headers._pairs) > self._limits.max_headers:
-            policy.refuse("too-many-fields", "too many header lines", 502)
-        method, wants_upgrade = self._awaited[0]
+        assert self._awaited is not None  # noqa: S101  (its caller looked; narrows the type)
+        method, wants_upgrade = self._awaited
         if status < 200:
             return self._read_interim(status, headers, wants_upgrade=wants_upgrade)
-        self._awaited.popleft()
-        framing = policy.judge_response(method, status, version, headers)
-        self.keep_alive = (
-            policy.wants_keep_alive(version, headers) and framing.kind != policy.UNTIL_CLOSE
+        self._awaited = None
+        self._interim = 0
+        framing = policy.judge_response(
+            method, status, version, headers, self._limits.max_body_bytes
         )
-        response = Response(status, headers, reason, version)
-        if framing.kind == policy.NO_BODY or (framing.kind == policy.LENGTH and not framing.length):
-            response.end_stream = True
-        if framing.kind == policy.LENGTH:
+        kind = framing.kind
+        self.keep_alive = kind != policy.UNTIL_CLOSE and policy.wants_keep_alive(version, headers)
+        response = Response(status, headers, reason.strip(" \t"), version)
+        if kind == policy.LENGTH:
             response.content_length = framing.length
+        response.end_stream = kind == policy.NO_BODY or (
+            kind == policy.LENGTH and not framing.length
+        )
         self._begin_body(framing)
-        if method == "CONNECT" and 200 <= status < 300:
+        if method == "CONNECT" and status < 300:
             self.state = SWITCHED
         return response
 
     def _read_interim(self, status: int, headers: Headers, *, wants_upgrade: bool) -> Event:
         self._interim += 1
         if self._interim > self._limits.max_interim_responses:
-            policy.refuse("too-many-interim", "endless 1xx responses", 502)
+            policy.refuse("too-many-interim", "endless 1xx responses")
         if status == 101:
             if not wants_upgrade:
-                policy.refuse("upgrade-unasked", "101 to a request without Upgrade", 502)
-            self._awaited.popleft()
+                policy.refuse("upgrade-unasked", "101 to a request without Upgrade")
+            self._awaited = None
             self.state = SWITCHED
-        self._scanned = 0
         return InterimResponse(status, headers)
 
     # Both
 
-    def _take_head(self, *, is_request: bool) -> bytes | None:
-        """Cut a complete head off the buffer; None while it has no end yet."""
-        buffer = self._buffer
-        start = self._scanned
-        end = buffer.find(b"\r\n\r\n", max(start - 3, 0))
+    def _take_head(self, section: Section) -> bytes | None:
+        """Cut a complete head with good lines off the buffer; None while it has no end yet."""
+        scanner = self._scanner
+        if scanner is None:
+            limits = self._limits
+            scanner = LineScanner(section, limits, limits.max_headers_bytes, limits.max_headers)
+        end = scanner.find_end(self._buffer)
         if end < 0:
-            if buffer:
-                heads.check_partial_head(buffer, start, self._limits, is_request=is_request)
-            self._scanned = len(buffer)
+            # Kept only once there is something to remember: an idle connection has none.
+            self._scanner = scanner if self._buffer else None
             return None
-        if end > self._smallest:
-            heads.check_sizes(buffer[:end], self._limits)
-        head, self._buffer = buffer[: end + 4], buffer[end + 4 :]
-        self._scanned = 0
+        self._scanner = None
+        head, self._buffer = self._buffer[:end], self._buffer[end:]
         return head
 
     def _wait_for_head(self) -> Event:
         if not self.at_eof:
             return NEED_DATA
-        if self._buffer or self._awaited or self._interim:
+        if self._buffer or self._awaited is not None:
             policy.refuse("head-incomplete", "the peer closed in the middle of a head")
         self.state = ENDED
         return CLOSED
 
     def _begin_body(self, framing: policy.Framing) -> None:
         kind = framing.kind
-        if kind == policy.NO_BODY:
+        if kind == policy.NO_BODY or (kind == policy.LENGTH and not framing.length):
             self.state = DONE
             return
         if kind == policy.LENGTH:
             self._body = LengthBody(framing.length)
         elif kind == policy.CHUNKED:
-            self._body = ChunkedBody(self._limits)
+            self._body = ChunkedBody(self._limits, self._head_bytes)
         else:
-            self._body = UntilCloseBody()
-        self.state = DONE if self._body.done else BODY
+            self._body = UntilCloseBody(self._limits.max_body_bytes)
+        self.state = BODY
 
     def _read_body(self) -> Event:
         body = self._body

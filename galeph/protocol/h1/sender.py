@@ -2,7 +2,8 @@
 
 It decides how our message is delimited (RFC 9112 section 6), and refuses what would make it a
 different message for somebody else: fields it does not own, a body where none may be, more or
-less body than was declared. Nothing is framed by a call that raises.
+less body than was declared, trailers that would change what came before. A call that raises has
+framed nothing and changed nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from galeph.errors import LocalProtocolError
-from galeph.message.fields import encode_field, is_token, split_list
+from galeph.message.fields import encode_field, encode_fields, is_token, split_list, validate_field
 from galeph.message.headers import Headers
-from galeph.message.status import has_no_body, reason_phrase
+from galeph.message.status import reason_phrase
 from galeph.protocol.events import Data, EndOfMessage, InterimResponse, Request, Response
+from galeph.protocol.policy import is_authority, is_trailer_allowed
 
 __all__ = ["Sender"]
 
@@ -30,13 +32,14 @@ class Sender:
 
     def __init__(self) -> None:
         self.state = IDLE
-        self.keep_alive = True
+        self.keep_alive = True  # once False it stays so: the connection ends
         self._kind = _FIXED
         self._left = 0
 
-    def start_next_message(self) -> None:
-        """Expect another head; only after DONE."""
-        self.state = IDLE
+    def give_up(self) -> None:
+        """Send nothing more: closing tells the rest."""
+        self.state = DONE
+        self.keep_alive = False
 
     # Heads
 
@@ -48,10 +51,10 @@ class Sender:
         for name in ("Content-Length", "Transfer-Encoding"):
             if name in event.headers:
                 raise LocalProtocolError(f"{name} in an interim response")
+        fields = encode_fields(event.headers._pairs)
         if event.status == 101:
             self.state = DONE
-        lines = [_encode_status_line(event.status, ""), *_encode_fields(event.headers), b"\r\n"]
-        return [b"".join(lines)]
+        return [b"".join([_encode_status_line(event.status, ""), *fields, b"\r\n"])]
 
     def send_response(self, event: Response, method: str, peer_version: str) -> list[bytes]:
         """Frame a response head to a request with this method and version."""
@@ -60,95 +63,100 @@ class Sender:
         status = event.status
         if not 200 <= status <= 999:
             raise LocalProtocolError(f"{status} is not a final status")
-        headers = event.headers
-        index = headers._index
-        if "transfer-encoding" in index:
-            raise LocalProtocolError("Transfer-Encoding is galeph's to set")
-        length = _declared_length(event.content_length, index.get("content-length"))
-        lines = [_encode_status_line(status, event.reason), *_encode_fields(headers)]
-        keep_alive = self.keep_alive and not _says_close(index.get("connection"))
-        if has_no_body(status) or (method == "CONNECT" and status < 300):
-            kind = _FIXED
-            if length and status != 304:
-                raise LocalProtocolError(f"a {status} response has no body")
-            if status != 304 and "content-length" in index:
-                raise LocalProtocolError(f"a {status} response has no Content-Length")
-            length = 0
-        else:
-            if event.end_stream and length is None:
-                length = 0
-            kind = _FIXED
-            if length is not None:
-                if "content-length" not in index:
-                    lines.append(encode_field("Content-Length", str(length)))
-            elif peer_version != "HTTP/1.0":
-                kind = _CHUNKED
-                lines.append(b"Transfer-Encoding: chunked\r\n")
-            else:
-                kind = _UNTIL_CLOSE
-                keep_alive = False
-            if method == "HEAD":
-                kind, length = _SILENT, 0
-        if "connection" not in index:
-            if not keep_alive:
-                lines.append(b"Connection: close\r\n")
-            elif peer_version == "HTTP/1.0":
-                lines.append(b"Connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        self.keep_alive = keep_alive
-        self._begin_body(kind, length or 0, end_stream=event.end_stream)
-        return [b"".join(lines)]
-
-    def send_request(self, event: Request) -> list[bytes]:
-        if self.state != IDLE:
-            raise LocalProtocolError("a request before the last one was complete")
-        if not is_token(event.method):
-            raise ValueError(f"method {event.method!r} is not a token")
-        target = event.target
-        if not target or not target.isascii() or not target.isprintable() or " " in target:
-            raise ValueError(f"target {target!r} holds characters that must be percent-encoded")
+        pairs = event.headers._pairs
         index = event.headers._index
         if "transfer-encoding" in index:
             raise LocalProtocolError("Transfer-Encoding is galeph's to set")
+        length = event.content_length
+        if length is None or length < 0 or "content-length" in index:
+            length = _declared_length(length, index.get("content-length"))
+        line, kind = b"", _FIXED
+        if status in (204, 304) or (method == "CONNECT" and status < 300):
+            pairs = _bodyless_fields(event, length)
+            length = 0
+        elif length is not None:
+            if "content-length" not in index:
+                line = b"Content-Length: %d\r\n" % length
+        elif event.end_stream:
+            if method != "HEAD":  # of what GET would send, nothing is known
+                line = b"Content-Length: 0\r\n"
+        elif peer_version != "HTTP/1.0":
+            line, kind = b"Transfer-Encoding: chunked\r\n", _CHUNKED
+        else:
+            kind = _UNTIL_CLOSE
+        if method == "HEAD":
+            kind = _SILENT
+        elif event.end_stream and length:
+            raise LocalProtocolError(f"no body, but a Content-Length of {length}")
+        keep_alive = self.keep_alive and kind != _UNTIL_CLOSE
+        if "connection" in index or not keep_alive or peer_version == "HTTP/1.0":
+            keep_alive, said = _settle_connection(
+                event.headers, peer_version, keep_alive=keep_alive
+            )
+            line += said
+        start = _CACHE_STATUS_LINES.get(status)
+        if start is None or event.reason:
+            start = _encode_status_line(status, event.reason)
+        head = b"".join([start, *encode_fields(pairs), line, b"\r\n"])
+        self.keep_alive = keep_alive
+        self._kind = kind
+        self._left = length or 0
+        self.state = DONE if event.end_stream else BODY
+        return [head]
+
+    def send_request(self, event: Request) -> list[bytes]:
+        """Frame a request head."""
+        if self.state != IDLE:
+            raise LocalProtocolError("a request before the last one was complete")
+        headers = event.headers
+        index = headers._index
+        _check_target(event)
+        if "transfer-encoding" in index:
+            raise LocalProtocolError("Transfer-Encoding is galeph's to set")
+        if isinstance(index.get("host"), list):
+            raise LocalProtocolError("more than one Host header")
         length = _declared_length(event.content_length, index.get("content-length"))
-        lines = [f"{event.method} {target} HTTP/1.1\r\n".encode("ascii")]
+        if event.end_stream and length:
+            raise LocalProtocolError(f"no body, but a Content-Length of {length}")
+        if event.method == "CONNECT" and (length or not event.end_stream):
+            raise LocalProtocolError("a CONNECT request has no body")
+        lines = [f"{event.method} {event.target} HTTP/1.1\r\n".encode("ascii")]
         if "host" not in index:
+            if not is_authority(event.authority):
+                raise ValueError(f"authority {event.authority[:64]!r} is not a host and port")
             lines.append(encode_field("Host", event.authority))
-        lines += _encode_fields(event.headers)
+        lines += encode_fields(headers._pairs)
         kind = _FIXED
         if length is None and not event.end_stream:
             kind = _CHUNKED
             lines.append(b"Transfer-Encoding: chunked\r\n")
         elif length is not None and "content-length" not in index:
-            lines.append(encode_field("Content-Length", str(length)))
+            lines.append(b"Content-Length: %d\r\n" % length)
         lines.append(b"\r\n")
-        self.keep_alive = not _says_close(index.get("connection"))
-        self._begin_body(kind, length or 0, end_stream=event.end_stream)
-        return [b"".join(lines)]
-
-    def _begin_body(self, kind: int, length: int, *, end_stream: bool) -> None:
-        if end_stream and kind == _FIXED and length:
-            raise LocalProtocolError(f"no body, but a Content-Length of {length}")
+        if "close" in _connection_options(headers):
+            self.keep_alive = False
         self._kind = kind
-        self._left = length
-        self.state = DONE if end_stream else BODY
+        self._left = length or 0
+        self.state = DONE if event.end_stream else BODY
+        return [b"".join(lines)]
 
     # Bodies
 
     def send_data(self, event: Data) -> Sequence[bytes]:
-        if self.state != BODY:
-            if not event.data and self.state == DONE:
-                return ()
-            raise LocalProtocolError("body bytes after the end of the message")
         data = event.data
         size = len(data)
+        if self.state != BODY:
+            if not size and self.state == DONE:
+                return ()
+            raise LocalProtocolError("body bytes outside of a message")
         kind = self._kind
         if kind == _FIXED:
             left = self._left - size
             if left < 0:
                 raise LocalProtocolError("the body is longer than its Content-Length")
             if event.end_stream:
-                self._check_complete(left)
+                if left:
+                    raise _short_body(left)
                 self.state = DONE
             self._left = left
             return (data,) if size else ()
@@ -162,22 +170,16 @@ class Sender:
         return () if kind == _SILENT or not size else (data,)
 
     def end_message(self, event: EndOfMessage) -> Sequence[bytes]:
+        """End the body. Only chunks can carry trailers; framed otherwise, they are dropped."""
         if self.state == DONE:
             return ()
         if self.state != BODY:
             raise LocalProtocolError("the end of a message that has not begun")
-        if self._kind == _FIXED:
-            self._check_complete(self._left)
-        elif self._kind == _CHUNKED:
-            trailers = _encode_fields(event.trailers) if event.trailers else []
-            self.state = DONE
-            return (b"".join([b"0\r\n", *trailers, b"\r\n"]),)
+        if self._kind == _FIXED and self._left:
+            raise _short_body(self._left)
+        fields = _trailer_fields(event.trailers) if event.trailers else []
         self.state = DONE
-        return ()
-
-    def _check_complete(self, left: int) -> None:
-        if left:
-            raise LocalProtocolError(f"the body is {left} bytes shorter than its Content-Length")
+        return (b"".join([b"0\r\n", *fields, b"\r\n"]),) if self._kind == _CHUNKED else ()
 
     @property
     def ends_by_close(self) -> bool:
@@ -185,34 +187,83 @@ class Sender:
         return self._kind == _UNTIL_CLOSE
 
 
+def _short_body(left: int) -> LocalProtocolError:
+    return LocalProtocolError(f"the body is {left} bytes shorter than its Content-Length")
+
+
 def _encode_status_line(status: int, reason: str) -> bytes:
-    line = _CACHE_STATUS_LINES.get(status)
-    if line is None or reason:
-        text = reason or reason_phrase(status)
-        if text:
-            encode_field("x", text)  # a reason phrase obeys the grammar of a value
-        line = f"HTTP/1.1 {status} {text}\r\n".encode("latin-1")
-        if not reason:
-            _CACHE_STATUS_LINES[status] = line
+    text = reason or reason_phrase(status)
+    validate_field("reason", text)  # a reason phrase obeys the grammar of a value
+    line = f"HTTP/1.1 {status:d} {text}\r\n".encode("latin-1")
+    if not reason:
+        _CACHE_STATUS_LINES[status] = line  # bounded: there are 900 statuses
     return line
 
 
-def _encode_fields(headers: Headers) -> list[bytes]:
-    return [encode_field(name, value) for name, value in headers._pairs]
+def _bodyless_fields(event: Response, length: int | None) -> list[tuple[str, str]]:
+    """Return the fields of a head that no body may follow (RFC 9110 section 8.6)."""
+    pairs = event.headers._pairs
+    if event.status == 304:
+        return pairs
+    if length:
+        raise LocalProtocolError(f"this {event.status} response cannot have a body")
+    # Many applications say "Content-Length: 0" here, where it must not be said.
+    return [pair for pair in pairs if pair[0].lower() != "content-length"]
 
 
-def _says_close(connection: str | list[str] | None) -> bool:
-    if connection is None:
-        return False
-    return "close" in split_list([connection] if isinstance(connection, str) else connection)
+def _trailer_fields(trailers: Headers) -> list[bytes]:
+    for name in trailers:
+        if not is_trailer_allowed(name):
+            raise LocalProtocolError(f"{name} cannot be sent in trailers")
+    return encode_fields(trailers._pairs)
+
+
+def _connection_options(headers: Headers) -> list[str]:
+    return split_list(headers.get_all("connection"))
+
+
+def _settle_connection(
+    headers: Headers, peer_version: str, *, keep_alive: bool
+) -> tuple[bool, bytes]:
+    """Return whether the connection is kept, and the line that has to be added to say so."""
+    said = _connection_options(headers)
+    if "close" in said:
+        return False, b""
+    if not keep_alive:
+        return False, b"Connection: close\r\n"
+    if peer_version == "HTTP/1.0" and "keep-alive" not in said:
+        return True, b"Connection: keep-alive\r\n"
+    return True, b""
+
+
+def _check_target(event: Request) -> None:
+    """Refuse a request line that the peer would read as another one."""
+    method, target = event.method, event.target
+    if not is_token(method):
+        raise ValueError(f"method {method[:64]!r} is not a token")
+    if not target.isascii() or not target.isprintable() or " " in target or "#" in target:
+        raise ValueError(f"target {target[:64]!r} holds characters that must be percent-encoded")
+    if target[:1] == "/" and method != "CONNECT":
+        return
+    if target == "*" and method == "OPTIONS":
+        return
+    if method == "CONNECT":
+        is_good = is_authority(target) and target.rpartition(":")[2].isdigit()
+    else:
+        is_good = target.startswith(("http://", "https://"))
+    if not is_good:
+        raise ValueError(f"target {target[:64]!r} does not suit {method}")
 
 
 def _declared_length(known: int | None, field: str | list[str] | None) -> int | None:
     """The length of our body by what the caller knows and what the header says."""
+    if known is not None and known < 0:
+        raise LocalProtocolError(f"a body of {known} bytes")
     if field is None:
         return known
-    if not isinstance(field, str) or not field.isascii() or not field.isdigit():
-        raise LocalProtocolError(f"bad Content-Length {field!r}")
+    # The same grammar as for what is received; not echoed, since it may be anything.
+    if not (isinstance(field, str) and field.isascii() and field.isdigit() and len(field) < 20):
+        raise LocalProtocolError("a Content-Length that is not one number")
     length = int(field)
     if known is not None and known != length:
         raise LocalProtocolError(f"Content-Length says {length}, the body has {known} bytes")
