@@ -7,8 +7,9 @@ from http import HTTPStatus
 __all__ = ["has_no_body", "reason_phrase"]
 
 _REASONS = {int(status): status.phrase for status in HTTPStatus} | {
-    # RFC 9110 renamed three that the standard library keeps under their old names in 3.11.
+    # RFC 9110 renamed four that the standard library keeps under their old names in 3.11.
     413: "Content Too Large",
+    414: "URI Too Long",
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
 }
