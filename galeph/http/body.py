@@ -8,12 +8,10 @@ shared by requests on the server and responses on the client.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
-
-from gevent import Timeout
+from typing import Any, Self
 
 from galeph.errors import BodyTooLarge, ResourceClosed
-from galeph.stream import Source
+from galeph.stream.active import ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 
 __all__ = ["BodyReader", "BodySource"]
@@ -35,7 +33,7 @@ class BodyReader:
         ResourceClosed: the body was closed.
     """
 
-    __slots__ = ("_buffer", "_at", "_on_close", "_pull", "closed", "length")
+    __slots__ = ("_at", "_buffer", "_on_close", "_pull", "closed", "length")
 
     def __init__(
         self,
@@ -175,7 +173,7 @@ class BodyReader:
             if on_close is not None:
                 on_close()
 
-    def __enter__(self) -> BodyReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -186,7 +184,7 @@ class BodyReader:
             raise ResourceClosed("the body was closed")
 
 
-class BodySource(Source[bytes]):
+class BodySource(ActiveSource[bytes]):
     """The same body as a Source: each message is a piece as it came from the network.
 
     It shares its position with the file object: what one has read, the other does not see.
@@ -198,33 +196,24 @@ class BodySource(Source[bytes]):
         super().__init__()
         self._reader = reader
 
-    def _take(self, timeout: float | None) -> bytes | Nothing:
+    def _receive(self) -> bytes | Nothing:
         self._raise_error()
         if self._ended:
             return END
         try:
-            piece = self._read_within(timeout)
+            piece = self._reader.read1()
         except Exception as error:
             self._end(error)
             raise
-        if piece is None:
-            return EXPIRED
         if piece:
             return piece
         self._end()
         return END
 
-    def _read_within(self, timeout: float | None) -> bytes | None:
-        """Return the next piece, or None when ``timeout`` seconds passed without one."""
-        if timeout is None or self._reader.has_buffered:
-            return self._reader.read1()
-        with Timeout(max(timeout, 0)) as limit:
-            try:
-                return self._reader.read1()
-            except Timeout as expired:
-                if expired is not limit:
-                    raise
-                return None
+    def _receive_ready(self) -> bytes | Nothing:
+        if self._ended or self._reader.has_buffered:
+            return self._receive()
+        return EXPIRED
 
     def close(self) -> None:
         """Give up what was not read."""

@@ -36,6 +36,7 @@ from galeph.http.outgoing import Streamed, prepare_body
 from galeph.http.request import Request
 from galeph.http.response import Response
 from galeph.message.headers import Headers
+from galeph.message.status import has_no_body
 from galeph.protocol import events
 from galeph.protocol.engine import Role
 from galeph.protocol.events import NEED_DATA, Data, EndOfMessage, InterimResponse
@@ -135,6 +136,7 @@ class H1ServerConnection:
         service = self._service
         self._mark(_FIRST_BYTE, service.timeouts.first_byte)
         service.deadlines.watch(self)
+        service.begin(self._engine)
         self._connection.on_drain = self.drain
         self._connection.is_idle = True
         try:
@@ -143,7 +145,7 @@ class H1ServerConnection:
             service.log_peer(logging.DEBUG, self.info, "connection ended: %s", error)
         finally:
             service.deadlines.forget(self)
-            service.count(self._engine)
+            service.end(self._engine)
             self._connection.on_drain = None  # it refers to us: no cycle stays behind
 
     def _serve_requests(self) -> None:
@@ -318,8 +320,10 @@ class H1ServerConnection:
             engine.close_after_response()
         headers = response.headers.with_defaults(service.default_fields())
         status = response.status
+        if has_no_body(status) and body != b"":
+            raise LocalProtocolError(f"a {status} response has no body")
         if isinstance(body, bytes):
-            length = None if status in (204, 304) and not body else len(body)
+            length = None if has_no_body(status) else len(body)
             end = not body
         else:
             length = body.length if response.trailers is None else None

@@ -66,6 +66,8 @@ def start_server(
     """
     if not callable(handler):
         raise TypeError(f"handler must be callable, not {handler!r}")
+    if tls is True:
+        raise ValueError("tls=True names no certificate; galeph.tls.self_signed() makes one")
     unknown = [version for version in http_versions if version not in _VERSIONS]
     if unknown or not http_versions:
         raise ValueError(f"http_versions: cannot speak {unknown or 'nothing'!r}")
@@ -98,6 +100,7 @@ def start_server(
         max_connections=limits.max_connections,
         tls_context=_tls_context(tls),
         tls_timeout=timeouts.tls,
+        count=service.counts,
     )
 
 

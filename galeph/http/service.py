@@ -32,6 +32,8 @@ __all__ = ["ErrorHandler", "Handler", "Service", "to_response"]
 Handler = Callable[[Request], Any]
 ErrorHandler = Callable[[Request, BaseException], Any]
 
+_ENGINE_COUNTS = ("fast_heads", "slow_heads", "plain_chunks", "slow_chunks")
+
 _LOGGER = logging.getLogger("galeph.server")
 
 
@@ -63,10 +65,8 @@ class Service:
         # Counts, for `Server.stats()`.
         self.requests = 0
         self.refusals = 0
-        self.fast_heads = 0
-        self.slow_heads = 0
-        self.plain_chunks = 0
-        self.slow_chunks = 0
+        self._engines: set[H1Engine] = set()
+        self._counts = dict.fromkeys(_ENGINE_COUNTS, 0)
 
     # Calling the handler
 
@@ -114,12 +114,23 @@ class Service:
         """Write an exception of the user's code, with its traceback."""
         _LOGGER.error("%s failed", request or "a response body", exc_info=error)
 
-    def count(self, engine: H1Engine) -> None:
-        """Add what a connection's engine has counted, when the connection ends."""
-        self.fast_heads += engine.fast_heads
-        self.slow_heads += engine.slow_heads
-        self.plain_chunks += engine.plain_chunks
-        self.slow_chunks += engine.slow_chunks
+    def begin(self, engine: H1Engine) -> None:
+        """Count a connection's engine from now on."""
+        self._engines.add(engine)
+
+    def end(self, engine: H1Engine) -> None:
+        """Keep what a connection's engine has counted."""
+        self._engines.discard(engine)
+        for name in _ENGINE_COUNTS:
+            self._counts[name] += getattr(engine, name)
+
+    def counts(self) -> dict[str, int]:
+        """Return what happened so far: requests, refusals, and which path heads and chunks took."""
+        counts = {"requests": self.requests, "refusals": self.refusals, **self._counts}
+        for engine in self._engines:
+            for name in _ENGINE_COUNTS:
+                counts[name] += getattr(engine, name)
+        return counts
 
 
 def to_response(result: Any) -> Response:

@@ -26,7 +26,7 @@ import contextvars
 import logging
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -74,7 +74,10 @@ class DrainReport:
 
 @dataclass(frozen=True, slots=True)
 class ServerStats:
-    """What a server has done so far and is doing now."""
+    """What a server has done so far and is doing now.
+
+    ``counts`` is what the protocol on top counts, by name.
+    """
 
     active: int
     idle: int
@@ -82,6 +85,7 @@ class ServerStats:
     failed_handshakes: int
     accept_errors: int
     is_accepting: bool
+    counts: Mapping[str, int]
 
 
 class Connection:
@@ -186,7 +190,9 @@ class Server:
         max_connections: int | None,
         tls_context: Any,
         tls_timeout: float | None,
+        count: Callable[[], Mapping[str, int]],
     ) -> None:
+        self._count = count
         self._hub: Any = get_hub()
         self._serve = serve
         self._tls_context = tls_context
@@ -237,6 +243,7 @@ class Server:
             failed_handshakes=self._failed_handshakes,
             accept_errors=self._listener.accept_errors,
             is_accepting=self._listener.is_accepting,
+            counts=self._count(),
         )
 
     # Accepting
@@ -400,6 +407,7 @@ def serve_connections(
     max_connections: int | None = 10_000,
     tls_context: Any = None,
     tls_timeout: float | None = 10.0,
+    count: Callable[[], Mapping[str, int]] = dict,
 ) -> Server:
     """Listen, and run ``serve(connection)`` in a greenlet for every connection.
 
@@ -415,12 +423,15 @@ def serve_connections(
         max_connections: above it none is accepted until one has ended; None is no limit.
         tls_context: an ``ssl.SSLContext`` of the server's side, or None for plain TCP.
         tls_timeout: seconds for a handshake; None is no limit.
+        count: returns what `Server.stats` shows as ``counts``.
 
     Raises:
         TransportError: the address cannot be listened on.
     """
     if max_connections is not None and max_connections < 1:
         raise ValueError(f"max_connections must be at least 1, got {max_connections}")
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port must be from 0 to 65535, got {port}")
     if listen_socket is not None:
         sock = adopt_listen_socket(listen_socket)
     else:
@@ -432,6 +443,7 @@ def serve_connections(
             max_connections=max_connections,
             tls_context=tls_context,
             tls_timeout=tls_timeout,
+            count=count,
         )
     except BaseException:
         sock.close()

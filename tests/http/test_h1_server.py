@@ -1,0 +1,421 @@
+"""The driver of a connection: exact answers to bad input, deadlines, bodies, and clean ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import gevent
+import pytest
+from gevent import socket
+
+from galeph import errors, http
+from galeph.testing import ManualClock
+from tests.http.raw import GET, Reader, connected, get, post, serving, talk
+
+SHORT = http.Timeouts(first_byte=0.2, head=0.4, body_progress=0.3, keep_alive=0.2, drain=0.3)
+
+
+def peer_lines(caplog):
+    """What was logged about peers at INFO or above."""
+    return [one for one in caplog.records if one.name == "galeph.server" and one.levelno >= 20]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("sent", "status"),
+        [
+            (b"G@T / HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\n\r\n", 400),
+            (b"GET / HTTP/2.0\r\nHost: t\r\n\r\n", 505),
+            (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: t\r\n\r\n", 414),
+            (b"GET / HTTP/1.1\r\nHost: t\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 431),
+            (b"GET / HTTP/1.1\r\nHost: t\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
+            (get("/", "Expect: something"), 417),
+            (get("/", "Transfer-Encoding: gzip"), 501),
+            (get("/", "Content-Length: 99999999999"), 413),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", 400),
+        ],
+    )
+    def test_answer(self, sent, status, caplog):
+        """What must not be served gets its exact status with close, and one INFO line; nothing
+        behind it is served."""
+        caplog.set_level(logging.INFO)
+        asked = []
+        with serving(asked.append) as server:
+            received = talk(server, sent + GET)
+
+        assert received.startswith(f"HTTP/1.1 {status} ".encode())
+        assert 1 == received.count(b"HTTP/1.1 ")
+        assert b"Connection: close\r\n" in received
+        assert [] == asked
+        [line] = peer_lines(caplog)
+        assert logging.INFO == line.levelno
+        assert str(status) in line.getMessage()
+        assert line.exc_info is None
+
+    @pytest.mark.attack(18)
+    def test_tls_on_the_plain_port(self, caplog):
+        """A TLS hello on the plain port gets one quiet 400, one log line, and no traceback."""
+        caplog.set_level(logging.INFO)
+        with serving(lambda _: None) as server:
+            received = talk(server, b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(160))
+
+        assert received.startswith(b"HTTP/1.1 400 ")
+        [line] = peer_lines(caplog)
+        assert line.exc_info is None
+
+    @pytest.mark.attack(102)
+    def test_valid_then_garbage(self):
+        """A valid request is answered before the garbage behind it is refused."""
+        with serving(lambda _: {"body": "fine"}) as server:
+            received = talk(server, GET + b"\x00\x01\x02")
+
+        first, second = received.split(b"HTTP/1.1 ")[1:]
+        assert first.startswith(b"200 ")
+        assert second.startswith(b"400 ")
+
+    @pytest.mark.attack(103)
+    def test_nothing_behind_an_error_is_served(self):
+        """A request read ahead behind a refused one is never served."""
+        asked = []
+        with serving(lambda request: asked.append(request.path)) as server:
+            received = talk(server, get("/1", "Content-Length: 0x1") + get("/2"))
+
+        assert [] == asked
+        assert 1 == received.count(b"HTTP/1.1 ")
+
+    @pytest.mark.attack(95)
+    def test_answer_survives_an_upload(self):
+        """The answer to a refused upload is not destroyed by a reset while the client still sends."""
+        body = b"x" * 200_000
+        with serving(lambda _: None, limits=http.Limits(max_body_bytes=1000)) as server:
+            received = talk(server, post(body))
+
+        assert received.startswith(b"HTTP/1.1 413 ")
+
+    def test_rate_of_lines(self, caplog):
+        """A hundred refused peers in a second are about ten lines, not a hundred."""
+        caplog.set_level(logging.INFO)
+        with serving(lambda _: None) as server:
+            for _ in range(60):
+                talk(server, b"\x00")
+
+        assert len(peer_lines(caplog)) < 40
+
+
+class TestDeadlines:
+    @pytest.mark.attack(86)
+    def test_silence(self, caplog):
+        """Who connects and says nothing is closed without a word, and without a line at INFO."""
+        caplog.set_level(logging.DEBUG)
+        with serving(lambda _: None, timeouts=SHORT) as server:
+            assert b"" == talk(server)
+            assert 0 == server.stats().active
+        assert [] == peer_lines(caplog)
+        assert 1 == len([one for one in caplog.records if "said nothing" in one.getMessage()])
+
+    @pytest.mark.attack(85)
+    def test_slow_head(self):
+        """A head that dribbles is answered 408 at its absolute deadline: no byte moves it."""
+        with serving(lambda _: None, timeouts=SHORT) as server, connected(server) as sock:
+            started = time.monotonic()
+            received = b""
+            sock.settimeout(0.1)
+            for byte in GET * 3:
+                try:
+                    sock.sendall(bytes([byte]))
+                    received += sock.recv(1000)
+                except TimeoutError:
+                    pass
+                if received:
+                    break
+
+        assert received.startswith(b"HTTP/1.1 408 ")
+        assert time.monotonic() - started < 3
+
+    def test_idle(self):
+        """A connection that stays idle after a response is closed without a word."""
+        with serving(lambda _: {"body": "x"}, timeouts=SHORT) as server:
+            received = talk(server, GET)
+
+        assert received.endswith(b"\r\n\r\nx")
+
+    @pytest.mark.attack(79)
+    def test_body_stops(self, caplog):
+        """A body that makes no progress is an error for the handler, and 408 if it lets it pass."""
+        seen = []
+
+        def handler(request):
+            try:
+                request.body.read()
+            except errors.ReadTimeout as error:
+                seen.append(error)
+                raise
+
+        with serving(handler, timeouts=SHORT) as server:
+            received = talk(server, post(b"abc")[:-1])
+
+        assert received.startswith(b"HTTP/1.1 408 ")
+        assert 1 == len(seen)
+        assert [] == [one for one in caplog.records if one.levelno >= logging.ERROR]
+
+    @pytest.mark.attack(88)
+    def test_reader_stops(self):
+        """A client that takes nothing is cut at the deadline for writes."""
+        timeouts = http.Timeouts(write_progress=0.2)
+        body = b"x" * 30_000_000
+        with serving(lambda _: {"body": body}, timeouts=timeouts) as server:
+            with connected(server) as sock:
+                sock.sendall(GET)
+                deadline = time.monotonic() + 4
+                while server.stats().active and time.monotonic() < deadline:
+                    gevent.sleep(0.05)
+
+            assert 0 == server.stats().active
+
+    def test_a_slow_source_is_no_slow_reader(self):
+        """Time the handler takes between two pieces does not count against the reader."""
+
+        def body():
+            for _ in range(3):
+                gevent.sleep(0.7)
+                yield b"x"
+
+        timeouts = http.Timeouts(write_progress=0.2, keep_alive=0.2, first_byte=0.2)
+        with serving(lambda _: {"body": body()}, timeouts=timeouts) as server:
+            assert talk(server, get("/", "Connection: close")).endswith(b"0\r\n\r\n")
+
+    def test_by_the_clock_that_is_the_default(self):
+        """The deadlines follow the default clock: 75 idle seconds pass when a test says so."""
+        with ManualClock() as clock, serving(lambda _: None) as server, connected(server) as sock:
+            sock.sendall(GET)
+            Reader(sock).read()
+            gevent.sleep(0.01)
+            clock.advance(70)
+            gevent.sleep(0.01)
+
+            assert 1 == server.stats().active
+
+            clock.advance(10)
+
+            assert b"" == sock.recv(1)
+
+
+class TestBodies:
+    @pytest.mark.attack(108)
+    def test_continue_when_the_body_is_read(self):
+        """100 is sent once, when the handler first reads; not to 1.0, not without a body."""
+        with serving(lambda request: {"body": request.body.read() * 2}) as server:
+            with connected(server) as sock:
+                request = post(b"ab", "Expect: 100-continue")
+                sock.sendall(request[:-2])
+                reader = Reader(sock)
+
+                assert 100 == reader.read().status
+
+                sock.sendall(b"ab")
+
+                assert b"abab" == reader.read().body
+
+            old = talk(
+                server,
+                b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab",
+            )
+            empty = talk(server, post(b"", "Expect: 100-continue", "Connection: close"))
+
+        assert b"100 Continue" not in old + empty
+
+    @pytest.mark.attack(109)
+    def test_one_continue(self):
+        """Said twice, in one line or two, it is still one 100."""
+        with serving(lambda request: {"body": request.body.read()}) as server:
+            for lines in (
+                ["Expect: 100-continue, 100-continue"],
+                ["Expect: 100-continue", "Expect: 100-Continue"],
+            ):
+                received = talk(server, post(b"ab", *lines, "Connection: close"))
+
+                assert 1 == received.count(b"100 Continue")
+
+    @pytest.mark.attack(111)
+    def test_final_answer_instead_of_continue(self):
+        """A handler that answers without reading sends no 100, and the connection ends."""
+        with serving(lambda _: {"status": 401}) as server:
+            received = talk(server, post(b"abc", "Expect: 100-continue")[:-3])
+
+        assert received.startswith(b"HTTP/1.1 401 ")
+        assert b"Connection: close\r\n" in received
+
+    def test_continue_by_hand(self):
+        """`Request.continue_` sends 100 before the body is touched."""
+
+        def handler(request):
+            request.continue_()
+            request.continue_()
+            return {"body": request.body.read()}
+
+        with serving(handler) as server:
+            received = talk(server, post(b"ab", "Expect: 100-continue", "Connection: close"))
+
+        assert 1 == received.count(b"100 Continue")
+
+    @pytest.mark.attack(113)
+    def test_failure_after_continue(self, caplog):
+        """A handler that fails after 100 was sent is answered 500, and the connection ends."""
+
+        def handler(request):
+            request.continue_()
+            raise ZeroDivisionError
+
+        with serving(handler) as server:
+            received = talk(server, post(b"ab", "Expect: 100-continue", "Connection: close"))
+
+        assert b"HTTP/1.1 500 " in received
+
+    @pytest.mark.attack(61)
+    def test_small_unread_body_is_drained(self):
+        """A small body the handler ignored is read and dropped; the connection goes on."""
+        with serving(lambda request: {"body": request.method}) as server, connected(server) as sock:
+            sock.sendall(post(b"x" * 1000) + GET)
+            reader = Reader(sock)
+
+            assert [b"POST", b"GET"] == [reader.read().body, reader.read().body]
+
+    @pytest.mark.attack(61)
+    def test_large_unread_body_ends_the_connection(self):
+        """The answer to a huge ignored body arrives, the rest is never parsed as a request."""
+        asked = []
+
+        def handler(request):
+            asked.append(request.method)
+
+        with serving(handler, timeouts=SHORT) as server:
+            received = talk(server, post(GET * 20_000))
+
+        assert ["POST"] == asked
+        assert received.startswith(b"HTTP/1.1 204 ")
+        assert b"Connection: close\r\n" in received
+
+    @pytest.mark.attack(60)
+    @pytest.mark.parametrize("cut", [0, 1, 99])
+    def test_short_body(self, cut, caplog):
+        """A body cut short is an error for the handler, never an end; no 2xx, and no traceback."""
+        caplog.set_level(logging.INFO)
+        seen = []
+
+        def handler(request):
+            try:
+                request.body.read()
+            except errors.IncompleteBody as error:
+                seen.append(error)
+            return {"body": "ok"}
+
+        with serving(handler) as server:
+            received = talk(server, post(b"x" * 100)[: -100 + cut or None], half_close=True)
+
+        assert b"" == received
+        assert 1 == len(seen)
+        assert [] == peer_lines(caplog)
+
+    @pytest.mark.attack(78)
+    def test_broken_chunk(self):
+        """A broken chunk is 400 with close; a valid request behind it is never served."""
+        asked = []
+
+        def handler(request):
+            asked.append(request.body.read())
+
+        broken = (
+            b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n" + GET
+        )
+        with serving(handler) as server:
+            received = talk(server, broken)
+
+        assert [] == asked
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert 1 == received.count(b"HTTP/1.1 ")
+
+    @pytest.mark.attack(90)
+    def test_chunked_body_over_the_maximum(self):
+        """A chunked body is refused with 413 at the chunk that crosses the maximum."""
+        chunk = b"64\r\n" + b"x" * 100 + b"\r\n"
+        request = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+        read = []
+
+        def handler(request):
+            read.extend(request.stream)
+
+        with serving(handler, limits=http.Limits(max_body_bytes=250)) as server:
+            received = talk(server, request + chunk * 2, chunk * 50)
+
+        assert received.startswith(b"HTTP/1.1 413 ")
+        assert sum(map(len, read)) <= 250
+
+    @pytest.mark.attack(89)
+    def test_declared_body_over_the_maximum(self):
+        """A declared length over the maximum is 413 before the body, and without a 100."""
+        with serving(
+            lambda request: {"body": request.read()}, limits=http.Limits(max_body_bytes=9)
+        ) as server:
+            received = talk(server, post(b"x" * 10, "Expect: 100-continue")[:-10])
+
+        assert received.startswith(b"HTTP/1.1 413 ")
+        assert b"100 Continue" not in received
+
+    def test_read_and_write_at_once(self):
+        """A handler may answer while it reads: an echo of any size does not hang."""
+
+        def echo(request):
+            return {"body": iter(request.stream)}
+
+        size = 3_000_000
+        with serving(echo) as server, connected(server) as sock:
+            sender = gevent.spawn(sock.sendall, post(b"x" * size))
+
+            assert size == len(Reader(sock).read().body)
+
+            sender.get(timeout=5)
+
+
+class TestCounts:
+    def test_heads_and_chunks(self):
+        """The server counts which path each head and chunk line took."""
+        chunked = (
+            b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n1;x=y\r\nd\r\n0\r\n\r\n"
+        )
+        with serving(lambda request: {"body": request.body.read()}) as server:
+            talk(server, chunked + get("/", "X: \xe9", "Connection: close"))
+            counts = server.stats().counts
+
+        assert (2, 1, 1) == (counts["requests"], counts["fast_heads"], counts["slow_heads"])
+        assert (2, 1) == (counts["plain_chunks"], counts["slow_chunks"])
+
+
+def test_two_connections_do_not_wait_for_each_other():
+    """A handler that blocks blocks its own connection only."""
+    with serving(lambda request: gevent.sleep(1 if "slow" in request.path else 0)) as server:
+        with connected(server) as slow, connected(server) as quick:
+            slow.sendall(get("/slow"))
+            quick.sendall(GET)
+            started = time.monotonic()
+            Reader(quick).read()
+
+            assert time.monotonic() - started < 0.5
+
+
+def test_reset_by_the_client_is_no_error(caplog):
+    """A client that resets in the middle of anything leaves no line above DEBUG."""
+    caplog.set_level(logging.INFO)
+    with serving(lambda _: {"body": iter([b"x" * 100_000] * 100)}) as server:
+        for sent in (b"GET / HT", GET, post(b"abc")[:-1]):
+            with connected(server) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+                sock.sendall(sent)
+                gevent.sleep(0.02)
+        gevent.sleep(0.05)
+
+        assert 0 == server.stats().active
+    assert [] == peer_lines(caplog)
