@@ -12,8 +12,8 @@ pays for two looks and no collection.
 There is no registry of greenlets or watchers; both are found by walking what the garbage
 collector tracks (0.3 s a million objects: `gc.freeze` before a long run makes it next to
 nothing). Not counted are what gevent keeps for itself (hubs, main greenlets, the workers of a
-thread pool and the pool's own watchers) and galeph's parked runner greenlet, which is there for
-the next deferred.
+thread pool and the pool's own watchers) and a greenlet whose ``is_parked`` says that it waits for
+work, as galeph's runner does for the next deferred.
 """
 
 from __future__ import annotations
@@ -167,6 +167,8 @@ def _watcher_type() -> type:
 
 def _is_counted_greenlet(thing: Any) -> bool:
     if not thing or thing.parent is None or isinstance(thing, Hub):
+        return False
+    if getattr(thing, "is_parked", False):
         return False
     return type(thing).__module__ != "gevent.threadpool"
 

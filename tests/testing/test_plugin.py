@@ -35,6 +35,7 @@ SCENARIOS = dedent(
     """
     import gevent, pytest
     from gevent import socket
+    from galeph import deferred
 
     kept = []
 
@@ -60,6 +61,44 @@ SCENARIOS = dedent(
         assert ["ValueError"] == [error.kind.__name__ for error in galeph_hub_errors]
         assert "no number" in galeph_hub_errors[0].message
         galeph_hub_errors.clear()
+
+    def test_unseen_error():
+        deferred.deferred().error(ValueError("nobody looks"))
+
+    def test_unseen_error_in_a_cycle():
+        unseen = deferred.deferred()
+        try:
+            raise ValueError("nobody looks")
+        except ValueError as error:
+            kept_alive = [error]
+            kept_alive.append(kept_alive)
+            unseen.error(error)
+
+    def test_unseen_error_already_logged():
+        deferred.deferred().error(ValueError("nobody looks"))
+        deferred.report_dropped()
+
+    def test_seen_error():
+        seen = deferred.deferred()
+        seen.error(ValueError("somebody looks"))
+        with pytest.raises(ValueError):
+            seen.get()
+
+    def test_expected_unseen_error(galeph_unseen_errors):
+        deferred.deferred().error(ValueError("nobody looks"))
+        deferred.report_dropped()
+        deferred.deferred().error(KeyError("nobody looks"))
+        first, second = galeph_unseen_errors()
+        assert first.startswith("ValueError") and second.startswith("KeyError")
+        assert [] == galeph_unseen_errors()
+
+    def test_parked_runner():
+        ran = []
+        late = deferred.deferred()
+        late.chain(ran.append)
+        late.success(1)
+        gevent.sleep(0.01)
+        assert [1] == ran
 
     def test_killed_greenlet():
         greenlet = gevent.spawn(gevent.sleep, 100)
@@ -156,7 +195,15 @@ class TestWithoutTheOption:
 
 class TestChecks:
     @pytest.mark.parametrize(
-        "name", ["test_clean", "test_killed_greenlet", "test_wider_fixture", "test_own_fixture"]
+        "name",
+        [
+            "test_clean",
+            "test_killed_greenlet",
+            "test_seen_error",
+            "test_parked_runner",
+            "test_wider_fixture",
+            "test_own_fixture",
+        ],
     )
     def test_clean_tests_pass(self, checked, name):
         """A test that leaves nothing of its own passes; what a wider fixture holds is not its."""
@@ -169,6 +216,9 @@ class TestChecks:
             ("test_socket", "descriptor left open"),
             ("test_watcher", "watcher left active"),
             ("test_hub_error", "ValueError: invalid literal"),
+            ("test_unseen_error", "ValueError: nobody looks"),
+            ("test_unseen_error_in_a_cycle", "ValueError: nobody looks"),
+            ("test_unseen_error_already_logged", "ValueError: nobody looks"),
         ],
     )
     def test_leaving_fails(self, checked, name, text):
@@ -178,9 +228,10 @@ class TestChecks:
         assert problem.startswith("teardown failed")
         assert text in problem
 
-    def test_expected_hub_error(self, checked):
-        """A test about an exception in the hub takes it and passes."""
-        assert [] == checked["test_expected_hub_error"]
+    @pytest.mark.parametrize("name", ["test_expected_hub_error", "test_expected_unseen_error"])
+    def test_expected_errors(self, checked, name):
+        """A test about an exception in the hub, or one nobody saw, takes it and passes."""
+        assert [] == checked[name]
 
     def test_failed_test_is_not_checked(self, checked):
         """A test that failed by itself is reported once, without what its traceback holds."""
