@@ -30,11 +30,13 @@ from typing import Any, TypeVar
 import gevent
 
 from galeph.deferred import Deferred
-from galeph.errors import Cancelled, TimedOut
+from galeph.deferred._outcome import stopped
+from galeph.deferred.producer import on_cancel
+from galeph.errors import Cancelled
 from galeph.stream.interfaces import END, EXPIRED, Endpoint, Nothing, Sink, Source
 from galeph.stream.waiters import Limit, Turn
 
-__all__ = ["ActiveSink", "ActiveSource"]
+__all__ = ["ActiveSink", "ActiveSource", "in_greenlet"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -55,10 +57,14 @@ class ActiveSource(Source[T_co]):
         """Return the next message if that takes no waiting, else EXPIRED."""
         return EXPIRED
 
-    def _take(self, timeout: float | None) -> T_co | Nothing:
+    def _turn(self) -> Turn:
         turn = self._take_turn
         if turn is None:
             turn = self._take_turn = Turn()
+        return turn
+
+    def _take(self, timeout: float | None) -> T_co | Nothing:
+        turn = self._turn()
         if timeout is None:
             turn.acquire(self._hub)
             try:
@@ -92,7 +98,7 @@ class ActiveSource(Source[T_co]):
 
         A greenlet waits for it. Cancelling the Deferred withdraws the take.
         """
-        return _in_greenlet(self, self._take_for, default)
+        return in_greenlet(self, self._take_for, default)
 
     def _take_for(self, deferred: Deferred[Any], default: Any) -> None:
         message = self._take(None)
@@ -143,16 +149,19 @@ class ActiveSink(Sink[T_contra]):
 
         A greenlet does the work, in line with other puts. Cancelling the Deferred interrupts it.
         """
-        return _in_greenlet(self, self._put_for, message)
+        return in_greenlet(self, self._put_for, message)
 
     def _put_for(self, deferred: Deferred[bool], message: T_contra) -> None:
         deferred.success(self._put(message, None) is True)
 
 
-def _in_greenlet(
+def in_greenlet(
     stream: Endpoint, work: Callable[[Deferred[Any], Any], None], argument: Any
 ) -> Deferred[Any]:
-    """Run ``work(deferred, argument)`` in a greenlet, counted on the stream while it lasts."""
+    """Run ``work(deferred, argument)`` in a greenlet, counted on ``stream`` while it lasts.
+
+    Cancelling the deferred kills the greenlet.
+    """
     deferred: Deferred[Any] = Deferred()
     greenlet = gevent.Greenlet(_run, deferred, work, argument)
     stream._count_pending(1)
@@ -163,7 +172,7 @@ def _in_greenlet(
         deferred.error(Cancelled("the greenlet that waited was killed"))
 
     greenlet.rawlink(ended)
-    deferred.on_realized(_nothing, lambda _: greenlet.kill(block=False))
+    on_cancel(deferred, lambda _: greenlet.kill(block=False))
     greenlet.start()
     return deferred
 
@@ -173,19 +182,7 @@ def _run(
 ) -> None:
     try:
         work(deferred, argument)
-    except gevent.Timeout as error:
-        _fail(deferred, TimedOut(str(error)), error)
-    except Exception as error:
-        deferred.error(error)
     except BaseException as error:
-        _fail(deferred, Cancelled("the greenlet that waited was killed"), error)
-        raise
-
-
-def _fail(deferred: Deferred[Any], error: Exception, cause: BaseException) -> None:
-    error.__cause__ = cause
-    deferred.error(error)
-
-
-def _nothing(_: object) -> None:
-    pass
+        deferred.error(stopped(error))
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            raise

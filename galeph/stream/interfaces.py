@@ -18,11 +18,13 @@ and may be called twice: they run in release paths, and in the hub.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, overload
 
 from gevent import get_hub
 from gevent.queue import Empty, Full, ShutDown
@@ -31,11 +33,14 @@ from galeph.deferred import Deferred
 from galeph.errors import ResourceClosed
 
 if TYPE_CHECKING:
-    from galeph.stream.links import Link, Outlet
+    from galeph.stream.links import Branch, Link, Outlet
 
 __all__ = ["END", "EXPIRED", "Endpoint", "Nothing", "Sink", "Source"]
 
+_log = logging.getLogger("galeph.stream")
+
 D = TypeVar("D")
+R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -110,6 +115,8 @@ class Source(Endpoint, Generic[T_co]):
     _error: BaseException | None = None
     _when_drained: Deferred[None] | None = None
     _outlet: Outlet | None = None
+    # The way that leads here, if this is what an operator returned.
+    _branch: Branch | None = None
 
     # To be implemented
 
@@ -150,6 +157,10 @@ class Source(Endpoint, Generic[T_co]):
         """Let what is connected to this source know that a take would find something now."""
         if self._outlet is not None:
             self._outlet.kick()
+
+    def _origin(self) -> Source[Any]:
+        """Return the source that links out of this one really start at."""
+        return self
 
     def _raise_error(self) -> None:
         """Raise the error this source ended in, if it did, without growing its traceback."""
@@ -201,7 +212,7 @@ class Source(Endpoint, Generic[T_co]):
             raise Empty
         if message is END:
             raise ShutDown
-        return message  # type: ignore[return-value]
+        return message
 
     def get_nowait(self) -> T_co:
         """Take a message that is there already; see `get`."""
@@ -211,6 +222,16 @@ class Source(Endpoint, Generic[T_co]):
         """Take messages until the end; raises what the stream failed with."""
         while (message := self._take(None)) is not END:
             yield message  # type: ignore[misc]  # EXPIRED does not come from a take without limit
+
+    # Operators
+
+    def map(self, fn: Callable[[T_co], R]) -> Source[R]:
+        """Return a source of what ``fn`` makes of each message; see `galeph.stream.map`."""
+        return cast("Source[R]", _operators().map(fn, self))
+
+    def filter(self, predicate: Callable[[T_co], object]) -> Source[T_co]:
+        """Return a source of the messages ``predicate`` is true of; see `galeph.stream.filter`."""
+        return cast("Source[T_co]", _operators().filter(predicate, self))
 
     # Ending
 
@@ -233,7 +254,7 @@ class Source(Endpoint, Generic[T_co]):
             self._when_drained = Deferred()
             if self.drained:
                 self._when_drained.success(None)
-        self._when_drained.on_realized(lambda _: fn(), _ignore)
+        self._when_drained.on_realized(_isolated(fn), _ignore)
 
     @property
     def link_count(self) -> int:
@@ -300,6 +321,10 @@ class Sink(Endpoint, Generic[T_contra]):
                 link.sink_closed()
         self._links_changed()
 
+    def _target(self) -> Sink[Any]:
+        """Return the sink that links into this one really end at."""
+        return self
+
     # Putting
 
     def put(self, message: T_contra) -> bool:
@@ -354,7 +379,7 @@ class Sink(Endpoint, Generic[T_contra]):
             self._when_closed = Deferred()
             if self._closed:
                 self._when_closed.success(None)
-        self._when_closed.on_realized(lambda _: fn(), _ignore)
+        self._when_closed.on_realized(_isolated(fn), _ignore)
 
     @property
     def link_count(self) -> int:
@@ -399,6 +424,23 @@ class Sink(Endpoint, Generic[T_contra]):
             future.set_exception(error)
             return
         accepted.on_realized(future.set_result, future.set_exception)
+
+
+def _operators() -> ModuleType:
+    # At the call: the operators are built on what stands here.
+    from galeph.stream import operators
+
+    return operators
+
+
+def _isolated(fn: Callable[[], object]) -> Callable[[None], None]:
+    def call(_: None) -> None:
+        try:
+            fn()
+        except Exception:
+            _log.exception("a function called at the end of a stream failed")
+
+    return call
 
 
 def _ignore(_: BaseException) -> None:

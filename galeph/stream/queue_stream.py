@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
+from galeph.deferred.producer import on_cancel
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
 from galeph.stream.waiters import WAITING, Waiter
 
@@ -169,7 +170,7 @@ class Stream(Source[T], Sink[T]):
         putter = _AsyncPutter(message)
         accepted = self._offer(message, putter)
         if accepted is EXPIRED:
-            putter.deferred.on_realized(_nothing, lambda _: self._withdraw(putter))
+            on_cancel(putter.deferred, lambda _: self._withdraw(putter))
         else:
             putter.deferred.success(accepted is True)
         return putter.deferred
@@ -277,7 +278,7 @@ class Stream(Source[T], Sink[T]):
         message = self._take(0)
         if message is EXPIRED:
             self._stand_in_line(taker)
-            taker.deferred.on_realized(_nothing, lambda _: self._leave_line(taker))
+            on_cancel(taker.deferred, lambda _: self._leave_line(taker))
         else:
             taker.serve(message)
         return taker.deferred
@@ -293,18 +294,21 @@ class Stream(Source[T], Sink[T]):
         putters = self._putters
         while putters and self._fits(putters[0].weight):
             putter = putters.popleft()
+            # First the message: a lane holds its next one when it has been served.
+            message, weight = putter.message, putter.weight
             if putter.serve(True):
-                self._store(putter.message, putter.weight)
+                self._store(message, weight)
 
     def _take_unstored(self, timeout: float | None) -> T | Nothing:
         """Take from a waiting put, or wait; nothing is stored."""
         putters = self._putters
         while putters:
             putter = putters.popleft()
+            message: T = putter.message
             if putter.serve(True):
                 self._refill()
                 self._look_for_end()
-                return putter.message  # type: ignore[no-any-return]  # a line holds any putter
+                return message
         self._look_for_end()
         if self._closed:
             if self._failure is not None:
@@ -440,7 +444,3 @@ class Stream(Source[T], Sink[T]):
             "drained": self.drained,
         }
         return facts
-
-
-def _nothing(_: object) -> None:
-    pass

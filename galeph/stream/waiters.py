@@ -66,33 +66,37 @@ class Waiter:
             raise
 
 
-class _OutOfTime(BaseException):
+class _Interrupted(BaseException):
     """Thrown by a `Limit`; never leaves it."""
 
 
-class Limit:
-    """``with Limit(seconds) as limit``: leave the block when the time is over.
+_LEFT: Final = _Interrupted()
 
-    ``limit.expired`` says afterwards whether that happened. With None there is no limit. Other
+
+class Limit:
+    """``with Limit(seconds) as limit``: leave the block when the time is over, or at `interrupt`.
+
+    The greenlet goes on behind the block then. With None there is no time limit. Other
     exceptions, a `gevent.Timeout` of the user's included, pass through.
     """
 
-    __slots__ = ("_greenlet", "_hub", "_raised", "_throw", "_timer", "expired")
+    __slots__ = ("_greenlet", "_hub", "_raised", "_throw", "_timer")
 
     def __init__(self, seconds: float | None, hub: Any) -> None:
-        self.expired = False
         self._hub = hub
         self._greenlet: Any = getcurrent()
-        self._raised: _OutOfTime | None = None
+        self._raised: _Interrupted | None = None
         self._throw: Any = None
         self._timer = None
         if seconds is not None:
-            self._timer = default_clock().start_timer(seconds, self._fire)
+            self._timer = default_clock().start_timer(seconds, self.interrupt)
 
-    def _fire(self) -> None:
-        # Through run_callback, because a manual clock fires its timers in the test's greenlet.
-        self._raised = _OutOfTime()
-        self._throw = self._hub.loop.run_callback(self._greenlet.throw, self._raised)
+    def interrupt(self) -> None:
+        """Have the greenlet leave the block it is blocked in. Never switches."""
+        if self._raised is None:
+            # Through run_callback, because a manual clock fires its timers in the test's greenlet.
+            self._raised = _Interrupted()
+            self._throw = self._hub.loop.run_callback(self._greenlet.throw, self._raised)
 
     def __enter__(self) -> Self:
         return self
@@ -100,12 +104,12 @@ class Limit:
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> bool:
         if self._timer is not None:
             self._timer.cancel()
-            if self._throw is not None:
-                self._throw.stop()
-        if error is not None and error is self._raised:
-            self.expired = True
-            return True
-        return False
+        if self._raised is None:
+            # Too late from now on.
+            self._raised = _LEFT
+        elif self._throw is not None:
+            self._throw.stop()
+        return error is not None and error is self._raised
 
 
 class Turn:

@@ -1,0 +1,352 @@
+"""One message on its way from a link down to where its chain of operators ends.
+
+A *lane* starts at each link and holds at most one message of it. `Lane.carry` runs the operators
+one after the other in a loop, never by recursion, so a chain of any length is one lane, one
+greenlet and no queue between. The lane ends where there is no single way on: at a sink, at an
+operator nothing is connected to (its box), or at one that feeds several (a tee, whose links have
+lanes of their own).
+
+An operator's `Stage` turns a message into one, into none (`SKIP`) or into a series (`Many`), which
+the lane unfolds one at a time, so that backpressure holds inside it. The end of the source travels
+the same way as the messages, as an `Ending`, behind the last of them.
+
+The position of the message is changed only *after* the step it has passed. A lane interrupted in
+somebody's function by a kill stands where it stood, and whoever carries it on calls that function
+again with the same message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import gevent
+
+from galeph.deferred._outcome import stopped
+from galeph.deferred._runner import runner_of
+from galeph.stream.interfaces import EXPIRED
+
+if TYPE_CHECKING:
+    from galeph.stream.links import Branch, Link, Outlet
+    from galeph.stream.operators import Derived
+
+__all__ = ["SKIP", "Ending", "Lane", "Many", "Stage", "State", "pass_on", "run_soon"]
+
+
+class _Skip(Enum):
+    SKIP = "skip"
+
+
+SKIP: Final = _Skip.SKIP
+_UNFOLDED: Final = object()
+
+
+class Many:
+    """What a stage returns for several messages in place of one; unfolded as they are wanted."""
+
+    __slots__ = ("messages",)
+
+    def __init__(self, messages: Iterable[Any]) -> None:
+        self.messages = messages
+
+
+class Ending:
+    """The end of a source, behind its last message."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+class Stage(Protocol):
+    """What an operator does to the messages that pass."""
+
+    def step(self, message: Any) -> Any:
+        """Return what becomes of it: a message, SKIP, or Many. May block.
+
+        When it is interrupted it is called again with the same message: change state last.
+        """
+
+    def finish(self) -> Iterable[Any]:
+        """Return what is still to be sent when the source has ended in order."""
+
+
+class State(Enum):
+    """What a lane is about."""
+
+    IDLE = "idle"
+    QUEUED = "queued"
+    CARRYING = "carrying"
+    # The message has been offered, and is accepted when `serve` is called.
+    WAITING = "waiting"
+    # The greenlet that carried it was interrupted.
+    STALLED = "stalled"
+
+
+class Lane:
+    """The message between a link and the end of its chain; see the module's docstring.
+
+    It lines up in a full sink as the receipt of its own message (``message``, ``weight``,
+    `serve`), so waiting for a sink takes no greenlet.
+    """
+
+    __slots__ = (
+        "_entering",
+        "_entries",
+        "_folded",
+        "_goal",
+        "_leaving",
+        "_value",
+        "link",
+        "message",
+        "outlet",
+        "state",
+        "weight",
+    )
+
+    def __init__(self, outlet: Outlet, link: Link | Branch) -> None:
+        self.outlet = outlet
+        self.link = link
+        self.state = State.IDLE
+        # Where `_value` stands: before a link, or behind an operator, or nowhere.
+        self._entering: Link | Branch | None = None
+        self._leaving: Derived | None = None
+        self._value: Any = None
+        # The series being unfolded: the operator each comes from, the innermost last.
+        self._folded: list[tuple[Derived, Iterator[Any]]] = []
+        # The operator whose taker carries this message himself.
+        self._goal: Derived | None = None
+        self._entries: list[Any] | None = None
+        self.message: Any = None
+        self.weight: float = 1
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it holds nothing."""
+        return self.state is State.IDLE
+
+    # Carrying
+
+    def load(self, value: Any) -> None:
+        """Put a message, or an Ending, at the start of the (idle) lane."""
+        self._entering = self.link
+        self._value = value
+        self.state = State.STALLED
+
+    def insert(self, derived: Derived, messages: Iterable[Any]) -> None:
+        """Have ``messages`` leave ``derived`` before anything else that this lane carries."""
+        self._folded.append((derived, iter(messages)))
+
+    def carry(self) -> bool:
+        """Carry the message on, in this greenlet, until the lane is idle or must wait.
+
+        User functions run here and may block. Returns whether the lane is idle. Any exception
+        leaves the lane stalled: somebody else may carry on.
+        """
+        self.state = State.CARRYING
+        try:
+            while self._advance():
+                if not self._deliver():
+                    return False
+        except BaseException:
+            self.state = State.STALLED
+            raise
+        self.state = State.IDLE
+        return True
+
+    def carry_to(self, derived: Derived) -> Any:
+        """Carry the message on until it leaves ``derived``, and return it there.
+
+        For a take that fetches its own message. SKIP says that none came out: the lane is idle,
+        or what it carries goes elsewhere by now.
+        """
+        self.state = State.CARRYING
+        self._goal = derived
+        try:
+            while self._advance():
+                if self._leaving is derived and type(self._value) is not Ending:
+                    message, self._value, self._leaving = self._value, None, None
+                    self.state = State.STALLED if self._folded else State.IDLE
+                    return message
+                if not self._deliver():
+                    return SKIP
+        except BaseException:
+            self.state = State.STALLED
+            raise
+        finally:
+            self._goal = None
+        self.state = State.IDLE
+        return SKIP
+
+    def carry_soon(self) -> None:
+        """Carry the message on in a runner greenlet. Never switches."""
+        self.state = State.QUEUED
+        run_soon(self)
+
+    def run(self, _: object) -> None:
+        """Carry on in a runner greenlet, which is galeph's own: nothing may leave it."""
+        try:
+            is_idle = self.link.context.copy().run(self.carry)
+        except BaseException as error:
+            is_idle = self.break_off(error)
+        if is_idle:
+            self.outlet.lane_is_idle(self)
+
+    def break_off(self, error: BaseException) -> bool:
+        """End what this lane leads to, because the greenlet that carried it was ended.
+
+        Returns whether the lane is idle now.
+        """
+        self.abandon()
+        self.load(Ending(stopped(error)))
+        is_idle = self.carry()
+        pass_on(error, self)
+        return is_idle
+
+    def _advance(self) -> bool:
+        """Run operators until a message stands at an end; False if there is nothing to carry."""
+        while True:
+            entering = self._entering
+            if entering is not None:
+                derived = entering.derived
+                if derived is None:
+                    # A link to a sink; or a branch whose operator nobody holds any more.
+                    return True
+                self._step(derived)
+            elif self._leaving is not None:
+                return True
+            elif not self._unfold():
+                return False
+
+    def _unfold(self) -> bool:
+        while self._folded:
+            derived, messages = self._folded[-1]
+            try:
+                message = next(messages, SKIP)
+            except Exception as error:
+                self._break(derived, error)
+                return True
+            if message is not SKIP:
+                self._leave(derived, message)
+                return True
+            self._folded.pop()
+        return False
+
+    def _step(self, derived: Derived) -> None:
+        value = self._value
+        try:
+            if type(value) is not Ending:
+                result = derived.stage.step(value)
+            elif value.error is None:
+                result = Many(chain(derived.stage.finish(), (value,)))
+            else:
+                result = value
+        except Exception as error:
+            self._break(derived, error)
+            return
+        if result is SKIP:
+            self._entering = None
+        elif type(result) is Many:
+            self._folded.append((derived, iter(result.messages)))
+            self._entering = None
+        else:
+            self._leave(derived, result)
+
+    def _leave(self, derived: Derived, value: Any) -> None:
+        self._value = value
+        if type(value) is Ending:
+            derived.conclude(value.error)
+        self._entering = None if derived is self._goal else derived.way_on()
+        self._leaving = derived if self._entering is None else None
+
+    def _break(self, derived: Derived, error: Exception) -> None:
+        """Fail an operator's output with what its function raised, and close its source."""
+        self._folded.clear()
+        source = derived.detach()
+        self._leave(derived, Ending(error))
+        source.close()
+
+    # Delivering
+
+    def _deliver(self) -> bool:
+        """Give the message to the end it stands at; False if the lane has to wait for that."""
+        if self._entering is not None:
+            is_done = self._entering.put(self._value, self)
+        else:
+            is_done = self._distribute(self._leaving)  # type: ignore[arg-type]  # one is set
+        if is_done:
+            self._entering = self._leaving = self._value = None
+        else:
+            self.state = State.WAITING
+        return is_done
+
+    def _distribute(self, derived: Derived) -> bool:
+        """Give the message to all that ``derived`` feeds, or leave it there to be taken."""
+        value = self._value
+        outlet = derived._outlet
+        if outlet is not None and outlet.links and not derived.has_takers:
+            if outlet.busy:
+                outlet.parent = self
+                return False
+            self._leaving = self._value = None
+            if outlet.feed(value):
+                return True
+            outlet.parent = self
+            return False
+        return type(value) is Ending or derived.box._offer(value, self) is not EXPIRED
+
+    # Waiting
+
+    def serve(self, accepted: object) -> bool:  # noqa: ARG002  (the receipt's signature)
+        """Hear that the message it has been waiting with is accepted (or given up)."""
+        if self._entering is not None:
+            self._entering.served()
+        self._entering = self._leaving = self._value = self.message = None
+        self.resume()
+        return True
+
+    def abandon(self) -> None:
+        """Leave the line that the message stands in, and forget everything. Never switches."""
+        entering, leaving = self._entering, self._leaving
+        if self.state is State.WAITING and entering is not None:
+            entering.sink._withdraw(self)  # type: ignore[union-attr]  # it waits only for a sink
+            entering.served()
+        elif self.state is State.WAITING and leaving is not None:
+            leaving.box._withdraw(self)
+        self._folded.clear()
+        self._entering = self._leaving = self._value = self.message = None
+        self.state = State.IDLE
+
+    def resume(self) -> None:
+        """Carry on after waiting. Never switches."""
+        if self._folded or self._leaving is not None:
+            self.carry_soon()
+        else:
+            self.state = State.IDLE
+            self.outlet.lane_is_idle(self)
+
+
+class _Work(Protocol):
+    """What a runner runs: it looks at nothing but the entries, and calls ``entry.run(work)``."""
+
+    _entries: list[Any] | None
+
+    def run(self, work: Any, /) -> None: ...
+
+
+def run_soon(work: _Work) -> None:
+    """Have ``work.run()`` called in the runner greenlet that continuations run in. Never switches.
+
+    If it blocks there, another greenlet takes over what is queued behind it.
+    """
+    work._entries = [work]
+    runner_of(gevent.get_hub()).submit(work)
+
+
+def pass_on(error: BaseException, work: object) -> None:
+    """Do with SystemExit and KeyboardInterrupt as gevent does when they end a greenlet."""
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        gevent.get_hub().handle_error(work, type(error), error, error.__traceback__)
