@@ -144,7 +144,7 @@ class TestFromLines:
 
         seconds(1000)
 
-        assert seconds(100_000) < 40 * max(seconds(10_000), 1e-3)
+        assert seconds(20_000) < 40 * max(seconds(2_000), 5e-4)
 
 
 class TestReading:
