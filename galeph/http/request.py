@@ -156,7 +156,7 @@ class Request:
         return self._on_server().info.tls
 
     def continue_(self) -> None:
-        """Send ``100 Continue`` now, where the client waits for it; reading the body does so too."""
+        """Send ``100 Continue`` where the client waits for it; reading the body does so too."""
         self._on_server().continue_()
 
     def _on_server(self) -> Exchange:
@@ -215,7 +215,7 @@ class Request:
         data = self.read()
         try:
             return data.decode(charset_of(self.headers.get("content-type", "")))
-        except (UnicodeDecodeError, LookupError) as error:
+        except (UnicodeError, LookupError) as error:
             raise DecodingError(f"request body: {error}") from error
 
     def json(self, loads: Callable[[bytes], Any] = _json.loads) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as _json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from galeph.errors import DecodingError, StatusError
 from galeph.http.body import BodyReader, BodySource
@@ -113,7 +113,7 @@ class Response:
         data = self.bytes()
         try:
             return data.decode(charset_of(self.headers.get("content-type", "")))
-        except (UnicodeDecodeError, LookupError) as error:
+        except (UnicodeError, LookupError) as error:
             raise DecodingError(f"response body: {error}", self) from error
 
     def json(self, loads: Callable[..., Any] = _json.loads) -> Any:
@@ -147,7 +147,7 @@ class Response:
         if close is not None:
             close()
 
-    def __enter__(self) -> Response:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -124,6 +124,13 @@ class Transport(Protocol):
         ``fn`` must neither block nor raise.
         """
 
+    def has_input(self) -> bool:
+        """Whether a `recv` might return or fail at once. Never switches, takes nothing.
+
+        True also when no more is known than that something has arrived below (a TLS record). For
+        a connection that should be silent: one kept for later must not be used after True.
+        """
+
     @property
     def closed(self) -> bool:
         """Whether `close` or `abort` was called, or the connection is known to be lost."""

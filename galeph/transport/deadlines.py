@@ -99,7 +99,9 @@ class Deadlines:
         self._timer = self._clock.start_timer(1.0, self._tick, ref=False)
         if not paused:
             for second in [one for one in self._buckets if one <= now]:
-                for guarded in self._buckets.pop(second):
+                for guarded in self._buckets.pop(second, ()):
+                    if guarded not in self._due:
+                        continue  # forgotten by what another one's expiry brought about
                     if guarded.deadline <= now:
                         # Once is enough: whoever expires sets a new deadline or is forgotten.
                         guarded.deadline = NEVER
