@@ -77,7 +77,10 @@ def _profile(chosen: list[Case], contender: str, plan: Plan) -> None:
     for case in chosen:
         if contender in case.contenders:
             output = directory / f"profile-{case.name}-{contender.replace(' ', '-')}.svg"
-            case.profile(contender, plan, str(output))
+            try:
+                case.profile(contender, plan, str(output))
+            except Disqualified as verdict:
+                raise SystemExit(f"{contender}: {verdict}") from None
             print(f"written to {output}")
 
 
