@@ -20,15 +20,14 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
-from gevent import get_hub, spawn_raw
+from gevent import spawn_raw
 from gevent.monkey import get_original
 from gevent.server import StreamServer
 
 from galeph.errors import TransportError
-from galeph.transport.seam import connect_error
+from galeph.transport.names import resolve
 
 __all__ = ["Listener", "adopt_listen_socket", "bind_listen_socket"]
 
@@ -137,13 +136,15 @@ def bind_listen_socket(host: str, port: int, *, backlog: int) -> socket.socket:
 
     Raises:
         TransportError: the address is taken, not ours, or not allowed; the errno says which.
+        ResolveError: the host has no address.
     """
-    family, address = _resolve(host, port)
-    sock: socket.socket = get_original("socket", "socket")(family, socket.SOCK_STREAM)
+    # The empty host is every IPv4 interface.
+    to = resolve(host or "0.0.0.0", port)[0]  # noqa: S104  (the caller asked for it)
+    sock: socket.socket = get_original("socket", "socket")(to.family, to.kind, to.protocol)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
+        sock.bind(to.address)
         sock.listen(backlog)
     except OSError as error:
         sock.close()
@@ -186,20 +187,3 @@ def adopt_listen_socket(listen_socket: Any) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _resolve(host: str, port: int) -> tuple[int, Any]:
-    """Return family and address to bind to; an empty host is every IPv4 interface."""
-    if not host:
-        return socket.AF_INET, ("0.0.0.0", port)  # noqa: S104  (the caller asked for it)
-    try:
-        version = ip_address(host).version
-    except ValueError:
-        pass
-    else:
-        return (socket.AF_INET6 if version == 6 else socket.AF_INET), (host, port)
-    try:
-        found = get_hub().resolver.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise connect_error(error, f"listening on {host}:{port}") from error
-    return found[0][0], found[0][4]

@@ -19,6 +19,7 @@ that has ended meanwhile it does nothing.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from errno import EPIPE
 from typing import Any
 
 from gevent import get_hub
+from gevent.monkey import get_original
 
 from galeph.errors import ResourceBusy, ResourceClosed, TransportError
 from galeph.transport import forks
@@ -59,6 +61,8 @@ _CLOSED: Any = _ClosedWatcher()
 
 class SocketTransport:
     """A connected stream socket as a `Transport`. It takes the socket over, and will close it.
+
+    A unix socket knows no reset: its peer sees an `abort` as an end.
 
     Args:
         sock: connected; of the standard library, not gevent's.
@@ -163,6 +167,15 @@ class SocketTransport:
             callback = self._reader.callback
             if callback is not None:
                 self._hub.loop.run_callback(callback.__self__.throw, error)
+
+    def has_input(self) -> bool:
+        """Whether bytes, the end or an error wait in the kernel; see `Transport`."""
+        if self.closed:
+            return True
+        # gevent's `poll`, in a patched process, may switch; `select` fails above 1023 descriptors.
+        poll = get_original("select", "poll")()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def watch_end(self, fn: Callable[[], object]) -> SocketEndWatch:
         """Call ``fn`` in the hub when the connection has ended; see `Transport`."""
@@ -274,13 +287,22 @@ class SocketTransport:
         for watch in watches or ():
             watch.release()
             run_callback(watch._fn)
-        if is_cut:
-            try:
+        try:
+            if is_cut:
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
-            except OSError:  # pragma: no cover  (the descriptor is open; nothing to do about it)
-                pass
+            else:
+                self._discard_unread()
+        except OSError:
+            pass
         self._sock.close()
         forks.forget(self)
+
+    def _discard_unread(self) -> None:
+        # Closed with bytes unread (a TLS session ticket is enough), Linux resets the connection
+        # and drops what it has not sent yet: our last words.
+        for _ in range(_MAX_READS):
+            if not self._sock.recv(65536):
+                break
 
     def abandon(self) -> None:
         """Close our descriptor and say nothing to the peer: for the child of a fork."""

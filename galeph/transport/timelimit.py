@@ -21,10 +21,10 @@ class TimeLimit:
     """Raise ``make_error()`` in the greenlet that entered, if it has not left in time.
 
     None is no limit. The error arrives at a point where the greenlet is blocked, never later than
-    the end of the ``with`` block.
+    the end of the ``with`` block. ``has_expired`` says afterwards whether it was raised.
     """
 
-    __slots__ = ("_callback", "_greenlet", "_make_error", "_seconds", "_timer")
+    __slots__ = ("_callback", "_greenlet", "_make_error", "_seconds", "_timer", "has_expired")
 
     def __init__(self, seconds: float | None, make_error: Callable[[], Exception]) -> None:
         self._seconds = seconds
@@ -32,6 +32,7 @@ class TimeLimit:
         self._timer: clock.Timer | None = None
         self._greenlet: Any = None
         self._callback: Any = None
+        self.has_expired = False
 
     def __enter__(self) -> Self:
         if self._seconds is not None:
@@ -60,4 +61,5 @@ class TimeLimit:
     def _throw(self) -> None:
         greenlet = self._greenlet
         if greenlet is not None:
+            self.has_expired = True
             greenlet.throw(self._make_error())

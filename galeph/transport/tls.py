@@ -24,6 +24,7 @@ from _ssl import (
 )
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from gevent import get_hub
@@ -86,12 +87,9 @@ def check_context(context: object) -> None:
 
 
 def _shake_hands(tls: TLSTransport, timeout: float | None) -> TLSTransport:
-    peer = tls.peer
     try:
-        with TimeLimit(
-            timeout,
-            lambda: TLSTimeout(f"no TLS handshake within {timeout} s (peer {peer})"),
-        ):
+        text = f"no TLS handshake within {timeout} s (peer {tls.peer})"
+        with TimeLimit(timeout, partial(TLSTimeout, text)):
             tls.handshake()
     except BaseException:
         tls.inner.close()
@@ -105,6 +103,7 @@ class TLSTransport:
     __slots__ = (
         "_ahead",
         "_closed",
+        "_has_ended",
         "_hub",
         "_incoming",
         "_info",
@@ -137,6 +136,7 @@ class TLSTransport:
         self.turns = Turns(self._hub)
         self.can_send = True
         self._closed = False
+        self._has_ended = False
         self._lost: Exception | None = None
         # Decrypted before its time, by `send_eof`.
         self._ahead: list[bytes] | None = None
@@ -206,30 +206,31 @@ class TLSTransport:
         if self._ahead is not None:
             return self._take_ahead(max_bytes)
         tls, incoming = self._object, self._incoming
-        while True:
+        while not self._has_ended:
             # Asking OpenSSL in vain costs an exception a request, so it is asked only when it
             # has something: a record that was begun, or bytes it has not looked at.
             if incoming.pending or tls.pending():
+                data: bytes | None = None
                 try:
-                    data: bytes = tls.read(max_bytes)
+                    data = tls.read(max_bytes)
                 except SSLWantReadError:
                     pass
                 except SSLZeroReturnError:
-                    return b""
+                    data = b""
                 except SSLError as error:
                     self._fail(error)
                     raise self.no_longer_usable() from error
-                else:
+                if data is not None:
+                    self._has_ended = not data
                     return data
-                finally:
-                    # A key update and a renegotiation refused are answered by OpenSSL itself.
-                    if self._outgoing.pending:
-                        self._flush()
+                # A key update is answered by OpenSSL itself, as is a renegotiation it refuses.
+                self._flush()
             records = self.inner.recv(_RECORDS)
             if not records:
                 self._fail(None)
                 raise self.no_longer_usable()
             incoming.write(records)
+        return b""
 
     def _take_ahead(self, max_bytes: int) -> bytes:
         ahead = self._ahead or [b""]
@@ -243,6 +244,11 @@ class TLSTransport:
     def interrupt(self, error: Exception) -> None:
         """Make the `recv` that is blocked now raise ``error``; see `Transport`."""
         self.inner.interrupt(error)
+
+    def has_input(self) -> bool:
+        """Whether records wait, here or below; see `Transport`."""
+        pending = self._ahead is not None or self._incoming.pending or self._object.pending()
+        return bool(pending) or self.closed or self.inner.has_input()
 
     def watch_end(self, fn: Callable[[], object]) -> EndWatch:
         """Call ``fn`` when the transport below has ended; a close_notify is seen by `recv` only."""
