@@ -208,9 +208,10 @@ class TestTarget:
         [
             ("s://]ufd/:", "target-form"), ("ftp://a/", "target-form"), ("http:/a", "target-form"),
             ("http:///a", "target-form"), ("http://", "target-form"), ("http:a", "target-form"),
-            ("http://[::1/", "host-bad"), ("http://a:x/", "host-bad"), 
-            ("http://u@a/", "host-bad"), ("http://a:99999/", "host-bad"), ("http://a\\@b/", "host-bad"),
-            ("http://a,b/", "host-bad"), ("javascript://a/", "target-form"), ("httpx://a/", "target-form"),
+            ("http://[::1/", "host-bad"), ("http://a:x/", "host-bad"), ("http://u@a/", "host-bad"),
+            ("http://a:99999/", "host-bad"), ("http://a\\@b/", "host-bad"),
+            ("http://a,b/", "host-bad"), ("javascript://a/", "target-form"),
+            ("httpx://a/", "target-form"),
         ],
     )  # fmt: skip
     def test_in_absolute_form_must_be_a_good_http_url(self, target, case):
