@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from galeph.deferred._combine import alt, connect, zip
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import detect_dropped_errors, report_dropped, take_dropped
 from galeph.deferred._make import deferred, error, future, success, to_deferred
 
 __all__ = [
     "Deferred",
+    "alt",
+    "connect",
     "deferred",
     "detect_dropped_errors",
     "error",
@@ -16,4 +19,5 @@ __all__ = [
     "success",
     "take_dropped",
     "to_deferred",
+    "zip",
 ]

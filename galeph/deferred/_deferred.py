@@ -28,20 +28,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from gevent import Timeout, get_hub
-from gevent._abstract_linkable import AbstractLinkable
-from gevent._util import _NONE
+from gevent._hub_local import get_hub_if_exists
 from gevent.event import AsyncResult
 from gevent.exceptions import InvalidThreadUseError
 from gevent.hub import Hub, Waiter
-from gevent.monkey import get_original
 from greenlet import getcurrent
 
 from galeph import clock
-from galeph.deferred._dropped import DROPPED, Witness
-from galeph.deferred._entries import Entry, Inline, Link, Listener
-from galeph.deferred._outcome import copy_outcome
-from galeph.deferred._runner import runner_of
+from galeph.deferred._coerce import copy_outcome
+from galeph.deferred._dropped import DROPPED, Witness, report_dropped
+from galeph.deferred._entries import Entry, EntryQueue, Link, Listener
+from galeph.deferred._outcome import DEFERRABLE, NOTHING, keep
+from galeph.deferred._runner import Runner, runner_of
 from galeph.deferred._stages import Catch, Chain, Finally, Stage
+from galeph.deferred._threads import adopt
+from galeph.deferred.producer import call_off, in_own_thread, let_go, on_ready
 from galeph.errors import Cancelled, TimedOut
 
 __all__ = ["Deferred"]
@@ -65,12 +66,11 @@ _base_rawlink = AsyncResult.rawlink
 _base_wait = AsyncResult.wait
 _ready = AsyncResult.ready
 
-# The thread's own number also where gevent has patched it to be the greenlet's.
-_thread_ident = get_original("_thread", "get_ident")
-
 # Stands in `_claim` once an error is on its way; equal to no token.
 _DECIDED = object()
 _MISSING: Any = object()
+# From here on a list of entries is too slow to take them off one by one.
+_LONG = 64
 
 
 class Deferred(_AsyncResult[T], Generic[T]):
@@ -92,14 +92,19 @@ class Deferred(_AsyncResult[T], Generic[T]):
     one after the other, each in the context (`contextvars`) it was registered in.
     """
 
+    # In a slot what every pending chain needs: the first attribute in the dict costs 0.1 µs and
+    # 300 bytes. Set before there is a hub, so only to be read when there is one.
+    __slots__ = ("__dict__", "_entries")
+
+    _entries: list[Entry] | EntryQueue | None
+
     _claim: object | None = None
-    _entries: list[Entry] | None = None
-    _queued: int = 0
     _traceback: TracebackType | None = None
     _witness: Witness | None = None
     _on_cancel: Callable[[BaseException], object] | None = None
     _is_owner: bool = False
     _is_taken: bool = False
+    _is_excused: bool = False
     _dispose: Callable[[Any], object] | None = None
 
     if TYPE_CHECKING:
@@ -123,7 +128,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Raises:
             RuntimeError: ``token`` is not that of this deferred's claim.
         """
-        if self._claim is token and self._value is _NONE:
+        if self._claim is token and self._value is NOTHING:
             try:
                 _base_set(self, value)
             except InvalidThreadUseError:
@@ -159,7 +164,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             return False. None if it is realized or claimed already.
         """
         token = object()
-        if self._claim is None and self._value is _NONE:
+        if self._claim is None and self._value is NOTHING:
             self._claim = token
             return token
         return None
@@ -190,13 +195,13 @@ class Deferred(_AsyncResult[T], Generic[T]):
         trace: TracebackType | None,
         token: object | None = None,
     ) -> bool:
-        if self._claim is token and self._value is _NONE:
+        if self._claim is token and self._value is NOTHING:
             self._claim = _DECIDED
         else:
             return self._refuse(token)
         if trace is not None:
             self._traceback = trace
-        if DROPPED.is_enabled and not self._has_company():
+        if DROPPED.is_enabled and not self._is_excused and not self._has_company():
             self._witness = Witness(exception)
             self._report_earlier()
         with suppress(InvalidThreadUseError):
@@ -205,7 +210,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             self._dispatch()
         return True
 
-    def _refuse(self, token: object | None, value: Any = _NONE) -> bool:
+    def _refuse(self, token: object | None, value: Any = NOTHING) -> bool:
         if not self._is_decided():
             if token is None:
                 return False  # claimed by somebody else
@@ -213,12 +218,12 @@ class Deferred(_AsyncResult[T], Generic[T]):
                 raise RuntimeError("a token for a deferred that nobody has claimed")
             raise RuntimeError("the token is not that of this deferred's claim")
         dispose = self._dispose
-        if dispose is not None and value is not _NONE and value is not self._value:
-            self._in_own_thread(dispose, value)
+        if dispose is not None and value is not NOTHING and value is not self._value:
+            in_own_thread(self, dispose, value)
         return False
 
     def _is_decided(self) -> bool:
-        return self._value is not _NONE or self._claim is _DECIDED
+        return self._value is not NOTHING or self._claim is _DECIDED
 
     # Waiting
 
@@ -235,7 +240,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             gevent.exceptions.InvalidThreadUseError: it belongs to another thread.
             BaseException: the error it was realized with.
         """
-        if self.hub is None and (value := self._value) is not _NONE:
+        if self.hub is None and (value := self._value) is not NOTHING:
             return value  # type: ignore[no-any-return]
         if not _ready(self):
             if not block:
@@ -243,7 +248,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             if (expired := self._wait(timeout)) is not None:
                 raise expired
         value = self._take()
-        if value is not _NONE:
+        if value is not NOTHING:
             return value  # type: ignore[no-any-return]
         trace = self._traceback
         error: BaseException = self._exc_info[1]
@@ -279,7 +284,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if not _ready(self) and self._wait(timeout) is not None:
             return None
         value = self._take()
-        return None if value is _NONE else value
+        return None if value is NOTHING else value
 
     @property
     def exception(self) -> BaseException | None:
@@ -303,7 +308,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def __repr__(self) -> str:
         name = type(self).__name__
-        if self._value is not _NONE:
+        if self._value is not NOTHING:
             return f"<{name} value={self._value!r}>"
         if self._exc_info:
             return f"<{name} error={self._exc_info[1]!r}>"
@@ -313,6 +318,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def _wait(self, timeout: float | None) -> Timeout | None:
         """Wait for an outcome; return the timeout of our own making if it ran out first."""
+        adopt(self)
         if timeout is None:
             try:
                 _base_wait(self)
@@ -334,7 +340,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         """Wait for an outcome at most that long by galeph's clock; False if there is none."""
         if timeout <= 0:
             return False
-        self._own_hub()
+        adopt(self)
         waiter: Waiter[Any] = Waiter()
         timer = clock.default().start_timer(timeout, waiter.switch, None)
         try:
@@ -353,7 +359,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def rawlink(self, callback: Callable[[Any], object], /) -> None:
         """Have the hub call ``callback(self)`` once it is realized. It must not block."""
-        self._own_hub()
+        adopt(self)
         self._see()
         _base_rawlink(self, callback)
 
@@ -400,7 +406,38 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             A deferred of the last value; already realized if nothing had to be waited for.
         """
-        return self._follow(Chain(fns))
+        result: Deferred[Any] = Deferred()
+        rest = iter(fns)
+        context = copy_context()
+        value = self._value
+        if (
+            value is NOTHING
+            or self.hub is not None  # something may be queued, or be owned
+            or isinstance(value, DEFERRABLE)
+            or isinstance(getcurrent(), Hub)
+        ):
+            stage = Chain(rest, result, context)
+            if value is NOTHING and not _ready(self):
+                stage.hang_on(self)
+            else:
+                self._follow(stage)
+            return result
+        call = context.run
+        try:
+            for fn in rest:
+                value = call(fn, value)
+                if isinstance(value, DEFERRABLE):
+                    break
+            else:
+                _base_set(result, value)
+                return result
+        except Exception as error:
+            result._fail(error, keep(error, 1))
+            return result
+        source: Deferred[Any] = Deferred()
+        _base_set(source, value)
+        Chain(rest, result, context).run_at_once(source)
+        return result
 
     @overload
     def catch(self, handler: Callable[[Exception], A], /) -> Deferred[T | A]: ...
@@ -424,7 +461,9 @@ class Deferred(_AsyncResult[T], Generic[T]):
             A deferred of the value, or of what the handler made of the error.
         """
         types, handler = (Exception, *args) if len(args) == 1 else args
-        return self._follow(Catch(types, handler))
+        result: Deferred[Any] = Deferred()
+        self._follow(Catch(types, handler, result, copy_context()))
+        return result
 
     def finally_(self, fn: Callable[[], object]) -> Deferred[T]:
         """Call ``fn()`` on either outcome.
@@ -432,49 +471,44 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             A deferred of the same outcome; of an exception that ``fn`` raised instead.
         """
-        return self._follow(Finally(fn))
-
-    def on_ready(self, fn: Callable[..., object], *args: Any) -> None:
-        """Have ``fn(*args)`` called where it is realized: for code that builds on deferreds.
-
-        The call is made by whoever realizes it, in his greenlet or in the hub (in the owner's hub
-        if that was another thread), before any listener; at once if it is realized. So ``fn``
-        must neither block, nor raise, nor run code of a user's. It is no interest in the
-        outcome: an error stays unseen, work whose last waiter leaves is called off.
-        """
-        if _ready(self):
-            fn(*args)
-        else:
-            self._listen(Inline(fn, args))
+        result: Deferred[Any] = Deferred()
+        self._follow(Finally(fn, result, copy_context()))
+        return result
 
     def _is_free(self) -> bool:
         """Whether functions may run at once: nobody would be overtaken, nor the hub be blocked."""
-        return not self._entries and not self._queued and not isinstance(getcurrent(), Hub)
+        return (self.hub is None or not self._entries) and not isinstance(getcurrent(), Hub)
 
     def _hang(self, entry: Entry) -> None:
+        entry.context = copy_context()
         if _ready(self) and self._is_free():
             entry.run_at_once(self)
         else:
-            entry.context = copy_context()
-            entry.source = self
             self._listen(entry)
 
-    def _follow(self, stage: Stage) -> Deferred[Any]:
-        result: Deferred[Any] = Deferred()
-        stage.result = result
+    def _follow(self, stage: Stage) -> None:
         if _ready(self) and self._is_free():
             stage.run_at_once(self)
         else:
-            stage.context = copy_context()
             stage.hang_on(self)
-        return result
 
     def _listen(self, entry: Entry) -> None:
-        self._own_hub()
-        if self._entries is None:
-            self._entries = [entry]
-        else:
-            self._entries.append(entry)
+        hub = self.hub
+        if hub is None:
+            adopt(self, [entry])
+            if _ready(self):
+                self._dispatch()
+            return
+        if hub is not get_hub():
+            adopt(self)
+        entries = self._entries
+        if entries:
+            # Whoever realized it has found these, or will.
+            if len(entries) == _LONG and type(entries) is list:
+                self._entries = entries = EntryQueue(entries)
+            entries.append(entry)
+            return
+        self._entries = [entry]
         if _ready(self):
             self._dispatch()
 
@@ -485,21 +519,30 @@ class Deferred(_AsyncResult[T], Generic[T]):
     def _dispatch(self) -> None:
         """Have the entries run, by the owner's hub."""
         hub: Any = self.hub
-        if hub.thread_ident != _thread_ident():
+        if hub is not get_hub_if_exists():
             loop = hub.loop
             if loop is not None:  # else the hub was destroyed, and nobody is left to run them
                 loop.run_callback_threadsafe(self._dispatch)
             return
-        entries, self._entries = self._entries, None
-        if not entries:
-            return
-        runner = runner_of(hub if hub.loop is not None else get_hub())
+        if type(self._entries) is not list:
+            self._run_inline()
+            if not self._entries:
+                return
+        try:
+            runner: Runner = hub.galeph_runner
+        except AttributeError:
+            runner = runner_of(hub)
+        runner.work.append(self)
+        if not runner.is_called:
+            runner.call()
+
+    def _run_inline(self) -> None:
+        """Run the inline entries, and leave the others."""
+        entries = self._entries or ()
+        self._entries = EntryQueue(entry for entry in entries if not entry.is_inline)
         for entry in entries:
             if entry.is_inline:
-                entry.run()
-            else:
-                self._queued += 1
-                runner.submit(entry)
+                entry.run(self)
 
     # Limits and calling off
 
@@ -517,12 +560,12 @@ class Deferred(_AsyncResult[T], Generic[T]):
         """
         if seconds is None or _ready(self):
             return self
-        self._own_hub()
+        adopt(self)
         if seconds <= 0:
             self._expire(seconds, default)
         else:
             timer = clock.default().start_timer(seconds, self._expire, seconds, default)
-            self.on_ready(timer.cancel)
+            on_ready(self, timer.cancel)
         return self
 
     def _expire(self, seconds: float, default: Any) -> None:
@@ -534,7 +577,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             # The default is nobody's resource.
             self._is_taken = self._is_taken or has_won
         if has_won:
-            self._call_off(late)
+            call_off(self, late)
 
     def cancel(self, reason: object = None) -> bool:
         """Realize it with `Cancelled`, and call off the work behind it. Never blocks.
@@ -553,92 +596,26 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if not self._fail(error, None):
             return False
         self._see()  # by whoever cancelled it
-        self._call_off(error)
+        call_off(self, error)
         return True
-
-    def on_cancel(self, fn: Callable[[BaseException], object]) -> None:
-        """For whoever does the work: have ``fn(reason)`` called when the work is called off.
-
-        That is when it is cancelled, when its `timeout` expires, and when the last who waited
-        has left (see `owns`); it is realized then. There is one such function; a later one
-        replaces it. It runs in the owner's thread, maybe in the hub, and must neither block nor
-        raise.
-        """
-        self._own_hub()
-        self._on_cancel = fn
-
-    def owns(self, dispose: Callable[[T], object] | None = None) -> Self:
-        """For whoever does the work: say that the value will be a resource.
-
-        Until somebody takes the value, the deferred owns it:
-
-        - If the only greenlet that waits leaves by a kill or by a Timeout not of `get`'s own, and
-          no stage or listener hangs on it, the work is called off and it fails with `Cancelled`.
-        - If there is a value by then that nobody has taken, it is disposed of.
-        - So is a value that comes too late, after the deferred was cancelled or timed out.
-
-        Deferreds made from this one by `chain` and the like inherit the duty.
-
-        Args:
-            dispose: gives the resource back. It runs in the owner's thread, maybe in the hub, and
-                must neither block nor raise.
-
-        Returns:
-            The deferred itself.
-        """
-        self._own_hub()
-        self._is_owner = True
-        self._dispose = dispose
-        return self
-
-    def hold_hub(self) -> Self:
-        """Keep the hub's loop running until it is realized: for one that a thread realizes.
-
-        Without it, a hub with nothing else to wait for ends the wait with `LoopExit`.
-
-        Returns:
-            The deferred itself.
-        """
-        hub: Any = self._own_hub()
-        if not _ready(self):
-            watcher = hub.loop.async_()
-            watcher.start(_nothing)
-            self.on_ready(watcher.close)
-        return self
 
     # Being owned and seen
 
-    def _own_hub(self) -> Hub:
-        """The hub it belongs to: that of the first who waits or listens, if none yet."""
-        hub: Any = self.hub
-        if hub is not None and hub.thread_ident != _thread_ident():
-            raise InvalidThreadUseError(hub, get_hub(), getcurrent())
-        if hub is None or hub.loop is None:
-            hub = get_hub()
-            # The base takes the current hub when something is linked before it is realized, but
-            # not for gevent.wait; then a foreign thread would run the links itself.
-            AbstractLinkable.__init__(self, hub)
-        return hub  # type: ignore[no-any-return]
-
-    def _in_own_thread(self, fn: Callable[[Any], object], argument: Any) -> None:
-        hub: Any = self.hub
-        if hub is None or hub.thread_ident == _thread_ident():
-            fn(argument)
-        elif (loop := hub.loop) is not None:
-            loop.run_callback_threadsafe(fn, argument)
-
     def _has_company(self) -> bool:
         """Whether a greenlet waits or a function hangs on it."""
-        if self.linkcount() or self._queued:
+        if self.hub is None:
+            return False
+        if self.linkcount():
             return True
         return self._entries is not None and any(not e.is_inline for e in self._entries)
 
     def _take(self) -> Any:
-        """The outcome goes to somebody; returns the value, or `_NONE` of one that failed."""
+        """The outcome goes to somebody; returns the value, or `NOTHING` of one that failed."""
         if self._is_owner:
             self._is_taken = True
+            self._on_cancel = None
         value = self._value
-        if value is _NONE:
+        if value is NOTHING:
             self._see()
         return value
 
@@ -648,30 +625,24 @@ class Deferred(_AsyncResult[T], Generic[T]):
             witness.exception = None
             self._witness = None
 
+    def _excuse(self) -> None:
+        """Whatever its error is or will be, it need not be reported."""
+        self._is_excused = True
+        self._see()
+
     def _let_go(self, reason: BaseException | None) -> None:
         """Somebody who waited or hung on it has left without the outcome."""
-        if not self._is_owner or self._has_company():
-            return
-        if not _ready(self):
-            self.cancel(reason)
-        elif self._dispose is not None and not self._is_taken and self._value is not _NONE:
-            self._is_taken = True
-            self._dispose(self._value)
-
-    def _call_off(self, reason: BaseException) -> None:
-        fn, self._on_cancel = self._on_cancel, None
-        if fn is not None:
-            self._in_own_thread(fn, reason)
+        if self._is_owner:
+            let_go(self, reason)
 
     def _report_earlier(self) -> None:
         """Have errors that were dropped before logged, in a greenlet that may block."""
         hub: Any = self.hub
-        if not DROPPED.left or DROPPED.is_queued or hub is None or hub.loop is None:
+        if not DROPPED.left or hub is None or hub.loop is None:
             return
-        if hub.thread_ident == _thread_ident():
-            DROPPED.is_queued = True
-            runner_of(hub).submit(DROPPED)
-
-
-def _nothing() -> None:
-    pass
+        if hub is get_hub_if_exists():
+            reporter: Deferred[None] = Deferred()
+            reporter.success(None)
+            entry = Link(lambda _: report_dropped())
+            entry.context = copy_context()
+            reporter._listen(entry)

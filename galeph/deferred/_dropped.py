@@ -35,33 +35,18 @@ _KEPT = 1000
 
 
 class DroppedErrors:
-    """What witnesses have left behind, and whether there are witnesses at all.
+    """What witnesses have left behind, and whether there are witnesses at all."""
 
-    As an entry of a runner's queue it writes the log lines.
-    """
-
-    __slots__ = ("is_enabled", "is_queued", "left")
+    __slots__ = ("is_enabled", "left")
 
     def __init__(self) -> None:
         self.is_enabled = True
-        self.is_queued = False
         self.left: deque[BaseException] = deque(maxlen=_KEPT)
 
     def take(self) -> list[BaseException]:
         """Remove and return the errors that were dropped since the last time."""
         left = self.left
         return [left.popleft() for _ in range(len(left))]
-
-    def run(self) -> None:
-        """Write the lines. May block, as log handlers do."""
-        self.is_queued = False
-        for error in self.take():
-            _log.error(
-                "a deferred died in an error that nobody saw (%s): get() it, catch() it, or put"
-                " a listener on it",
-                type(error).__name__,
-                exc_info=error,
-            )
 
 
 DROPPED = DroppedErrors()
@@ -102,7 +87,13 @@ def take_dropped() -> list[BaseException]:
 
 def report_dropped() -> None:
     """Log the errors dropped so far. Blocks as the log handlers do; not for the hub."""
-    DROPPED.run()
+    for error in DROPPED.take():
+        _log.error(
+            "a deferred died in an error that nobody saw (%s): get() it, catch() it, or put a"
+            " listener on it",
+            type(error).__name__,
+            exc_info=error,
+        )
 
 
 atexit.register(report_dropped)

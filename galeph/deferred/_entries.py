@@ -10,54 +10,47 @@ Stages, the entries whose outcome is another deferred, are in ``_stages``.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from gevent import GreenletExit, get_hub
+from gevent import Timeout, get_hub
+
+from galeph.deferred._outcome import NOTHING
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["Entry", "Inline", "Link", "Listener", "pass_on"]
+__all__ = ["Entry", "EntryQueue", "Inline", "Link", "Listener", "pass_on"]
 
 _log = logging.getLogger("galeph.deferred")
 
 
 class Entry:
-    """One thing hung on a deferred, its ``source``. Without the source, it has begun."""
+    """One thing hung on a deferred."""
 
-    __slots__ = ("context", "source")
+    __slots__ = ("context",)
 
     # Whether it runs where the deferred is realized, and is nobody's interest in the outcome.
     is_inline = False
 
-    source: Deferred[Any] | None
     context: Context
 
-    def run(self) -> None:
-        """Run as queued work. Never raises."""
-        source = self.source
-        self.source = None
-        if source is None:
-            return
-        source._queued -= 1
-        source._take()
-        try:
-            self.context.run(self.call, source)
-        except Exception:
-            _log.exception("a listener of a deferred failed")
-        except BaseException as error:
+    def run(self, source: Deferred[Any]) -> None:
+        """Do with the outcome of ``source`` what there is to do. May block and raise."""
+        raise NotImplementedError
+
+    def fail(self, error: BaseException) -> None:
+        """Take what a queued `run` raised. Does not raise."""
+        if isinstance(error, (Exception, Timeout)):
+            _log.error("a listener of a deferred failed", exc_info=error)
+        else:
             pass_on(error, self)
 
     def run_at_once(self, source: Deferred[Any]) -> None:
         """Run in the caller's greenlet, with what it raises for the caller."""
-        source._take()
-        copy_context().run(self.call, source)
-
-    def call(self, source: Deferred[Any]) -> None:
-        """Give the outcome to whoever registered."""
-        raise NotImplementedError
+        self.run(source)
 
 
 class Listener(Entry):
@@ -71,12 +64,12 @@ class Listener(Entry):
         self.on_success = on_success
         self.on_error = on_error
 
-    def call(self, source: Deferred[Any]) -> None:
-        error = source.exception
-        if error is None:
-            self.on_success(source.value)
+    def run(self, source: Deferred[Any]) -> None:
+        value = source._take()
+        if value is not NOTHING:
+            self.context.run(self.on_success, value)
         else:
-            self.on_error(error)
+            self.context.run(self.on_error, source.exception)
 
 
 class Link(Entry):
@@ -87,8 +80,9 @@ class Link(Entry):
     def __init__(self, fn: Callable[[Any], object]) -> None:
         self.fn = fn
 
-    def call(self, source: Deferred[Any]) -> None:
-        self.fn(source)
+    def run(self, source: Deferred[Any]) -> None:
+        source._take()
+        self.context.run(self.fn, source)
 
 
 class Inline(Entry):
@@ -102,11 +96,22 @@ class Inline(Entry):
         self.fn = fn
         self.args = args
 
-    def run(self) -> None:
+    def run(self, source: Deferred[Any]) -> None:  # noqa: ARG002  (an Entry's signature)
         self.fn(*self.args)
 
 
+class EntryQueue(deque[Entry]):
+    """Takes the place of a list that is long, or has inline entries in it.
+
+    A list moves all its items when the first is taken off.
+    """
+
+    def pop(self, index: int = -1) -> Entry:  # type: ignore[override]  # of a list's signature
+        """Take an entry off an end: index 0 or -1."""
+        return self.popleft() if index == 0 else super().pop()
+
+
 def pass_on(error: BaseException, entry: Entry) -> None:
-    """Do with what stopped an entry as gevent does with what stops a greenlet."""
-    if not isinstance(error, GreenletExit):
+    """Do with SystemExit and KeyboardInterrupt as gevent does when they end a greenlet."""
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
         get_hub().handle_error(entry, type(error), error, error.__traceback__)

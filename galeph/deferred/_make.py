@@ -8,8 +8,10 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from gevent import Greenlet
 
+from galeph.deferred._coerce import copy_when_ready
 from galeph.deferred._deferred import Deferred
-from galeph.deferred._outcome import DEFERRABLE, copy_when_ready, stopped
+from galeph.deferred._outcome import DEFERRABLE, keep, stopped
+from galeph.deferred.producer import hold_hub, on_cancel
 from galeph.errors import Cancelled
 
 __all__ = ["deferred", "error", "future", "success", "to_deferred"]
@@ -26,7 +28,9 @@ def deferred(*, from_thread: bool = False) -> Deferred[Any]:
             keeps running until then, so that waiting for it is no `LoopExit`.
     """
     made: Deferred[Any] = Deferred()
-    return made.hold_hub() if from_thread else made
+    if from_thread:
+        hold_hub(made)
+    return made
 
 
 def success(value: T) -> Deferred[T]:
@@ -66,7 +70,7 @@ def future(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Deferred
     greenlet = Greenlet(_compute, made, copy_context(), fn, args, kwargs)
     # A greenlet killed before its first switch runs no `except` and no `finally`.
     greenlet.rawlink(lambda _: made.error(Cancelled("the greenlet that did the work was killed")))
-    made.on_cancel(lambda _: greenlet.kill(block=False))
+    on_cancel(made, lambda _: greenlet.kill(block=False))
     greenlet.start()
     return made
 
@@ -83,15 +87,15 @@ def _compute(
     try:
         value = context.run(fn, *args, **kwargs)
     except Exception as error:
-        # The entry of this frame would keep the deferred alive for as long as its error.
-        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
-        made.error(error)
+        made._fail(error, keep(error, 1))
     except BaseException as error:
-        made.error(stopped(error))
+        made._fail(stopped(error), keep(error, 1))
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             raise
     else:
         made.success(value)
+    finally:
+        made._on_cancel = None
 
 
 @overload

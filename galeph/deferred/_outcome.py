@@ -1,4 +1,4 @@
-"""How things end: other kinds of result, and greenlets that were stopped, in a deferred's words.
+"""How things end, in a deferred's words.
 
 `DEFERRABLE` names the foreign results that count as "a value that arrives later". What stopped a
 greenlet that was computing a deferred must not reach the greenlets that wait for it as what it
@@ -9,7 +9,8 @@ their own. `stopped` says it as galeph's own errors, the original chained.
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any
 
 import gevent
 from gevent import Greenlet, GreenletExit
@@ -17,14 +18,27 @@ from gevent.event import AsyncResult
 
 from galeph.errors import Cancelled, TimedOut
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from galeph.deferred._deferred import Deferred
-
-__all__ = ["DEFERRABLE", "copy_outcome", "copy_when_ready", "stopped"]
+__all__ = ["DEFERRABLE", "NOTHING", "keep", "stopped"]
 
 DEFERRABLE = (AsyncResult, Greenlet, Future)
+
+_base: Any = AsyncResult()
+# What an AsyncResult holds as long as it has no value.
+NOTHING = _base._value
+del _base
+
+
+def keep(error: BaseException, frames: int) -> TracebackType | None:
+    """Take so many of galeph's own frames out of a caught error's traceback; return the rest.
+
+    Whatever a frame names lives as long as the error does: its own deferred, for one.
+    """
+    trace = error.__traceback__
+    for _ in range(frames):
+        if trace is not None:
+            trace = trace.tb_next
+    error.__traceback__ = trace
+    return trace
 
 
 def stopped(error: BaseException) -> Exception:
@@ -45,46 +59,3 @@ def stopped(error: BaseException) -> Exception:
         said = Cancelled(f"the work was stopped by {type(error).__name__}")
     said.__cause__ = error
     return said
-
-
-def copy_outcome(source: Any, target: Deferred[Any]) -> bool:
-    """Realize ``target`` as the finished ``source`` was. False if it was realized before."""
-    if isinstance(source, Future):
-        return _copy_future(source, target)
-    error = source.exception
-    if error is None:
-        value = source.value
-        # gevent counts a killed greenlet as successful, with the exit as its value.
-        if isinstance(value, GreenletExit) and isinstance(source, Greenlet):
-            return target.error(stopped(value))
-        return target.success(value)
-    return target._fail(stopped(error), _origin(source, error))
-
-
-def _origin(source: Any, error: BaseException) -> TracebackType | None:
-    if error.__traceback__ is not None:
-        return error.__traceback__
-    info = source.exc_info
-    return info[2] if info else None
-
-
-def _copy_future(source: Future[Any], target: Deferred[Any]) -> bool:
-    if source.cancelled():
-        return target.error(Cancelled("the future was cancelled"))
-    error = source.exception()
-    if error is None:
-        return target.success(source.result())
-    return target.error(stopped(error))
-
-
-def copy_when_ready(source: Any, target: Deferred[Any]) -> None:
-    """Realize ``target`` as soon as ``source``, a deferrable, is finished. Never switches."""
-    if isinstance(source, Future):
-        target.on_cancel(lambda _: source.cancel())
-        if not source.done():
-            target.hold_hub()
-        source.add_done_callback(lambda done: _copy_future(done, target))
-    elif source.ready():
-        copy_outcome(source, target)
-    else:
-        source.rawlink(target)

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from collections import deque
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
-__all__ = ["Runner", "RunnerGreenlet", "Work", "runner_of"]
+__all__ = ["Runner", "RunnerGreenlet", "runner_of"]
 
 # How long a queue may keep the loop from its I/O: what gevent allows its own callbacks (the
 # interpreter's switch interval).
@@ -35,10 +35,9 @@ _LOOKS_AT_CLOCK = 15
 
 
 class Work(Protocol):
-    """An entry of the queue."""
+    """A realized deferred, as far as the runner looks at it."""
 
-    def run(self) -> None:
-        """Do it, in a runner greenlet. May block; must not raise."""
+    _entries: list[Any] | None
 
 
 class RunnerGreenlet(greenlet):
@@ -48,46 +47,50 @@ class RunnerGreenlet(greenlet):
 
 
 class Runner:
-    """The queue of one hub, and the greenlets that work it off."""
+    """The queue of one hub, and the greenlets that work it off.
 
-    __slots__ = ("_hub", "_is_called", "_is_resting", "_parked", "_work")
+    What is queued is a realized deferred; it stays at the head until its last entry has begun.
+    """
+
+    __slots__ = ("_is_resting", "_parked", "hub", "is_called", "work")
 
     def __init__(self, hub: Hub) -> None:
-        self._hub: Any = hub
-        self._work: deque[Work] = deque()
+        self.hub: Any = hub
+        self.work: deque[Work] = deque()
+        self.is_called = False
         self._parked: RunnerGreenlet | None = None
-        self._is_called = False
         self._is_resting = False
 
     def __repr__(self) -> str:
         parked = "parked" if self._parked is not None else "not parked"
-        return f"<Runner with {len(self._work)} waiting, {parked}>"
+        return f"<Runner with {len(self.work)} waiting, {parked}>"
 
     def submit(self, work: Work) -> None:
-        """Queue an entry. Never switches; only for the hub's own thread."""
-        self._work.append(work)
-        if not self._is_called:
-            self._call()
+        """Queue a realized deferred. Never switches; only for the hub's own thread."""
+        self.work.append(work)
+        if not self.is_called:
+            self.call()
 
-    def _call(self) -> None:
-        self._is_called = True
-        self._hub.loop.run_callback(self._hand_over)
+    def call(self) -> None:
+        """Have the hub see to the queue as soon as it comes to run."""
+        self.is_called = True
+        self.hub.loop.run_callback(self._hand_over)
 
     def _hand_over(self) -> None:
         """In the hub: nobody is running entries now, so have somebody do it if there are any."""
-        self._is_called = False
-        if not self._work or self._is_resting:
+        self.is_called = False
+        if not self.work or self._is_resting:
             return
         runner = self._parked
         if runner is None:
-            runner = RunnerGreenlet(self._serve, self._hub)
+            runner = RunnerGreenlet(self._serve, self.hub)
         else:
             self._parked = None
             runner.is_parked = False
         runner.switch()
 
     def _serve(self) -> None:
-        me = getcurrent()
+        me = cast("RunnerGreenlet", getcurrent())
         while True:
             self._run_batch()
             if self._parked is not None:
@@ -95,7 +98,7 @@ class Runner:
             self._parked = me
             me.is_parked = True
             try:
-                self._hub.switch()
+                self.hub.switch()
             except BaseException:
                 # Thrown at from outside (a forgotten Timeout of an entry's, a kill of everything).
                 if self._parked is me:
@@ -103,13 +106,24 @@ class Runner:
                 raise
 
     def _run_batch(self) -> None:
-        work = self._work
+        work = self.work
         until = monotonic() + _SLICE
         done = 0
         while work:
-            if not self._is_called:
-                self._call()
-            work.popleft().run()
+            if not self.is_called:
+                self.call()
+            head = work[0]
+            entries = head._entries
+            if not entries:
+                work.popleft()
+                continue
+            entry = entries.pop(0)
+            if not entries:
+                work.popleft()
+            try:
+                entry.run(head)
+            except BaseException as error:
+                entry.fail(error)
             done += 1
             if not done & _LOOKS_AT_CLOCK and monotonic() >= until:
                 self._rest()
@@ -118,19 +132,20 @@ class Runner:
     def _rest(self) -> None:
         """Let the loop see its I/O: a callback or ``sleep(0)`` would be run before it."""
         self._is_resting = True
-        timer = self._hub.loop.timer(0)
+        timer = self.hub.loop.timer(0)
         try:
-            self._hub.wait(timer)
+            self.hub.wait(timer)
         finally:
             timer.close()
             self._is_resting = False
-            if self._work and not self._is_called:
-                self._call()
+            if self.work and not self.is_called:
+                self.call()
 
 
 def runner_of(hub: Any) -> Runner:
     """The hub's runner. It is kept on the hub, so that it goes with it."""
-    runner: Runner | None = getattr(hub, "galeph_runner", None)
-    if runner is None:
+    try:
+        runner: Runner = hub.galeph_runner
+    except AttributeError:
         runner = hub.galeph_runner = Runner(hub)
     return runner

@@ -1,0 +1,145 @@
+"""The other side of a deferred: for code that does the work behind one.
+
+What a user sees of a deferred is `Deferred`. Whoever makes one for a connection, a response or a
+queued take needs four things more, and galeph's own code is written with them:
+
+- `on_ready`: a plain callback, without a greenlet;
+- `on_cancel`: to be told that nobody wants the work any more;
+- `owns`: that the value will be a resource, and how to give it back;
+- `hold_hub`: that an OS thread will realize it.
+
+A deferred that owns its value gives it to exactly one of two: to somebody who takes it, or to the
+function that disposes of it. In full: ::
+
+    waiting = Deferred()
+    owns(waiting, Connection.release)
+    on_cancel(waiting, lambda reason: pool.withdraw(waiting))
+    ...
+    waiting.success(connection)     # released at once if nobody wants it any more
+
+All functions given here run without a greenlet of their own, maybe in the hub: they must neither
+block nor raise, nor run a user's code.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from galeph.deferred._entries import EntryQueue, Inline
+from galeph.deferred._outcome import NOTHING
+from galeph.deferred._threads import adopt, thread_ident
+
+if TYPE_CHECKING:
+    from galeph.deferred._deferred import Deferred
+
+__all__ = ["hold_hub", "on_cancel", "on_ready", "owns"]
+
+T = TypeVar("T")
+
+
+def on_ready(deferred: Deferred[Any], fn: Callable[..., object], *args: Any) -> None:
+    """Have ``fn(*args)`` called where ``deferred`` is realized; at once if it is.
+
+    The call is made by whoever realizes it, in his greenlet or in the hub (in the owner's hub if
+    that was another thread), before any listener is. It is no interest in the outcome: an error
+    stays unseen, and work whose last waiter leaves is called off.
+    """
+    if deferred.ready():
+        fn(*args)
+        return
+    adopt(deferred)
+    entries = deferred._entries
+    if type(entries) is not EntryQueue:
+        entries = deferred._entries = EntryQueue(entries or ())
+    entries.append(Inline(fn, args))
+    if deferred.ready():
+        deferred._dispatch()
+
+
+def on_cancel(deferred: Deferred[Any], fn: Callable[[BaseException], object]) -> None:
+    """Have ``fn(reason)`` called when the work behind ``deferred`` is called off.
+
+    That is when it is cancelled, when its `timeout` expires, and when the last who waited has
+    left (see `owns`); it is realized by then. There is one such function: a later one replaces
+    it. It runs in the owner's thread.
+    """
+    adopt(deferred)
+    deferred._on_cancel = fn
+
+
+def owns(deferred: Deferred[T], dispose: Callable[[T], object] | None = None) -> None:
+    """Say that the value of ``deferred`` will be a resource, which it owns until it is taken.
+
+    - If the only greenlet that waits leaves by a kill or by a Timeout not of `get`'s own, and no
+      stage or listener hangs on it, the work is called off and it fails with `Cancelled`.
+    - If there is a value by then that nobody has taken, it is disposed of.
+    - So is a value that comes too late, after the deferred was cancelled or timed out.
+
+    Deferreds made from this one by `chain` and the like inherit the duty.
+
+    Args:
+        deferred: who owns.
+        dispose: gives the resource back. It runs in the owner's thread.
+    """
+    adopt(deferred)
+    deferred._is_owner = True
+    deferred._dispose = dispose
+
+
+def hold_hub(deferred: Deferred[Any]) -> None:
+    """Keep the hub's loop running until ``deferred`` is realized: by a thread, that is.
+
+    Without it, a hub with nothing else to wait for ends the wait with `LoopExit`. A deferred that
+    is dropped unrealized lets go of the hub.
+    """
+    hub: Any = adopt(deferred)
+    if deferred.ready():
+        return
+    watcher = hub.loop.async_()
+
+    def dropped(_: object) -> None:
+        # In the garbage collector, on any thread: no more than this.
+        if hub.loop is not None:
+            hub.loop.run_callback_threadsafe(watcher.close)
+
+    # An active watcher keeps itself alive, and its argument: so the reference lives as long.
+    watcher.start(_nothing, weakref.ref(deferred, dropped))
+    on_ready(deferred, watcher.close)
+
+
+def _nothing(_: object) -> None:
+    pass
+
+
+# -- for Deferred itself
+
+
+def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument: Any) -> None:
+    """Call ``fn(argument)`` in the thread that ``deferred`` belongs to; at once if this is it."""
+    hub: Any = deferred.hub
+    if hub is None or hub.thread_ident == thread_ident():
+        fn(argument)
+    elif (loop := hub.loop) is not None:
+        loop.run_callback_threadsafe(fn, argument)
+
+
+def call_off(deferred: Deferred[Any], reason: BaseException) -> None:
+    """Tell whoever does the work that it is not wanted any more."""
+    fn, deferred._on_cancel = deferred._on_cancel, None
+    if fn is not None:
+        in_own_thread(deferred, fn, reason)
+
+
+def let_go(deferred: Deferred[Any], reason: BaseException | None) -> None:
+    """See to an owner after somebody who waited or hung on it left without the outcome."""
+    if deferred._has_company():
+        return
+    if not deferred.ready():
+        deferred.cancel(reason)
+        return
+    dispose = deferred._dispose
+    if dispose is not None and not deferred._is_taken and deferred._value is not NOTHING:
+        deferred._is_taken = True
+        dispose(deferred._value)
