@@ -34,6 +34,7 @@ from galeph.deferred._outcome import stopped
 from galeph.deferred.producer import on_cancel
 from galeph.errors import Cancelled
 from galeph.stream.interfaces import END, EXPIRED, Endpoint, Nothing, Sink, Source
+from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import Limit, Turn
 
 __all__ = ["ActiveSink", "ActiveSource", "in_greenlet"]
@@ -43,6 +44,7 @@ T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
+@checks_owner("_take", "take_async")
 class ActiveSource(Source[T_co]):
     """A source whose `take` fetches the message itself."""
 
@@ -108,6 +110,7 @@ class ActiveSource(Source[T_co]):
             self._give_back(message)
 
 
+@checks_owner("_put", "put_async")
 class ActiveSink(Sink[T_contra]):
     """A sink whose `put` moves the message itself."""
 

@@ -94,9 +94,12 @@ class _Function(ActiveSink[Any]):
         super().__init__()
         self._fn = fn
 
-    def _transmit(self, message: Any) -> bool:
+    def _put(self, message: Any, timeout: float | None) -> bool:  # noqa: ARG002  (there is none)
         self._fn(message)
         return True
+
+    def _transmit(self, message: Any) -> bool:
+        return self._put(message, None)
 
     def close(self) -> None:
         self._shut()

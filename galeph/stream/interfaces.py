@@ -33,7 +33,8 @@ from galeph.deferred import Deferred
 from galeph.errors import ResourceClosed
 
 if TYPE_CHECKING:
-    from galeph.stream.links import Branch, Link, Outlet
+    from galeph.stream.links import Branch, Link
+    from galeph.stream.outlets import Outlet
 
 __all__ = ["END", "EXPIRED", "Endpoint", "Nothing", "Sink", "Source"]
 

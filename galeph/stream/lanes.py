@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import ref
 
 import gevent
 
@@ -29,8 +30,9 @@ from galeph.deferred._runner import runner_of
 from galeph.stream.interfaces import EXPIRED
 
 if TYPE_CHECKING:
-    from galeph.stream.links import Branch, Link, Outlet
+    from galeph.stream.links import Branch, Link
     from galeph.stream.operators import Derived
+    from galeph.stream.outlets import Outlet
 
 __all__ = ["SKIP", "Ending", "Lane", "Many", "Stage", "State", "pass_on", "run_soon"]
 
@@ -99,6 +101,7 @@ class Lane:
         "_folded",
         "_goal",
         "_leaving",
+        "_resting",
         "_value",
         "link",
         "message",
@@ -115,8 +118,10 @@ class Lane:
         self._entering: Link | Branch | None = None
         self._leaving: Derived | None = None
         self._value: Any = None
-        # The series being unfolded: the operator each comes from, the innermost last.
-        self._folded: list[tuple[Derived, Iterator[Any]]] = []
+        # The series being unfolded: the way to the operator each comes from, the innermost last.
+        self._folded: list[tuple[Branch, Iterator[Any]]] = []
+        # The operator in whose box the message waits. Weak: it must be able to die there.
+        self._resting: ref[Derived] | None = None
         # The operator whose taker carries this message himself.
         self._goal: Derived | None = None
         self._entries: list[Any] | None = None
@@ -136,9 +141,9 @@ class Lane:
         self._value = value
         self.state = State.STALLED
 
-    def insert(self, derived: Derived, messages: Iterable[Any]) -> None:
-        """Have ``messages`` leave ``derived`` before anything else that this lane carries."""
-        self._folded.append((derived, iter(messages)))
+    def insert(self, branch: Branch, messages: Iterable[Any]) -> None:
+        """Have ``messages`` leave the operator at ``branch`` before all else this lane carries."""
+        self._folded.append((branch, iter(messages)))
 
     def carry(self) -> bool:
         """Carry the message on, in this greenlet, until the lane is idle or must wait.
@@ -203,6 +208,8 @@ class Lane:
         self.abandon()
         self.load(Ending(stopped(error)))
         is_idle = self.carry()
+        if not self.outlet.links:
+            self.outlet.source.close()
         pass_on(error, self)
         return is_idle
 
@@ -223,7 +230,11 @@ class Lane:
 
     def _unfold(self) -> bool:
         while self._folded:
-            derived, messages = self._folded[-1]
+            branch, messages = self._folded[-1]
+            derived = branch.derived
+            if derived is None:
+                self._folded.pop()
+                continue
             try:
                 message = next(messages, SKIP)
             except Exception as error:
@@ -250,7 +261,7 @@ class Lane:
         if result is SKIP:
             self._entering = None
         elif type(result) is Many:
-            self._folded.append((derived, iter(result.messages)))
+            self._folded.append((derived.branch, iter(result.messages)))
             self._entering = None
         else:
             self._leave(derived, result)
@@ -296,7 +307,11 @@ class Lane:
                 return True
             outlet.parent = self
             return False
-        return type(value) is Ending or derived.box._offer(value, self) is not EXPIRED
+        if type(value) is Ending or derived.box._offer(value, self) is not EXPIRED:
+            return True
+        self._leaving = self._value = None
+        self._resting = ref(derived)
+        return False
 
     # Waiting
 
@@ -304,20 +319,21 @@ class Lane:
         """Hear that the message it has been waiting with is accepted (or given up)."""
         if self._entering is not None:
             self._entering.served()
-        self._entering = self._leaving = self._value = self.message = None
+        self._entering = self._leaving = self._value = self._resting = self.message = None
         self.resume()
         return True
 
     def abandon(self) -> None:
         """Leave the line that the message stands in, and forget everything. Never switches."""
-        entering, leaving = self._entering, self._leaving
+        entering = self._entering
+        derived = None if self._resting is None else self._resting()
         if self.state is State.WAITING and entering is not None:
             entering.sink._withdraw(self)  # type: ignore[union-attr]  # it waits only for a sink
             entering.served()
-        elif self.state is State.WAITING and leaving is not None:
-            leaving.box._withdraw(self)
+        elif derived is not None:
+            derived.box._withdraw(self)
         self._folded.clear()
-        self._entering = self._leaving = self._value = self.message = None
+        self._entering = self._leaving = self._value = self._resting = self.message = None
         self.state = State.IDLE
 
     def resume(self) -> None:

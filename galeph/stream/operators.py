@@ -22,7 +22,8 @@ from galeph.stream.active import in_greenlet
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import END, Nothing, Source
 from galeph.stream.lanes import SKIP, Lane, Stage, State
-from galeph.stream.links import Branch, Link, Outlet, outlet_of
+from galeph.stream.links import Branch, Link
+from galeph.stream.outlets import Outlet, outlet_of
 from galeph.stream.queue_stream import Stream
 
 __all__ = ["Derived", "filter", "map"]
@@ -43,7 +44,9 @@ class Derived(Source[Any]):
         self._kind = name
         self.stage = stage
         self.box: Stream[Any] = Stream()
-        self._branch = self._here = Branch(source, self)
+        self.branch = Branch(source, self)
+        # The same, for whoever does not know that this is an operator.
+        self._branch = self.branch
 
     # Its place in the graph
 
@@ -69,17 +72,17 @@ class Derived(Source[Any]):
 
     def detach(self) -> Source[Any]:
         """Take the branch that leads here off the source, and return that."""
-        source = self._here.source
+        source = self.branch.source
         outlet = outlet_of(source)
-        if self._here in outlet.links:
-            outlet.remove(self._here)
+        if self.branch in outlet.links:
+            outlet.remove(self.branch)
         return source
 
     def _end_of_lane(self) -> tuple[Lane, Outlet]:
         """The lane that carries messages to this operator, and the outlet it belongs to."""
-        branch = self._here
+        branch = self.branch
         while isinstance(branch.source, Derived) and len(outlet_of(branch.source).links) == 1:
-            branch = branch.source._here
+            branch = branch.source.branch
         return branch.lane, branch.lane.outlet
 
     def flush(self) -> None:
@@ -89,7 +92,7 @@ class Derived(Source[Any]):
             messages.append(message)
         if messages:
             lane, outlet = self._end_of_lane()
-            outlet.revive(lane, self, messages)
+            outlet.revive(lane, self.branch, messages)
 
     # Taking
 
@@ -113,7 +116,7 @@ class Derived(Source[Any]):
             return None
         derived = self
         while True:
-            source = derived._here.source
+            source = derived.branch.source
             outlet = outlet_of(source)
             outlet.drop_dead()
             if len(outlet.links) != 1 or outlet.is_moving:
@@ -131,7 +134,7 @@ class Derived(Source[Any]):
         """The outlet of the source that the messages come from in the end."""
         source: Source[Any] = self
         while isinstance(source, Derived):
-            source = source._here.source
+            source = source.branch.source
         return outlet_of(source)
 
     def _give_back(self, message: Any) -> None:
@@ -159,7 +162,7 @@ class Derived(Source[Any]):
         """Take no more messages; close the source too if nothing else is connected to it."""
         node = self
         while True:
-            is_attached = node._here in outlet_of(node._here.source).links
+            is_attached = node.branch in outlet_of(node.branch.source).links
             node.box.close()
             source = node.detach()
             if not is_attached or outlet_of(source).links:

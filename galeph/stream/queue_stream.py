@@ -26,6 +26,7 @@ from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
+from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import WAITING, Waiter
 
 __all__ = ["Stream"]
@@ -73,6 +74,19 @@ class _AsyncPutter:
         return self.deferred.success(outcome)
 
 
+@checks_owner(
+    "put",
+    "_put",
+    "put_async",
+    "take",
+    "_take",
+    "take_async",
+    "close",
+    "fail",
+    "qsize",
+    "empty",
+    "full",
+)
 class Stream(Source[T], Sink[T]):
     """A stream of messages from whoever puts to whoever takes, first in, first out.
 
@@ -405,6 +419,10 @@ class Stream(Source[T], Sink[T]):
         if not self._closed and not self._is_permanent:
             self._failure = error
             self._finish()
+
+    @property
+    def error(self) -> BaseException | None:
+        return None if self._messages or self._putters else self._failure
 
     def _finish(self) -> None:
         self._shut()

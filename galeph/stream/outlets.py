@@ -1,0 +1,329 @@
+"""The pump: `Outlet` moves the messages of a source to its links, only while there are any.
+
+Take a message, offer it to all links, take the next when all have accepted: the slowest sets the
+pace, and whoever takes from B before A finds it there. It needs a greenlet only while it runs:
+
+- A queue source kicks its outlet when a message arrives; then the hub's runner greenlet moves what
+  is there. Waiting for a full sink takes no greenlet, so a graph at rest is garbage.
+- An active source (a connection) blocks in its own I/O, so its pump keeps the greenlet that runs
+  it: the host's (`galeph.stream.hosting`), or else one of the runner's.
+- A take on the only operator there is pumps for itself (`pull`).
+
+One greenlet at a time moves the messages of a source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import Context, copy_context
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from galeph.clock import default as default_clock
+from galeph.deferred._outcome import stopped
+from galeph.stream.interfaces import END, EXPIRED, Source
+from galeph.stream.lanes import SKIP, Ending, Lane, State, pass_on, run_soon
+from galeph.stream.waiters import WAITING, Limit, Waiter
+
+if TYPE_CHECKING:
+    from galeph.stream.links import Branch, Link
+    from galeph.stream.operators import Derived
+
+__all__ = ["Outlet", "outlet_of"]
+
+# How long messages that are all there may keep the loop from its I/O: what gevent allows its own
+# callbacks. The clock is read after this many messages; a look costs 50 ns.
+_SLICE = 0.005
+_LOOKS_AT_CLOCK = 15
+
+
+class Outlet:
+    """The links out of a source, and the pump that feeds them."""
+
+    __slots__ = (
+        "_context",
+        "_entries",
+        "_has_dead",
+        "_is_moving",
+        "_is_scheduled",
+        "_limit",
+        "_waiter",
+        "busy",
+        "links",
+        "parent",
+        "source",
+    )
+
+    def __init__(self, source: Source[Any]) -> None:
+        self.source = source
+        self.links: list[Link | Branch] = []
+        # The lanes that hold a message.
+        self.busy: list[Lane] = []
+        # The lane that feeds this outlet, if it is an operator's and it waits for `busy` to empty.
+        self.parent: Lane | None = None
+        self._context: Context | None = None
+        self._has_dead = False
+        self._is_moving = False
+        self._is_scheduled = False
+        self._limit: Limit | None = None
+        self._waiter: Waiter | None = None
+        self._entries: list[Any] | None = None
+
+    @property
+    def link_count(self) -> int:
+        """How many links have something connected."""
+        return sum(link.is_connected for link in self.links)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether some greenlet is moving the messages of this source."""
+        return self._is_moving
+
+    # Links
+
+    def add(self, link: Link | Branch) -> None:
+        """Take in a link; with one to a sink, everything above it is connected too."""
+        self.links.append(link)
+        above = self.source._branch
+        if above is not None and above.derived is not None:
+            above.derived.flush()
+        if not link.is_connected:
+            return
+        if self._context is None:
+            self._context = link.context
+        outlet = self
+        while (branch := outlet.source._branch) is not None:
+            branch.hold()
+            outlet = outlet_of(branch.source)
+            if outlet._context is None:
+                outlet._context = link.context
+        outlet.source._links_changed()
+        outlet.kick()
+
+    def remove(self, link: Link | Branch) -> None:
+        """Take out a link. Never switches."""
+        self.links.remove(link)
+        if link.lane.state is State.STALLED and link.lane in self.busy:
+            self.busy.remove(link.lane)
+        if not self.links and self._limit is not None:
+            self._limit.interrupt()
+        self.source._links_changed()
+
+    def drop_dead_soon(self, _: object) -> None:
+        """Hear that an operator has died. In the garbage collector, on any thread."""
+        self._has_dead = True
+        loop = self.source._hub.loop
+        if loop is not None:
+            loop.run_callback_threadsafe(self.drop_dead)
+
+    def drop_dead(self) -> None:
+        """Take out the branches whose operators nobody holds any more."""
+        if self._has_dead:
+            self._has_dead = False
+            for link in [link for link in self.links if link.is_dead]:
+                self.remove(link)
+                if link.lane.state is State.WAITING:
+                    # Nobody is left to take what it waits with; it must not hold up the others.
+                    link.lane.abandon()
+                    self.lane_is_idle(link.lane)
+
+    def has_demand(self) -> bool:
+        """Whether anybody below wants a message: something connected, or a waiting take."""
+        self.drop_dead()
+        outlets = [self]
+        while outlets:
+            for link in outlets.pop().links:
+                if link.is_connected:
+                    return True
+                derived = link.derived
+                if derived is not None:
+                    if derived.has_takers:
+                        return True
+                    if derived._outlet is not None:
+                        outlets.append(derived._outlet)
+        return False
+
+    # Moving
+
+    def kick(self) -> None:
+        """Have messages moved soon, if there are any and nobody is at it. Never switches."""
+        if self.links and not self._is_moving and not self._is_scheduled:
+            self._is_scheduled = True
+            run_soon(self)
+
+    def run(self, _: object) -> None:
+        """Move messages in a runner greenlet, which is galeph's own: nothing may leave it."""
+        self._is_scheduled = False
+        if self._is_moving or not self.has_demand():
+            return
+        context = copy_context() if self._context is None else self._context.copy()
+        try:
+            context.run(self.serve)
+        except BaseException as error:
+            pass_on(error, self)
+
+    def serve(self) -> None:
+        """Move messages as `move` does; with an exception that ends it, everything ends."""
+        try:
+            self.move()
+        except BaseException as error:
+            for lane in self.busy:
+                lane.abandon()
+            self.busy.clear()
+            self.feed(Ending(stopped(error)))
+            self.source.close()
+            raise
+
+    def move(self) -> None:
+        """Move messages in this greenlet for as long as somebody wants them.
+
+        Of a queue source, only those that are there. Of an active one it blocks in the source's
+        I/O until the source has ended or nothing is connected any more.
+        """
+        self._is_moving = True
+        limit = 0 if self.source._source_is_passive else None
+        until = monotonic() + _SLICE
+        moved = 0
+        try:
+            while self._settle() and self.has_demand():
+                value = self.fetch(limit)
+                if value is EXPIRED:
+                    return
+                self._feed_or_keep(value)
+                moved += 1
+                if not moved & _LOOKS_AT_CLOCK and monotonic() >= until:
+                    _rest(self.source._hub)
+                    until = monotonic() + _SLICE
+        finally:
+            self._is_moving = False
+
+    def pull(self, derived: Derived, timeout: float | None) -> Any:
+        """Move messages in the greenlet of a take, until one leaves ``derived``.
+
+        Only while ``derived`` is the one end there is, and nobody else moves. Returns the message;
+        EXPIRED; or SKIP when it is to be waited for in the operator's box, because there are more
+        ends by now, or because the source has ended.
+        """
+        (link,) = self.links
+        lane = link.lane
+        until = None if timeout is None else default_clock().monotonic() + timeout
+        self._is_moving = True
+        try:
+            while True:
+                if lane in self.busy:
+                    message = lane.carry_to(derived)
+                    if lane.is_idle:
+                        self.busy.remove(lane)
+                    if message is not SKIP or not lane.is_idle:
+                        return message
+                if self.links != [link]:
+                    return SKIP
+                value = self.fetch(until and until - default_clock().monotonic())
+                if value is EXPIRED:
+                    return SKIP if derived.box.closed else EXPIRED
+                if self.links != [link]:
+                    self._feed_or_keep(value)
+                    return SKIP
+                lane.load(value)
+                self.busy.append(lane)
+        finally:
+            self._is_moving = False
+            if self.has_demand():
+                self.kick()
+
+    def fetch(self, timeout: float | None) -> Any:
+        """Take the source's next message: or its Ending, or EXPIRED (also if interrupted)."""
+        source = self.source
+        value: Any = EXPIRED
+        try:
+            if timeout is not None and timeout <= 0:
+                value = source._take(timeout)
+            else:
+                with Limit(None, source._hub) as self._limit:
+                    value = source._take(timeout)
+        except Exception as error:
+            # Its own failure is an end like another; anything else was thrown into this greenlet.
+            if source.error is not error:
+                raise
+            return Ending(error)
+        finally:
+            self._limit = None
+        return Ending() if value is END else value
+
+    def _feed_or_keep(self, value: Any) -> None:
+        if self.links:
+            self.feed(value)
+        elif type(value) is not Ending:
+            self.source._give_back(value)
+
+    def feed(self, value: Any) -> bool:
+        """Offer a message to all links. Returns whether all have accepted it already."""
+        lanes = [link.lane for link in self.links]
+        self.busy.extend(lanes)
+        for lane in lanes:
+            lane.load(value)
+        if len(lanes) == 1:
+            if lanes[0].carry():
+                self.busy.clear()
+        else:
+            # First those that cannot block. The others each get a greenlet, if they do.
+            for link in self.links:
+                if link.is_prompt and link.lane.carry():
+                    self.busy.remove(link.lane)
+            for lane in lanes:
+                if lane.state is State.STALLED:
+                    lane.carry_soon()
+        return not self.busy
+
+    def _settle(self) -> bool:
+        """See that all links have accepted what they were offered; False if that takes a wait."""
+        for lane in tuple(self.busy):
+            if lane.state is State.STALLED and lane.carry():
+                self.busy.remove(lane)
+        if self.busy and not self.source._source_is_passive:
+            self._waiter = Waiter(self.source._hub)
+            try:
+                self._waiter.wait()
+            finally:
+                self._waiter = None
+        return not self.busy
+
+    def lane_is_idle(self, lane: Lane) -> None:
+        """Hear that a lane has delivered its message. Never switches."""
+        if lane in self.busy:
+            self.busy.remove(lane)
+        if self.busy:
+            return
+        if self.parent is not None:
+            parent, self.parent = self.parent, None
+            parent.resume()
+        elif self._waiter is not None:
+            if self._waiter.outcome is WAITING:
+                self._waiter.serve(None)
+        else:
+            self.kick()
+
+    def revive(self, lane: Lane, branch: Branch, messages: Iterable[Any]) -> None:
+        """Have ``messages`` leave the operator at ``branch``, on ``lane``, before all others."""
+        lane.insert(branch, messages)
+        if lane.state is State.IDLE:
+            lane.state = State.STALLED
+            self.busy.append(lane)
+            self.kick()
+
+
+def _rest(hub: Any) -> None:
+    """Let the loop see its I/O: a callback or ``sleep(0)`` would be run before it."""
+    timer = hub.loop.timer(0)
+    try:
+        hub.wait(timer)
+    finally:
+        timer.close()
+
+
+def outlet_of(source: Source[Any]) -> Outlet:
+    """The outlet of a source, made at first use."""
+    outlet = source._outlet
+    if outlet is None:
+        outlet = source._outlet = Outlet(source)
+    return outlet

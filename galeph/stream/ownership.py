@@ -1,0 +1,49 @@
+"""The debug check that a stream is used only in the thread it belongs to.
+
+Streams have no locks: an operation from a foreign thread would not fail, it would lose a message
+some day. With ``GALEPH_DEBUG=1`` in the environment when galeph is imported, the operations named
+in `checks_owner` raise instead. Without it the class is left as it is, so nothing is paid.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final, TypeVar
+
+from gevent import get_hub
+
+__all__ = ["IS_DEBUG", "checks_owner"]
+
+C = TypeVar("C", bound=type)
+
+IS_DEBUG: Final = os.environ.get("GALEPH_DEBUG") == "1"
+
+
+def checks_owner(*names: str, is_on: bool = IS_DEBUG) -> Callable[[C], C]:
+    """Have these methods of a class raise RuntimeError when the calling thread is the wrong one.
+
+    The owner is the hub that an instance has in ``_hub``.
+    """
+
+    def decorate(cls: C) -> C:
+        if is_on:
+            for name in names:
+                setattr(cls, name, _checked(name, getattr(cls, name)))
+        return cls
+
+    return decorate
+
+
+def _checked(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if get_hub() is not self._hub:
+            raise RuntimeError(
+                f"{name}() called outside the thread that made this stream; from other threads use "
+                "put_threadsafe() and close_threadsafe()"
+            )
+        return method(self, *args, **kwargs)
+
+    return checked
