@@ -36,7 +36,6 @@ from galeph.http.outgoing import Streamed, prepare_body
 from galeph.http.request import Request
 from galeph.http.response import Response
 from galeph.message.headers import Headers
-from galeph.message.status import has_no_body
 from galeph.protocol import events
 from galeph.protocol.engine import Role
 from galeph.protocol.events import NEED_DATA, Data, EndOfMessage, InterimResponse
@@ -63,11 +62,14 @@ _FIRST_BYTE, _HEAD, _IDLE, _HANDLER, _BODY, _WRITE, _LINGER, _TENANT = range(8)
 class _EndedExchange:
     """What a request holds on to once it has been answered: facts, and nothing that can block."""
 
-    __slots__ = ("info", "max_buffered_bytes", "trailers")
+    __slots__ = ("has_switched", "info", "limits", "max_buffered_bytes", "timeouts", "trailers")
 
     def __init__(self, connection: H1ServerConnection) -> None:
         self.info = connection.info
         self.max_buffered_bytes = connection.max_buffered_bytes
+        self.limits = connection.limits
+        self.timeouts = connection.timeouts
+        self.has_switched = False
         self.trailers: Headers | None = None
 
     def open_body(self) -> BodyReader:
@@ -103,7 +105,9 @@ class H1ServerConnection:
         "_transport",
         "deadline",
         "info",
+        "limits",
         "max_buffered_bytes",
+        "timeouts",
         "trailers",
     )
 
@@ -116,6 +120,8 @@ class H1ServerConnection:
         self._engine = H1Engine(Role.SERVER, limits)
         self.info = transport.info
         self._scheme = "http" if transport.info.tls is None else "https"
+        self.limits = limits
+        self.timeouts = service.timeouts
         self.max_buffered_bytes = limits.max_buffered_body_bytes
         self._requests_left = limits.max_requests_per_connection or -1
         self._ended = _EndedExchange(self)
@@ -134,7 +140,7 @@ class H1ServerConnection:
     def serve(self) -> None:
         """Serve requests until the connection ends; blocks as long as that takes."""
         service = self._service
-        self._mark(_FIRST_BYTE, service.timeouts.first_byte)
+        self._mark(_FIRST_BYTE, service.first_byte)
         service.deadlines.watch(self)
         service.begin(self._engine)
         self._connection.on_drain = self.drain
@@ -150,6 +156,8 @@ class H1ServerConnection:
 
     def _serve_requests(self) -> None:
         engine = self._engine
+        service = self._service
+        connection = self._connection
         while True:
             try:
                 event = self._next_request()
@@ -160,41 +168,42 @@ class H1ServerConnection:
                 if self._phase == _HEAD:
                     self._refuse(408, "head-too-slow", "the head did not arrive in time")
                 else:
-                    self._service.log_peer(logging.DEBUG, self.info, "closed: it said nothing")
+                    service.log_peer(logging.DEBUG, self.info, "closed: it said nothing")
                 return
             if event is None:
                 return
             self._phase = _HANDLER
             self.deadline = NEVER
-            self._connection.is_idle = False
+            connection.is_idle = False
             if not self._answer(event):
                 return
-            self._connection.is_idle = engine.is_idle
-            self._mark(_IDLE, self._service.timeouts.keep_alive)
+            connection.is_idle = engine.is_idle
+            self._mark(_IDLE, service.keep_alive)
 
     def _next_request(self) -> events.Request | None:
         engine = self._engine
         transport = self._transport
+        if self._connection.is_idle:  # nothing is buffered: do not ask before something is there
+            engine.receive_data(transport.recv(_READ_BYTES))
         event = engine.next_event()
         while event is NEED_DATA:
-            data = transport.recv(_READ_BYTES)
-            engine.receive_data(data)
-            event = engine.next_event()
-            if event is NEED_DATA and self._phase != _HEAD:
+            if self._phase != _HEAD and not engine.is_idle:
                 # The head has begun but is not complete. Its deadline is absolute: what follows
                 # does not move it, however it dribbles in.
                 self._connection.is_idle = False
-                self._mark(_HEAD, self._service.timeouts.head)
+                self._mark(_HEAD, self._service.head)
                 self._service.deadlines.hurry(self)
+            engine.receive_data(transport.recv(_READ_BYTES))
+            event = engine.next_event()
         if type(event) is events.Request:
             return event
         return None  # CLOSED, between two messages
 
     # Deadlines
 
-    def _mark(self, phase: int, timeout: float | None) -> None:
+    def _mark(self, phase: int, timeout: float) -> None:
         self._phase = phase
-        self.deadline = NEVER if timeout is None else self._service.monotonic() + timeout
+        self.deadline = self._service.monotonic() + timeout
 
     def expire(self) -> None:
         """The deadline has passed. Runs in the hub."""
@@ -228,7 +237,9 @@ class H1ServerConnection:
             if answer is None:
                 return False
             response = answer
-        except BaseException:  # killed, or the process is told to stop
+        except BaseException as error:  # killed, or the process is told to stop
+            if self._tenant is not None:
+                self._tenant.host(error)
             self._transport.abort()
             raise
         finally:
@@ -245,6 +256,8 @@ class H1ServerConnection:
             if self._body is not None:
                 self._ended.trailers = self.trailers
                 self._body.close()
+        if sent and self._body_done and self._engine.can_reuse:
+            return True
         return sent and self._finish()
 
     def _begin_exchange(self, event: events.Request) -> None:
@@ -283,10 +296,10 @@ class H1ServerConnection:
     def _finish(self) -> bool:
         """Leave the exchange behind: take what is left of the request, or end the connection."""
         engine = self._engine
-        if engine.is_receiving and engine.can_reuse and not self._continue_due:
+        if engine.can_reuse and not self._continue_due:
             self._drain_body()
-        if engine.can_reuse and not engine.is_receiving:
-            return True
+            if engine.can_reuse and self._body_done:
+                return True
         self._linger()
         return False
 
@@ -304,9 +317,10 @@ class H1ServerConnection:
             response = service.plain_response(500)
             body = response.body
             head = self._frame_head(response, body)
-        if isinstance(body, bytes):
-            buffers = [*head, *self._engine.send(Data(body, end_stream=True))] if body else head
-            self._write(b"".join(buffers) if len(body) < _JOIN_BYTES else buffers)
+        if type(body) is bytes:
+            if body:
+                head += self._engine.send(Data(body, True))
+            self._write(head if len(body) > _JOIN_BYTES else b"".join(head))
             return True
         try:
             return self._stream(method, head, body, response.trailers)
@@ -314,24 +328,23 @@ class H1ServerConnection:
             body.close()
 
     def _frame_head(self, response: Response, body: bytes | Streamed) -> list[bytes]:
-        service = self._service
-        engine = self._engine
         if not self._body_done and not self._is_worth_draining():
-            engine.close_after_response()
-        headers = response.headers.with_defaults(service.default_fields())
-        status = response.status
-        if has_no_body(status) and body != b"":
-            raise LocalProtocolError(f"a {status} response has no body")
-        if isinstance(body, bytes):
-            length = None if has_no_body(status) else len(body)
-            end = not body
-        else:
-            length = body.length if response.trailers is None else None
-            end = False
+            self._engine.close_after_response()
         event = events.Response(
-            status, headers, response.reason, content_length=length, end_stream=end
+            response.status,
+            response.headers.with_defaults(self._service.default_fields()),
+            response.reason,
         )
-        return list(engine.send(event))
+        if type(body) is bytes:
+            event.end_stream = not body
+            event.content_length = len(body)
+        elif response.trailers is None:
+            event.content_length = body.length
+        if event.status in (204, 304):
+            if body != b"":
+                raise LocalProtocolError(f"a {event.status} response has no body")
+            event.content_length = None
+        return list(self._engine.send(event))
 
     def _stream(
         self, method: str, head: list[bytes], body: Streamed, trailers: Headers | None
@@ -356,18 +369,20 @@ class H1ServerConnection:
 
     def _write(self, data: bytes | Sequence[bytes]) -> None:
         """Send; whatever happens meanwhile, the peer has to take some of it all the time."""
-        timeout = self._service.timeouts.write_progress
-        self._mark(_WRITE, timeout)
-        for buffer in (data,) if isinstance(data, bytes) else data:
-            if len(buffer) <= _SLICE_BYTES:
-                self._transport.send(buffer)
-                continue
-            view = memoryview(buffer)
-            for at in range(0, len(buffer), _SLICE_BYTES):
-                self._mark(_WRITE, timeout)
-                self._transport.send(view[at : at + _SLICE_BYTES])
+        self._mark(_WRITE, self._service.write_progress)
+        if type(data) is bytes and len(data) <= _SLICE_BYTES:
+            self._transport.send(data)
+        else:
+            self._write_slices(data)
         self._phase = _HANDLER
         self.deadline = NEVER
+
+    def _write_slices(self, data: bytes | Sequence[bytes]) -> None:
+        for buffer in (data,) if isinstance(data, bytes) else data:
+            view = memoryview(buffer)
+            for at in range(0, len(buffer), _SLICE_BYTES):
+                self._mark(_WRITE, self._service.write_progress)
+                self._transport.send(view[at : at + _SLICE_BYTES])
 
     # The request's body
 
@@ -392,7 +407,7 @@ class H1ServerConnection:
             return b""
         self.continue_()
         phase, deadline = self._phase, self.deadline
-        self._mark(_BODY, self._service.timeouts.body_progress)
+        self._mark(_BODY, self._service.body_progress)
         try:
             return self._next_body_piece()
         except RemoteProtocolError as error:
@@ -434,7 +449,7 @@ class H1ServerConnection:
 
     def _drain_body(self) -> None:
         """Read and drop the rest of the body, within the limits for that."""
-        self._mark(_LINGER, self._service.timeouts.drain)
+        self._mark(_LINGER, self._service.drain)
         self._service.deadlines.hurry(self)
         left = self._service.limits.max_drain_bytes
         try:
@@ -461,7 +476,7 @@ class H1ServerConnection:
 
     def _linger(self) -> None:
         """Close our side, then read what still comes: a reset would destroy the answer."""
-        self._mark(_LINGER, self._service.timeouts.drain)
+        self._mark(_LINGER, self._service.drain)
         self._service.deadlines.hurry(self)
         self._transport.send_eof()
         left = self._service.limits.max_drain_bytes
@@ -476,6 +491,11 @@ class H1ServerConnection:
 
     # Another protocol
 
+    @property
+    def has_switched(self) -> bool:
+        """See `Exchange.has_switched`."""
+        return self._tenant is not None
+
     def switch_protocol(
         self, headers: Headers, tenant: Callable[[Transport, bytes], Tenant]
     ) -> Tenant:
@@ -486,6 +506,8 @@ class H1ServerConnection:
         self._phase = _TENANT
         self.deadline = NEVER
         self._tenant = tenant(self._transport, self._engine.trailing_data())
+        if self._connection.is_draining:
+            self._tenant.drain()
         return self._tenant
 
     def __repr__(self) -> str:

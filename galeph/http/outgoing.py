@@ -56,6 +56,8 @@ def prepare_body(body: Any) -> bytes | Streamed:
     """
     if type(body) is bytes:
         return body
+    if type(body) is str:
+        return body.encode()
     if body is None:
         return b""
     if isinstance(body, (str, bytes, bytearray, memoryview)):

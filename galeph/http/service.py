@@ -16,6 +16,7 @@ from gevent.event import AsyncResult
 
 from galeph import clock
 from galeph.errors import BodyTooLarge, DecodingError
+from galeph.http.exchange import HandshakeRefused
 from galeph.http.peer_log import PeerLog
 from galeph.http.request import Request
 from galeph.http.response import Response
@@ -25,7 +26,7 @@ from galeph.message.status import reason_phrase
 from galeph.protocol.h1 import H1Engine
 from galeph.protocol.limits import Limits
 from galeph.transport.base import ConnectionInfo
-from galeph.transport.deadlines import Deadlines
+from galeph.transport.deadlines import NEVER, Deadlines
 
 __all__ = ["ErrorHandler", "Handler", "Service", "to_response"]
 
@@ -53,6 +54,13 @@ class Service:
         self.handler = handler
         self.limits = limits
         self.timeouts = timeouts
+        # None is "never" to the user and infinity to the arithmetic.
+        self.first_byte = timeouts.first_byte or NEVER
+        self.head = timeouts.head or NEVER
+        self.body_progress = timeouts.body_progress or NEVER
+        self.write_progress = timeouts.write_progress or NEVER
+        self.keep_alive = timeouts.keep_alive or NEVER
+        self.drain = timeouts.drain or NEVER
         self.context = context
         self._error_handler = error_handler
         self._clock = clock.default()
@@ -73,7 +81,14 @@ class Service:
     def call(self, request: Request) -> Response:
         """Call the handler and make what it returns a `Response`."""
         result = self.handler(request)
-        return result if type(result) is Response else to_response(result)
+        if type(result) is Response:
+            return result
+        if request._on_server().has_switched:
+            # What a handler returns after an upgrade is waited for and otherwise ignored.
+            if isinstance(result, (AsyncResult, Greenlet)):
+                result.get()
+            return Response(204)
+        return to_response(result)
 
     def answer_failure(self, request: Request, error: BaseException) -> Response:
         """Return the answer to a handler's exception; log it unless it is the peer's doing."""
@@ -81,6 +96,12 @@ class Service:
             return self.plain_response(413)
         if isinstance(error, DecodingError):
             return self.plain_response(400)
+        if isinstance(error, HandshakeRefused):
+            response: Response = error.response
+            info = request._on_server().info
+            self.log_peer(logging.INFO, info, "refused: %s, answered %d", error, response.status)
+            self.refusals += 1
+            return response
         self.log_bug(request, error)
         if self._error_handler is not None:
             try:

@@ -98,7 +98,8 @@ class H1Engine:
 
     def send(self, event: Event) -> Sequence[bytes]:
         """See `Engine.send`."""
-        if isinstance(event, Data):
+        kind = type(event)
+        if kind is Data:
             return self._sender.send_data(event)
         is_server = self.role is Role.SERVER
         if isinstance(event, Response) and is_server:
@@ -196,7 +197,7 @@ class H1Engine:
     def is_idle(self) -> bool:
         """Whether nothing of a next message has arrived: the connection may be closed unnoticed."""
         receiver = self._receiver
-        return not receiver.has_buffered and receiver.state in (receiving.HEAD, receiving.DONE)
+        return not receiver._buffer and receiver.state in (receiving.HEAD, receiving.DONE)
 
     @property
     def has_answered(self) -> bool:
