@@ -127,9 +127,11 @@ def _two_receivers_at_once_are_refused(_: Transport, other: Transport, _flood: b
 
 
 def _try_send_never_waits(one: Transport, other: Transport, flood: bytes) -> None:
+    assert one.try_send(b"") is True
     assert one.try_send(b"small") is True
     assert _receive(other, 5) == b"small"
     with _flooding(one, flood):
+        assert one.try_send(b"") is False
         assert one.try_send(b"x") is False
         assert _receive(other, len(flood)) == flood
 

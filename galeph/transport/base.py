@@ -89,9 +89,10 @@ class Transport(Protocol):
         """
 
     def try_send(self, data: bytes) -> bool:
-        """Send ``data`` if that needs no waiting, and say whether all of it went. Never switches.
+        """Accept ``data`` if that needs no waiting, and say whether it was. Never switches.
 
-        For last words before `close`: after False a part may have been sent.
+        True is the promise of `send`; a part may still be on its way. After False nothing of it
+        was sent. ``b""`` only asks. For release paths, and for last words before `close`.
         """
 
     def send_eof(self) -> None:

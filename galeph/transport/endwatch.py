@@ -3,8 +3,8 @@
 A connection that is only written to (a subscriber of a quiet topic, a slow handler) has nobody in
 `recv` to see its peer leave, and would stay in CLOSE_WAIT. A watch asks the kernel with
 ``MSG_PEEK`` when the socket becomes readable. If there are bytes, they belong to somebody else:
-the read event, which would fire again at once, is put aside, and once a second ``POLLRDHUP`` says
-whether the end stands behind them. No greenlet is used.
+the read event, which would fire again at once, is put aside, and after 50 ms, doubling to a second,
+``POLLRDHUP`` says whether the end stands behind them. No greenlet is used.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _READ = 1
 # POLLERR and POLLHUP are always reported. Without POLLRDHUP (macOS) an end behind unread bytes is
 # seen when they are read.
 _HANGUP = getattr(select, "POLLRDHUP", 0)
-_LOOK_AGAIN_AFTER = 1.0
+_MIN_PAUSE, _MAX_PAUSE = 0.05, 1.0
 
 
 class SocketEndWatch:
     """Calls a function once, in the hub, when the connection has ended; see `Transport`."""
 
-    __slots__ = ("_fn", "_io", "_sock", "_timer", "_transport")
+    __slots__ = ("_fn", "_io", "_pause", "_sock", "_timer", "_transport")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class SocketEndWatch:
         self._transport = transport
         self._sock = sock
         self._fn = fn
+        self._pause = _MIN_PAUSE
         self._timer: clock.Timer | None = None
         self._io: Any = loop.io(sock.fileno(), _READ)
         self._io.start(self._look)
@@ -74,6 +75,7 @@ class SocketEndWatch:
         try:
             has_bytes = self._sock.recv(1, socket.MSG_PEEK) != b""
         except BlockingIOError:
+            self._pause = _MIN_PAUSE
             return
         except OSError as error:
             # The kernel reports a reset once: without the note the next read would see an
@@ -84,7 +86,8 @@ class SocketEndWatch:
             self.fire()
             return
         self._io.stop()
-        self._timer = clock.default().start_timer(_LOOK_AGAIN_AFTER, self._resume)
+        self._timer = clock.default().start_timer(self._pause, self._resume)
+        self._pause = min(self._pause * 2, _MAX_PAUSE)
 
     def _resume(self) -> None:
         if self._io is not None:

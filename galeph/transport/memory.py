@@ -160,7 +160,8 @@ class MemoryTransport:
         room = self._out.limit - self._out.size
         if not self.can_send or self.turns.is_taken or len(data) > room:
             return False
-        self._move(data)
+        if data:
+            self._move(data)
         return True
 
     def send_eof(self) -> None:

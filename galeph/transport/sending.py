@@ -6,7 +6,7 @@ another sends next. So senders queue in `Turns`; one that is interrupted
 
 - before the first byte was accepted withdraws its message;
 - after it hands the rest, and its turn, to a greenlet of ours, which ends with the message or with
-  the connection.
+  the connection; the exception is marked, for whoever has to know (`was_sent_anyway`).
 
 *Committed* data counts as accepted from the start: the layer above has already made it part of a
 sequence (a TLS record) that cannot do without it.
@@ -24,7 +24,14 @@ from gevent.hub import Waiter
 from galeph.transport.base import Buffer
 from galeph.transport.turns import Turns
 
-__all__ = ["Sender", "Views", "send_whole", "views_of"]
+__all__ = [
+    "Sender",
+    "Views",
+    "finish_in_background",
+    "send_whole",
+    "views_of",
+    "was_sent_anyway",
+]
 
 Views = deque[memoryview]
 
@@ -65,8 +72,9 @@ def send_whole(sender: Sender, views: Views, *, committed: bool) -> None:
         turn = turns.join()
         try:
             turn.get()
-        except BaseException:
+        except BaseException as error:
             if committed and sender.can_send:
+                _mark(error)
                 spawn_raw(_finish, sender, _kept(views), turns.pass_on(turn))
             else:
                 turns.leave(turn)
@@ -76,14 +84,30 @@ def send_whole(sender: Sender, views: Views, *, committed: bool) -> None:
     size = _size(views)
     try:
         _write_all(sender, views)
-    except BaseException:
+    except BaseException as error:
         was_accepted = committed or _size(views) < size
-        if was_accepted and _can_go_on(sender, views):
-            spawn_raw(_finish, sender, _kept(views), None)
+        if was_accepted and _can_go_on(sender):
+            _mark(error)
+            finish_in_background(sender, views)
         else:
             turns.end()
         raise
     turns.end()
+
+
+def finish_in_background(sender: Sender, views: Views) -> None:
+    """Send ``views`` before anything else is. Never switches. Nobody else must have the turn."""
+    sender.turns.is_taken = True
+    spawn_raw(_finish, sender, _kept(views), None)
+
+
+def was_sent_anyway(error: BaseException) -> bool:
+    """Whether the message is (being) sent although its `send` was interrupted by ``error``."""
+    return getattr(error, "_galeph_sent_anyway", False)
+
+
+def _mark(error: BaseException) -> None:
+    error._galeph_sent_anyway = True  # type: ignore[attr-defined]  # exceptions take any attribute
 
 
 def _write_all(sender: Sender, views: Views) -> None:
@@ -110,8 +134,8 @@ def _finish(sender: Sender, views: Views, turn: Waiter[None] | None) -> None:
             sender.turns.leave(turn)
 
 
-def _can_go_on(sender: Sender, views: Views) -> bool:
-    return bool(views) and sender.can_send
+def _can_go_on(sender: Sender) -> bool:
+    return sender.can_send
 
 
 def _size(views: Views) -> int:

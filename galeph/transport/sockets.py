@@ -34,7 +34,7 @@ from galeph.transport import forks
 from galeph.transport.base import Buffer, ConnectionInfo
 from galeph.transport.endwatch import SocketEndWatch
 from galeph.transport.seam import connection_error
-from galeph.transport.sending import Views, send_whole, views_of
+from galeph.transport.sending import Views, finish_in_background, send_whole, views_of
 from galeph.transport.turns import Turns
 
 __all__ = ["SocketTransport"]
@@ -208,13 +208,16 @@ class SocketTransport:
             send_whole(self, views_of(rest), committed=committed or sent > 0)
 
     def try_send(self, data: bytes) -> bool:
-        """Send ``data`` if that is possible without blocking; see `Transport`."""
+        """Accept ``data`` if that is possible without waiting; see `Transport`."""
         if not self.can_send or self.turns.is_taken:
             return False
         try:
-            return self._write(data) == len(data)
+            sent = self._write(data)
         except TransportError:
             return False
+        if 0 < sent < len(data):
+            finish_in_background(self, views_of(data[sent:]))
+        return sent > 0 or not data
 
     def send_eof(self) -> None:
         """End our side, after what is being sent; see `Transport`."""

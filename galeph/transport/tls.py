@@ -22,6 +22,7 @@ from _ssl import (
     SSLZeroReturnError,
     _SSLContext,
 )
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -32,7 +33,7 @@ from gevent import get_hub
 from galeph.errors import ConnectionLost, ResourceClosed, TLSError, TLSTimeout, TransportError
 from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, TLSInfo, Transport
 from galeph.transport.seam import tls_error
-from galeph.transport.sending import Views, send_whole, views_of
+from galeph.transport.sending import Views, finish_in_background, send_whole, views_of
 from galeph.transport.timelimit import TimeLimit
 from galeph.transport.turns import Turns
 
@@ -110,6 +111,7 @@ class TLSTransport:
         "_lost",
         "_object",
         "_outgoing",
+        "_refused",
         "can_send",
         "inner",
         "turns",
@@ -140,6 +142,8 @@ class TLSTransport:
         self._lost: Exception | None = None
         # Decrypted before its time, by `send_eof`.
         self._ahead: list[bytes] | None = None
+        # Records that the transport below did not take without waiting.
+        self._refused = b""
         self._info: ConnectionInfo | None = None
 
     @property
@@ -267,14 +271,17 @@ class TLSTransport:
             self._flush()
 
     def try_send(self, data: bytes) -> bool:
-        """Send ``data`` if that is possible without blocking; see `Transport`."""
-        if not self.can_send or self.turns.is_taken or not data:
+        """Accept ``data`` if that is possible without waiting; see `Transport`."""
+        if not self.can_send or self.turns.is_taken or not self.inner.try_send(b""):
             return False
-        try:
-            self._encrypt(data)
-        except TransportError:
-            return False
-        return self._try_flush()
+        if data:
+            try:
+                self._encrypt(data)
+            except TransportError:
+                return False
+            if not self._try_flush():
+                finish_in_background(self, deque((memoryview(b""),)))
+        return True
 
     def write_some(self, views: Views) -> None:
         """Encrypt and send up to 256 KiB."""
@@ -282,7 +289,8 @@ class TLSTransport:
         if len(view) > _MAX_ENCRYPT:
             views.appendleft(view[_MAX_ENCRYPT:])
             view = view[:_MAX_ENCRYPT]
-        self._encrypt(view)
+        if view:
+            self._encrypt(view)
         self._flush()
 
     def send_eof(self) -> None:
@@ -328,11 +336,24 @@ class TLSTransport:
     def _flush(self) -> None:
         # Between reading the records and queueing them below there is no switch: the order in
         # which OpenSSL made them is the order on the wire.
-        if self._outgoing.pending:
-            self.inner.send(self._outgoing.read(), committed=True)
+        records = self._take_records()
+        if records:
+            self.inner.send(records, committed=True)
 
     def _try_flush(self) -> bool:
-        return not self._outgoing.pending or self.inner.try_send(self._outgoing.read())
+        """As `_flush`, if that needs no waiting; what is left is the first to go next time."""
+        records = self._take_records()
+        if not records or self.inner.try_send(records):
+            return True
+        self._refused = records
+        return False
+
+    def _take_records(self) -> bytes:
+        records = self._outgoing.read()
+        if self._refused:
+            records = self._refused + records
+            self._refused = b""
+        return records
 
     # Closing
 
