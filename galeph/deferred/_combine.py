@@ -15,6 +15,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from galeph.deferred._deferred import Deferred
+from galeph.deferred._hanging import listen, unlisten
 from galeph.deferred._outcome import DEFERRABLE, NOTHING
 from galeph.deferred._stages import Chain, Stage
 from galeph.deferred.producer import on_cancel, owns
@@ -37,7 +38,7 @@ class _Arrival(Stage):
 
     def hang_on(self, source: Deferred[Any]) -> None:
         self.source = source
-        source._listen(self)
+        listen(source, self)
         if source._is_owner:
             self._join.inherit()
 
@@ -61,7 +62,7 @@ class _Arrival(Stage):
         """Leave what it hangs on, or holds the value."""
         source, self.source = self.source, None
         if source is not None:
-            source._unlisten(self)
+            unlisten(source, self)
             source._excuse()
             source._let_go(reason)
         bottom, self.bottom = self.bottom, None
@@ -114,6 +115,10 @@ class _All(_Join):
 
     __slots__ = ("missing",)
 
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.missing = count
+
     def arrived(self, arrival: _Arrival, bottom: Deferred[Any]) -> None:
         if bottom._value is NOTHING:
             arrival.end_as(bottom)
@@ -158,8 +163,7 @@ def zip(*xs: Any) -> Deferred[list[Any]]:  # noqa: A001  (the name of the API)
         A deferred of the list of values, in the order of the arguments. The first error known
         becomes its error, at once; one that is there already does not wait for the others.
     """
-    join = _All()
-    join.missing = len(xs)
+    join = _All(len(xs))
     if not xs:
         join.result.success([])
     join.look_at(xs)

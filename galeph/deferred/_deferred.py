@@ -13,10 +13,6 @@ make, set and get: 0.55; with ``__init__`` 0.43, a lock 0.29.)
 GIL away: it does so only at function starts, backward jumps and after calls. `success` tests and
 goes straight into AsyncResult's C ``set``, which stores first. AsyncResult's ``set_exception``
 runs Python code before it stores, so `error` stores a mark first.
-
-**No listener is lost**: whoever hangs something on appends and then looks whether the deferred is
-realized; whoever realizes it stores and then looks whether something hangs. Only the owner's
-thread takes entries off. A foreign thread does nothing but decide and have the owner's hub woken.
 """
 
 from __future__ import annotations
@@ -27,22 +23,21 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from gevent import Timeout, get_hub
-from gevent._hub_local import get_hub_if_exists
+from gevent import Timeout
 from gevent.event import AsyncResult
 from gevent.exceptions import InvalidThreadUseError
-from gevent.hub import Hub, Waiter
+from gevent.hub import Hub
 from greenlet import getcurrent
 
-from galeph import clock
 from galeph.deferred._coerce import copy_outcome
-from galeph.deferred._dropped import DROPPED, Witness, report_dropped
+from galeph.deferred._dropped import DROPPED, Witness, witness
 from galeph.deferred._entries import Entry, EntryQueue, Link, Listener
-from galeph.deferred._outcome import DEFERRABLE, NOTHING, keep
-from galeph.deferred._runner import Runner, runner_of
-from galeph.deferred._stages import Catch, Chain, Finally, Stage
+from galeph.deferred._hanging import dispatch, has_company, is_free, listen
+from galeph.deferred._outcome import NOTHING
+from galeph.deferred._stages import Catch, Chain, Finally, Stage, feed
 from galeph.deferred._threads import adopt
-from galeph.deferred.producer import call_off, in_own_thread, let_go, on_ready
+from galeph.deferred._waiting import MISSING, set_limit, wait, wait_by_clock
+from galeph.deferred.producer import call_off, in_own_thread, let_go
 from galeph.errors import Cancelled, TimedOut
 
 __all__ = ["Deferred"]
@@ -63,14 +58,10 @@ else:
 _base_set = AsyncResult.set
 _base_set_exception = AsyncResult.set_exception
 _base_rawlink = AsyncResult.rawlink
-_base_wait = AsyncResult.wait
 _ready = AsyncResult.ready
 
 # Stands in `_claim` once an error is on its way; equal to no token.
 _DECIDED = object()
-_MISSING: Any = object()
-# From here on a list of entries is too slow to take them off one by one.
-_LONG = 64
 
 
 class Deferred(_AsyncResult[T], Generic[T]):
@@ -134,7 +125,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             except InvalidThreadUseError:
                 pass  # the hub of those who wait was destroyed; nobody can be woken
             if self.hub is not None and self._entries:
-                self._dispatch()
+                dispatch(self)
             return True
         return self._refuse(token, value)
 
@@ -164,6 +155,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             return False. None if it is realized or claimed already.
         """
         token = object()
+        self.__dict__  # noqa: B018  (as in _fail)
         if self._claim is None and self._value is NOTHING:
             self._claim = token
             return token
@@ -173,7 +165,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         """`success` under AsyncResult's name: without effect on a realized deferred."""
         self.success(value)  # type: ignore[arg-type]  # AsyncResult's signature
 
-    set_result = set
+    set_result = set  # noqa: A003  (the method above is meant)
 
     def set_exception(self, exception: BaseException | None, exc_info: Any = None) -> None:
         """`error` under AsyncResult's name: without effect on a realized deferred."""
@@ -195,19 +187,19 @@ class Deferred(_AsyncResult[T], Generic[T]):
         trace: TracebackType | None,
         token: object | None = None,
     ) -> bool:
+        self.__dict__  # noqa: B018  (makes the dict: an allocation may collect garbage and switch)
         if self._claim is token and self._value is NOTHING:
             self._claim = _DECIDED
         else:
             return self._refuse(token)
         if trace is not None:
             self._traceback = trace
-        if DROPPED.is_enabled and not self._is_excused and not self._has_company():
-            self._witness = Witness(exception)
-            self._report_earlier()
+        if DROPPED.is_enabled and not self._is_excused and not has_company(self):
+            self._witness = witness(exception)
         with suppress(InvalidThreadUseError):
             _base_set_exception(self, exception)
         if self.hub is not None and self._entries:
-            self._dispatch()
+            dispatch(self)
         return True
 
     def _refuse(self, token: object | None, value: Any = NOTHING) -> bool:
@@ -237,7 +229,6 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
         Raises:
             gevent.Timeout: see above.
-            gevent.exceptions.InvalidThreadUseError: it belongs to another thread.
             BaseException: the error it was realized with.
         """
         if self.hub is None and (value := self._value) is not NOTHING:
@@ -245,7 +236,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if not _ready(self):
             if not block:
                 raise Timeout
-            if (expired := self._wait(timeout)) is not None:
+            if (expired := wait(self, timeout)) is not None:
                 raise expired
         value = self._take()
         if value is not NOTHING:
@@ -268,10 +259,9 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
         Raises:
             TimedOut: there was no outcome in that time.
-            gevent.exceptions.InvalidThreadUseError: it belongs to another thread.
             BaseException: the error it was realized with.
         """
-        if timeout is not None and not _ready(self) and not self._wait_by_clock(timeout):
+        if timeout is not None and not _ready(self) and not wait_by_clock(self, timeout):
             raise TimedOut(f"no result within {timeout:g} s")
         return self.get()
 
@@ -281,7 +271,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             The value; None if it failed or ``timeout`` ran out (`ready` tells).
         """
-        if not _ready(self) and self._wait(timeout) is not None:
+        if not _ready(self) and wait(self, timeout) is not None:
             return None
         value = self._take()
         return None if value is NOTHING else value
@@ -301,7 +291,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         error = self.exception
         return () if error is None else (type(error), error, self._traceback)
 
-    def cancelled(self) -> bool:
+    def cancelled(self) -> bool:  # type: ignore[override]  # the base never is
         """Whether it was cancelled, or the greenlet that computed it was killed."""
         info = self._exc_info
         return bool(info) and isinstance(info[1], Cancelled)
@@ -316,45 +306,6 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     __str__ = __repr__
 
-    def _wait(self, timeout: float | None) -> Timeout | None:
-        """Wait for an outcome; return the timeout of our own making if it ran out first."""
-        adopt(self)
-        if timeout is None:
-            try:
-                _base_wait(self)
-            except BaseException as error:
-                self._let_go(error)
-                raise
-            return None
-        with Timeout.start_new(timeout) as limit:
-            try:
-                _base_wait(self)
-            except BaseException as error:
-                if error is limit:
-                    return limit
-                self._let_go(error)
-                raise
-        return None
-
-    def _wait_by_clock(self, timeout: float) -> bool:
-        """Wait for an outcome at most that long by galeph's clock; False if there is none."""
-        if timeout <= 0:
-            return False
-        adopt(self)
-        waiter: Waiter[Any] = Waiter()
-        timer = clock.default().start_timer(timeout, waiter.switch, None)
-        try:
-            self.rawlink(waiter.switch)
-            waiter.get()
-        except BaseException as error:
-            self.unlink(waiter.switch)
-            self._let_go(error)
-            raise
-        finally:
-            timer.cancel()
-            self.unlink(waiter.switch)
-        return _ready(self)
-
     # Hanging functions on
 
     def rawlink(self, callback: Callable[[Any], object], /) -> None:
@@ -365,6 +316,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def link(self, callback: Callable[[Self], object]) -> None:
         """Have ``callback(self)`` called once it is realized. It may block."""
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {callback!r}")
         self._hang(Link(callback))
 
     def on_realized(
@@ -378,6 +331,10 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             The deferred itself.
         """
+        if not callable(on_success):
+            raise TypeError(f"on_success must be callable, not {on_success!r}")
+        if not callable(on_error):
+            raise TypeError(f"on_error must be callable, not {on_error!r}")
         self._hang(Listener(on_success, on_error))
         return self
 
@@ -406,37 +363,20 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             A deferred of the last value; already realized if nothing had to be waited for.
         """
+        for fn in fns:
+            if not callable(fn):
+                raise TypeError(f"fns must be callable, not {fn!r}")
         result: Deferred[Any] = Deferred()
-        rest = iter(fns)
         context = copy_context()
         value = self._value
-        if (
-            value is NOTHING
-            or self.hub is not None  # something may be queued, or be owned
-            or isinstance(value, DEFERRABLE)
-            or isinstance(getcurrent(), Hub)
-        ):
-            stage = Chain(rest, result, context)
-            if value is NOTHING and not _ready(self):
-                stage.hang_on(self)
-            else:
-                self._follow(stage)
+        if value is not NOTHING and self.hub is None and not isinstance(getcurrent(), Hub):
+            feed(value, fns, result, context)
             return result
-        call = context.run
-        try:
-            for fn in rest:
-                value = call(fn, value)
-                if isinstance(value, DEFERRABLE):
-                    break
-            else:
-                _base_set(result, value)
-                return result
-        except Exception as error:
-            result._fail(error, keep(error, 1))
-            return result
-        source: Deferred[Any] = Deferred()
-        _base_set(source, value)
-        Chain(rest, result, context).run_at_once(source)
+        stage = Chain(iter(fns), result, context)
+        if _ready(self) and is_free(self):
+            stage.run_at_once(self)
+        else:
+            stage.hang_on(self)
         return result
 
     @overload
@@ -448,11 +388,11 @@ class Deferred(_AsyncResult[T], Generic[T]):
         handler: Callable[[Any], A],
         /,
     ) -> Deferred[T | A]: ...
-    def catch(self, *args: Any) -> Deferred[Any]:
+    def catch(self, types: Any, handler: Any = None, /) -> Deferred[Any]:
         """Turn an error into a value: ``catch(handler)`` or ``catch(types, handler)``.
 
         Args:
-            types: the exception class, or a tuple of them, to handle; `Exception` if not given.
+            types: the exception class, or a tuple of them, to handle; `Exception` if left out.
                 Other errors pass through.
             handler: is called with the error; what it returns, or what that brings later, is the
                 value. An exception it raises is the new error.
@@ -460,7 +400,11 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             A deferred of the value, or of what the handler made of the error.
         """
-        types, handler = (Exception, *args) if len(args) == 1 else args
+        if handler is None:
+            types, handler = Exception, types
+        if not callable(handler):
+            raise TypeError(f"handler must be callable, not {handler!r}")
+        isinstance(None, types)  # raises TypeError if they are no classes
         result: Deferred[Any] = Deferred()
         self._follow(Catch(types, handler, result, copy_context()))
         return result
@@ -471,82 +415,28 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             A deferred of the same outcome; of an exception that ``fn`` raised instead.
         """
+        if not callable(fn):
+            raise TypeError(f"fn must be callable, not {fn!r}")
         result: Deferred[Any] = Deferred()
         self._follow(Finally(fn, result, copy_context()))
         return result
 
-    def _is_free(self) -> bool:
-        """Whether functions may run at once: nobody would be overtaken, nor the hub be blocked."""
-        return (self.hub is None or not self._entries) and not isinstance(getcurrent(), Hub)
-
     def _hang(self, entry: Entry) -> None:
         entry.context = copy_context()
-        if _ready(self) and self._is_free():
+        if is_free(self):
             entry.run_at_once(self)
         else:
-            self._listen(entry)
+            listen(self, entry)
 
     def _follow(self, stage: Stage) -> None:
-        if _ready(self) and self._is_free():
+        if is_free(self):
             stage.run_at_once(self)
         else:
             stage.hang_on(self)
 
-    def _listen(self, entry: Entry) -> None:
-        hub = self.hub
-        if hub is None:
-            adopt(self, [entry])
-            if _ready(self):
-                self._dispatch()
-            return
-        if hub is not get_hub():
-            adopt(self)
-        entries = self._entries
-        if entries:
-            # Whoever realized it has found these, or will.
-            if len(entries) == _LONG and type(entries) is list:
-                self._entries = entries = EntryQueue(entries)
-            entries.append(entry)
-            return
-        self._entries = [entry]
-        if _ready(self):
-            self._dispatch()
-
-    def _unlisten(self, entry: Entry) -> None:
-        if self._entries is not None and entry in self._entries:
-            self._entries.remove(entry)
-
-    def _dispatch(self) -> None:
-        """Have the entries run, by the owner's hub."""
-        hub: Any = self.hub
-        if hub is not get_hub_if_exists():
-            loop = hub.loop
-            if loop is not None:  # else the hub was destroyed, and nobody is left to run them
-                loop.run_callback_threadsafe(self._dispatch)
-            return
-        if type(self._entries) is not list:
-            self._run_inline()
-            if not self._entries:
-                return
-        try:
-            runner: Runner = hub.galeph_runner
-        except AttributeError:
-            runner = runner_of(hub)
-        runner.work.append(self)
-        if not runner.is_called:
-            runner.call()
-
-    def _run_inline(self) -> None:
-        """Run the inline entries, and leave the others."""
-        entries = self._entries or ()
-        self._entries = EntryQueue(entry for entry in entries if not entry.is_inline)
-        for entry in entries:
-            if entry.is_inline:
-                entry.run(self)
-
     # Limits and calling off
 
-    def timeout(self, seconds: float | None, default: Any = _MISSING) -> Self:
+    def timeout(self, seconds: float | None, default: Any = MISSING) -> Self:
         """Realize it after so many seconds if nobody else has: with `TimedOut`, or a default.
 
         The work behind it is called off then. The timer goes when there is an outcome.
@@ -558,28 +448,11 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             The deferred itself.
         """
-        if seconds is None or _ready(self):
-            return self
-        adopt(self)
-        if seconds <= 0:
-            self._expire(seconds, default)
-        else:
-            timer = clock.default().start_timer(seconds, self._expire, seconds, default)
-            on_ready(self, timer.cancel)
+        if seconds is not None and not _ready(self):
+            set_limit(self, seconds, default)
         return self
 
-    def _expire(self, seconds: float, default: Any) -> None:
-        late = TimedOut(f"no result within {seconds:g} s")
-        if default is _MISSING:
-            has_won = self._fail(late, None)
-        else:
-            has_won = self.success(default)
-            # The default is nobody's resource.
-            self._is_taken = self._is_taken or has_won
-        if has_won:
-            call_off(self, late)
-
-    def cancel(self, reason: object = None) -> bool:
+    def cancel(self, reason: object = None) -> bool:  # type: ignore[override]  # the base never can
         """Realize it with `Cancelled`, and call off the work behind it. Never blocks.
 
         Args:
@@ -600,14 +473,6 @@ class Deferred(_AsyncResult[T], Generic[T]):
         return True
 
     # Being owned and seen
-
-    def _has_company(self) -> bool:
-        """Whether a greenlet waits or a function hangs on it."""
-        if self.hub is None:
-            return False
-        if self.linkcount():
-            return True
-        return self._entries is not None and any(not e.is_inline for e in self._entries)
 
     def _take(self) -> Any:
         """The outcome goes to somebody; returns the value, or `NOTHING` of one that failed."""
@@ -634,15 +499,3 @@ class Deferred(_AsyncResult[T], Generic[T]):
         """Somebody who waited or hung on it has left without the outcome."""
         if self._is_owner:
             let_go(self, reason)
-
-    def _report_earlier(self) -> None:
-        """Have errors that were dropped before logged, in a greenlet that may block."""
-        hub: Any = self.hub
-        if not DROPPED.left or hub is None or hub.loop is None:
-            return
-        if hub is get_hub_if_exists():
-            reporter: Deferred[None] = Deferred()
-            reporter.success(None)
-            entry = Link(lambda _: report_dropped())
-            entry.context = copy_context()
-            reporter._listen(entry)

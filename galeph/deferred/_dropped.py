@@ -5,9 +5,10 @@ it. If instead the deferred dies, the witness dies with it, and its finalizer pu
 on a bounded deque. That is all a finalizer may do: the garbage collector runs it anywhere, in the
 hub and in sections that must not switch, and a log handler of a patched process blocks.
 
-The deque is emptied in ordinary greenlet time: by the runner, after the next error or when a
-deferred is made; by whoever sweeps from time to time, through `report_dropped`; at exit. Each
-error is one line on the logger ``galeph.deferred``, with its traceback.
+The deque is emptied in ordinary greenlet time: by the hub's runner, when the next deferred fails
+or is made by a function of this package; by whoever sweeps from time to time, through
+`report_dropped`; at exit. Each error is one line on the logger ``galeph.deferred``, with its
+traceback.
 
 An ``except Exception as error: d.error(error)`` ties error, traceback, frame and deferred into a
 cycle. Such a deferred dies at the next full collection, not before.
@@ -18,6 +19,11 @@ from __future__ import annotations
 import atexit
 import logging
 from collections import deque
+from typing import Any
+
+from gevent._hub_local import get_hub_if_exists
+
+from galeph.deferred._runner import runner_of
 
 __all__ = [
     "DROPPED",
@@ -25,7 +31,9 @@ __all__ = [
     "Witness",
     "detect_dropped_errors",
     "report_dropped",
+    "report_soon",
     "take_dropped",
+    "witness",
 ]
 
 _log = logging.getLogger("galeph.deferred")
@@ -52,6 +60,21 @@ class DroppedErrors:
 DROPPED = DroppedErrors()
 
 
+class _Report:
+    """The work of writing the lines, for a runner's queue."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: list[Any] | None = [self]
+
+    def run(self, _: object) -> None:
+        report_dropped()
+
+    def fail(self, error: BaseException) -> None:
+        """Leave it: log handlers look after their own errors."""
+
+
 class Witness:
     """Dies with its deferred; still armed then, it tells."""
 
@@ -63,6 +86,20 @@ class Witness:
     def __del__(self) -> None:
         if self.exception is not None:
             DROPPED.left.append(self.exception)
+
+
+def witness(exception: BaseException) -> Witness:
+    """Make a witness, and see to what earlier ones have left."""
+    if DROPPED.left:
+        report_soon()
+    return Witness(exception)
+
+
+def report_soon() -> None:
+    """Have the errors dropped so far logged by the runner of this thread's hub, if it has one."""
+    hub = get_hub_if_exists()
+    if hub is not None and hub.loop is not None:
+        runner_of(hub).submit(_Report())
 
 
 def detect_dropped_errors(enabled: bool) -> bool:  # noqa: FBT001  (a switch)

@@ -69,7 +69,7 @@ class Listener(Entry):
         if value is not NOTHING:
             self.context.run(self.on_success, value)
         else:
-            self.context.run(self.on_error, source.exception)
+            self.context.run(self.on_error, source._exc_info[1])
 
 
 class Link(Entry):
@@ -106,7 +106,7 @@ class EntryQueue(deque[Entry]):
     A list moves all its items when the first is taken off.
     """
 
-    def pop(self, index: int = -1) -> Entry:  # type: ignore[override]  # of a list's signature
+    def pop(self, index: int = -1) -> Entry:
         """Take an entry off an end: index 0 or -1."""
         return self.popleft() if index == 0 else super().pop()
 

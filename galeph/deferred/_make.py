@@ -10,6 +10,7 @@ from gevent import Greenlet
 
 from galeph.deferred._coerce import copy_when_ready
 from galeph.deferred._deferred import Deferred
+from galeph.deferred._dropped import DROPPED, report_soon
 from galeph.deferred._outcome import DEFERRABLE, keep, stopped
 from galeph.deferred.producer import hold_hub, on_cancel
 from galeph.errors import Cancelled
@@ -17,6 +18,8 @@ from galeph.errors import Cancelled
 __all__ = ["deferred", "error", "future", "success", "to_deferred"]
 
 T = TypeVar("T")
+
+_KILLED = "the greenlet that did the work was killed"
 P = ParamSpec("P")
 
 
@@ -27,6 +30,8 @@ def deferred(*, from_thread: bool = False) -> Deferred[Any]:
         from_thread: an OS thread will realize it. The hub of the calling thread is its owner and
             keeps running until then, so that waiting for it is no `LoopExit`.
     """
+    if DROPPED.left:
+        report_soon()
     made: Deferred[Any] = Deferred()
     if from_thread:
         hold_hub(made)
@@ -69,7 +74,7 @@ def future(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Deferred
     made: Deferred[T] = Deferred()
     greenlet = Greenlet(_compute, made, copy_context(), fn, args, kwargs)
     # A greenlet killed before its first switch runs no `except` and no `finally`.
-    greenlet.rawlink(lambda _: made.error(Cancelled("the greenlet that did the work was killed")))
+    greenlet.rawlink(lambda _: made.ready() or made.error(Cancelled(_KILLED)))
     on_cancel(made, lambda _: greenlet.kill(block=False))
     greenlet.start()
     return made

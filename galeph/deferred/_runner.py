@@ -37,7 +37,8 @@ _LOOKS_AT_CLOCK = 15
 class Work(Protocol):
     """A realized deferred, as far as the runner looks at it."""
 
-    _entries: list[Any] | None
+    @property
+    def _entries(self) -> Any: ...
 
 
 class RunnerGreenlet(greenlet):

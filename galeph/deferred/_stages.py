@@ -28,14 +28,16 @@ from greenlet import getcurrent, greenlet
 
 from galeph.deferred._coerce import copy_when_ready
 from galeph.deferred._entries import Entry, pass_on
+from galeph.deferred._hanging import listen, unlisten
 from galeph.deferred._outcome import DEFERRABLE, NOTHING, keep, stopped
 from galeph.deferred.producer import on_cancel, owns
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["Catch", "Chain", "Finally", "Stage"]
+__all__ = ["Catch", "Chain", "Finally", "Stage", "feed"]
 
+_base_set = AsyncResult.set
 _ready = AsyncResult.ready
 
 
@@ -92,7 +94,7 @@ class Stage(Entry):
                 self.lease = _Lease(self)
             self.lease.hang_on(source)
         else:
-            source._listen(self)
+            listen(source, self)
 
     # Ending
 
@@ -130,7 +132,7 @@ class _Lease(Entry):
 
     def hang_on(self, source: Deferred[Any]) -> None:
         self._source = source
-        source._listen(self)
+        listen(source, self)
 
     def run(self, source: Deferred[Any]) -> None:
         self._source = None
@@ -151,7 +153,7 @@ class _Lease(Entry):
         """Nobody wants the result any more. Never switches."""
         source = self._source
         if source is not None:
-            source._unlisten(self)
+            unlisten(source, self)
             source._let_go(reason)
         elif self._runner is not None:
             get_hub().loop.run_callback(self._interrupt, self._runner)
@@ -202,6 +204,36 @@ class Chain(Stage):
             result.success(value)
         else:
             self.end_as(bottom)
+
+
+def feed(
+    value: Any,
+    fns: tuple[Callable[[Any], Any], ...],
+    result: Deferred[Any],
+    context: Context,
+) -> None:
+    """Do at once what a chain does: without a stage, as long as nothing is deferrable.
+
+    (1.3 µs instead of 1.8.)
+    """
+    rest = iter(fns)
+    if not isinstance(value, DEFERRABLE):
+        call = context.run
+        try:
+            for fn in rest:
+                value = call(fn, value)
+                if isinstance(value, DEFERRABLE):
+                    break
+            else:
+                _base_set(result, value)
+                return
+        except Exception as error:
+            # Out of the traceback: this frame.
+            result._fail(error, keep(error, 1))
+            return
+    source = type(result)()
+    source.success(value)
+    Chain(rest, result, context).run_at_once(source)
 
 
 class Catch(Stage):

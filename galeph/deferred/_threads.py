@@ -14,13 +14,18 @@ from gevent.exceptions import InvalidThreadUseError
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
-__all__ = ["adopt", "thread_ident"]
+__all__ = ["adopt", "own", "thread_ident"]
 
 # The thread's own number, also where gevent has patched it to be the greenlet's.
 thread_ident = get_original("_thread", "get_ident")
 
 
-def adopt(deferred: Any, entries: Any = None) -> Any:
+# AsyncResult takes a hub itself when get() waits, but not when gevent.wait() links; then a foreign
+# thread would run the links where it realizes. The base's initializer is the one way to set it.
+own = AbstractLinkable.__init__
+
+
+def adopt(deferred: Any) -> Any:
     """Make the current hub the owner of a deferred that has none; return the owner.
 
     Whoever sees a hub may look at the entries, so these come first.
@@ -33,8 +38,6 @@ def adopt(deferred: Any, entries: Any = None) -> Any:
         raise InvalidThreadUseError(hub, get_hub(), getcurrent())
     if hub is None or hub.loop is None:
         hub = get_hub()
-        # AsyncResult takes the hub itself when get() waits, but not when gevent.wait() links;
-        # then a foreign thread would run the links where it realizes.
-        deferred._entries = entries
-        AbstractLinkable.__init__(deferred, hub)
+        deferred._entries = None
+        own(deferred, hub)
     return hub

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from galeph.deferred._entries import EntryQueue, Inline
+from galeph.deferred._hanging import dispatch, has_company
 from galeph.deferred._outcome import NOTHING
 from galeph.deferred._threads import adopt, thread_ident
 
@@ -55,7 +56,7 @@ def on_ready(deferred: Deferred[Any], fn: Callable[..., object], *args: Any) -> 
         entries = deferred._entries = EntryQueue(entries or ())
     entries.append(Inline(fn, args))
     if deferred.ready():
-        deferred._dispatch()
+        dispatch(deferred)
 
 
 def on_cancel(deferred: Deferred[Any], fn: Callable[[BaseException], object]) -> None:
@@ -134,7 +135,7 @@ def call_off(deferred: Deferred[Any], reason: BaseException) -> None:
 
 def let_go(deferred: Deferred[Any], reason: BaseException | None) -> None:
     """See to an owner after somebody who waited or hung on it left without the outcome."""
-    if deferred._has_company():
+    if has_company(deferred):
         return
     if not deferred.ready():
         deferred.cancel(reason)

@@ -1,0 +1,94 @@
+"""Waiting for a deferred, and how long: with gevent's timers, or with galeph's clock.
+
+A greenlet that leaves a wait otherwise than by the outcome, or by a limit that was the wait's own,
+may have been the last to want the value (see ``producer.owns``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gevent import Timeout
+from gevent.event import AsyncResult
+from gevent.hub import Waiter
+
+from galeph import clock
+from galeph.deferred._threads import adopt
+from galeph.deferred.producer import call_off, on_ready
+from galeph.errors import TimedOut
+
+if TYPE_CHECKING:
+    from galeph.deferred._deferred import Deferred
+
+__all__ = ["MISSING", "set_limit", "wait", "wait_by_clock"]
+
+MISSING: Any = object()
+
+_base_wait = AsyncResult.wait
+
+
+def wait(deferred: Deferred[Any], timeout: float | None) -> Timeout | None:
+    """Block until there is an outcome.
+
+    Returns:
+        None; or the `gevent.Timeout` of our own making, if ``timeout`` seconds ran out first.
+    """
+    adopt(deferred)
+    limit = None if timeout is None else Timeout.start_new(timeout)
+    try:
+        _base_wait(deferred)
+    except BaseException as error:
+        if error is limit:
+            return limit
+        deferred._let_go(error)
+        raise
+    finally:
+        if limit is not None:
+            limit.close()
+    return None
+
+
+def wait_by_clock(deferred: Deferred[Any], timeout: float) -> bool:
+    """Block until there is an outcome, at most so long by galeph's clock; False if none came."""
+    if timeout <= 0:
+        return False
+    waiter: Waiter[Any] = Waiter()
+    deferred.rawlink(waiter.switch)
+    timer = None
+    try:
+        timer = clock.default().start_timer(timeout, waiter.switch, None)
+        waiter.get()
+    except BaseException as error:
+        deferred.unlink(waiter.switch)
+        deferred._let_go(error)
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+        deferred.unlink(waiter.switch)
+    return deferred.ready()
+
+
+def set_limit(deferred: Deferred[Any], seconds: float, default: Any) -> None:
+    """Realize a pending deferred after so many seconds, with `TimedOut` if ``default`` is MISSING.
+
+    The timer goes with the outcome.
+    """
+    adopt(deferred)
+    if seconds <= 0:
+        _expire(deferred, seconds, default)
+    else:
+        timer = clock.default().start_timer(seconds, _expire, deferred, seconds, default)
+        on_ready(deferred, timer.cancel)
+
+
+def _expire(deferred: Deferred[Any], seconds: float, default: Any) -> None:
+    late = TimedOut(f"no result within {seconds:g} s")
+    if default is MISSING:
+        has_won = deferred._fail(late, None)
+    else:
+        has_won = deferred.success(default)
+        # The default is nobody's resource.
+        deferred._is_taken = deferred._is_taken or has_won
+    if has_won:
+        call_off(deferred, late)
