@@ -15,7 +15,8 @@ nothing otherwise.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gevent import Timeout
@@ -31,7 +32,8 @@ from galeph.errors import (
     WriteTimeout,
 )
 from galeph.http.body import BodyReader
-from galeph.http.exchange import Tenant
+from galeph.http.exchange import AnyTenant, Tenant
+from galeph.http.incoming import IncomingBody
 from galeph.http.outgoing import Streamed, prepare_body
 from galeph.http.request import Request
 from galeph.http.response import Response
@@ -80,7 +82,7 @@ class _EndedExchange:
     def continue_(self) -> None:
         raise LocalProtocolError("the request has been answered")
 
-    def switch_protocol(self, headers: Headers, tenant: Callable[..., Tenant]) -> Tenant:
+    def switch_protocol(self, headers: Headers, tenant: Callable[..., AnyTenant]) -> AnyTenant:
         raise LocalProtocolError(f"answered already: no {headers!r}, no {tenant!r}")
 
 
@@ -89,35 +91,30 @@ class H1ServerConnection:
 
     __slots__ = (
         "__weakref__",
-        "_body",
-        "_body_done",
-        "_body_error",
         "_connection",
-        "_continue_due",
-        "_declared_length",
         "_ended",
-        "_engine",
+        "_incoming",
         "_phase",
         "_requests_left",
         "_scheme",
         "_service",
         "_tenant",
-        "_transport",
         "deadline",
+        "engine",
         "info",
         "limits",
         "max_buffered_bytes",
         "timeouts",
-        "trailers",
+        "transport",
     )
 
     def __init__(self, connection: Connection, service: Service) -> None:
         limits = service.limits
         transport = connection.transport
         self._connection = connection
-        self._transport = transport
+        self.transport = transport
         self._service = service
-        self._engine = H1Engine(Role.SERVER, limits)
+        self.engine = H1Engine(Role.SERVER, limits)
         self.info = transport.info
         self._scheme = "http" if transport.info.tls is None else "https"
         self.limits = limits
@@ -125,13 +122,8 @@ class H1ServerConnection:
         self.max_buffered_bytes = limits.max_buffered_body_bytes
         self._requests_left = limits.max_requests_per_connection or -1
         self._ended = _EndedExchange(self)
-        self._body: BodyReader | None = None
-        self._body_done = True
-        self._body_error: Exception | None = None
-        self._continue_due = False
-        self._declared_length: int | None = None
+        self._incoming: IncomingBody | None = None
         self._tenant: Tenant | None = None
-        self.trailers: Headers | None = None
         self._phase = _FIRST_BYTE
         self.deadline = NEVER
 
@@ -142,7 +134,7 @@ class H1ServerConnection:
         service = self._service
         self._mark(_FIRST_BYTE, service.first_byte)
         service.deadlines.watch(self)
-        service.begin(self._engine)
+        service.begin(self.engine)
         self._connection.on_drain = self.drain
         self._connection.is_idle = True
         try:
@@ -151,11 +143,11 @@ class H1ServerConnection:
             service.log_peer(logging.DEBUG, self.info, "connection ended: %s", error)
         finally:
             service.deadlines.forget(self)
-            service.end(self._engine)
+            service.end(self.engine)
             self._connection.on_drain = None  # it refers to us: no cycle stays behind
 
     def _serve_requests(self) -> None:
-        engine = self._engine
+        engine = self.engine
         service = self._service
         connection = self._connection
         while True:
@@ -181,8 +173,8 @@ class H1ServerConnection:
             self._mark(_IDLE, service.keep_alive)
 
     def _next_request(self) -> events.Request | None:
-        engine = self._engine
-        transport = self._transport
+        engine = self.engine
+        transport = self.transport
         if self._connection.is_idle:  # nothing is buffered: do not ask before something is there
             engine.receive_data(transport.recv(_READ_BYTES))
         event = engine.next_event()
@@ -208,20 +200,20 @@ class H1ServerConnection:
     def expire(self) -> None:
         """The deadline has passed. Runs in the hub."""
         if self._phase == _WRITE:
-            self._transport.abort(WriteTimeout("the peer takes nothing"))
+            self.transport.abort(WriteTimeout("the peer takes nothing"))
         else:
-            self._transport.interrupt(ReadTimeout("the peer sends nothing"))
+            self.transport.interrupt(ReadTimeout("the peer sends nothing"))
 
     # Shutting down
 
     def drain(self) -> None:
         """End after the exchange that is under way, or now if there is none. Never blocks."""
         if self._connection.is_idle:
-            self._transport.close()
+            self.transport.close()
         elif self._tenant is not None:
             self._tenant.drain()
         else:
-            self._engine.close_after_response()
+            self.engine.close_after_response()
 
     # One exchange
 
@@ -240,38 +232,32 @@ class H1ServerConnection:
         except BaseException as error:  # killed, or the process is told to stop
             if self._tenant is not None:
                 self._tenant.host(error)
-            self._transport.abort()
+            self.transport.abort()
             raise
         finally:
             request._exchange = self._ended
         if self._tenant is not None:
             self._tenant.host(None)
             return False
-        if isinstance(self._body_error, IncompleteBody):
+        incoming = self._incoming
+        if incoming is None:
+            return self._respond(event.method, response) and self._finish()
+        if isinstance(incoming.error, IncompleteBody):
             response.close()
             return False  # the client is gone, or lies about the length: no answer can be right
         try:
-            sent = self._respond(event.method, response)
+            return self._respond(event.method, response) and self._finish()
         finally:
-            if self._body is not None:
-                self._ended.trailers = self.trailers
-                self._body.close()
-        if sent and self._body_done and self._engine.can_reuse:
-            return True
-        return sent and self._finish()
+            self._ended.trailers = incoming.trailers
+            incoming.close()
 
     def _begin_exchange(self, event: events.Request) -> None:
         service = self._service
         service.requests += 1
         self._requests_left -= 1
         if not self._requests_left or self._connection.is_draining:
-            self._engine.close_after_response()
-        self.trailers = None
-        self._body = None
-        self._body_error = None
-        self._body_done = event.end_stream
-        self._continue_due = event.expects_continue
-        self._declared_length = event.content_length
+            self.engine.close_after_response()
+        self._incoming = None if event.end_stream else IncomingBody(self, event)
 
     def _judge_failure(self, request: Request, error: BaseException) -> Response | None:
         """Decide what a handler's exception means; return its answer, None if there is none."""
@@ -279,7 +265,7 @@ class H1ServerConnection:
             self._service.log_bug(request, error)
             self._tenant.host(error)
             return None
-        if error is self._body_error:
+        if self._incoming is not None and error is self._incoming.error:
             self._refuse_body(error)
             return None
         return self._service.answer_failure(request, error)
@@ -295,13 +281,23 @@ class H1ServerConnection:
 
     def _finish(self) -> bool:
         """Leave the exchange behind: take what is left of the request, or end the connection."""
-        engine = self._engine
-        if engine.can_reuse and not self._continue_due:
-            self._drain_body()
-            if engine.can_reuse and self._body_done:
-                return True
+        engine = self.engine
+        incoming = self._incoming
+        if engine.can_reuse and (incoming is None or incoming.done or self._drain(incoming)):
+            return True
         self._linger()
         return False
+
+    def _drain(self, incoming: IncomingBody) -> bool:
+        """Read and drop the rest of the body, within the limits for that."""
+        if incoming.continue_due:
+            return False
+        self._mark(_LINGER, self._service.drain)
+        self._service.deadlines.hurry(self)
+        try:
+            return incoming.drain(self._service.limits.max_drain_bytes) and self.engine.can_reuse
+        except (RemoteProtocolError, TimedOut):
+            return False
 
     # Responding
 
@@ -317,9 +313,9 @@ class H1ServerConnection:
             response = service.plain_response(500)
             body = response.body
             head = self._frame_head(response, body)
-        if type(body) is bytes:
+        if isinstance(body, bytes):
             if body:
-                head += self._engine.send(Data(body, True))
+                head += self.engine.send(Data(body, True))
             self._write(head if len(body) > _JOIN_BYTES else b"".join(head))
             return True
         try:
@@ -328,14 +324,17 @@ class H1ServerConnection:
             body.close()
 
     def _frame_head(self, response: Response, body: bytes | Streamed) -> list[bytes]:
-        if not self._body_done and not self._is_worth_draining():
-            self._engine.close_after_response()
+        incoming = self._incoming
+        if incoming is not None and not incoming.is_worth_draining(
+            self._service.limits.max_drain_bytes
+        ):
+            self.engine.close_after_response()
         event = events.Response(
             response.status,
             response.headers.with_defaults(self._service.default_fields()),
             response.reason,
         )
-        if type(body) is bytes:
+        if isinstance(body, bytes):
             event.end_stream = not body
             event.content_length = len(body)
         elif response.trailers is None:
@@ -344,12 +343,12 @@ class H1ServerConnection:
             if body != b"":
                 raise LocalProtocolError(f"a {event.status} response has no body")
             event.content_length = None
-        return list(self._engine.send(event))
+        return list(self.engine.send(event))
 
     def _stream(
         self, method: str, head: list[bytes], body: Streamed, trailers: Headers | None
     ) -> bool:
-        engine = self._engine
+        engine = self.engine
         self._write(b"".join(head))
         try:
             if method != "HEAD":
@@ -360,7 +359,7 @@ class H1ServerConnection:
             raise
         except BaseException as error:
             # The head is out: a cut connection is the only honest way to say "not complete".
-            self._transport.abort()
+            self.transport.abort()
             if not isinstance(error, Exception):
                 raise
             self._service.log_bug(None, error)
@@ -371,7 +370,7 @@ class H1ServerConnection:
         """Send; whatever happens meanwhile, the peer has to take some of it all the time."""
         self._mark(_WRITE, self._service.write_progress)
         if type(data) is bytes and len(data) <= _SLICE_BYTES:
-            self._transport.send(data)
+            self.transport.send(data)
         else:
             self._write_slices(data)
         self._phase = _HANDLER
@@ -382,81 +381,36 @@ class H1ServerConnection:
             view = memoryview(buffer)
             for at in range(0, len(buffer), _SLICE_BYTES):
                 self._mark(_WRITE, self._service.write_progress)
-                self._transport.send(view[at : at + _SLICE_BYTES])
+                self.transport.send(view[at : at + _SLICE_BYTES])
 
     # The request's body
 
     def open_body(self) -> BodyReader:
         """See `Exchange.open_body`."""
-        if self._body is None:
-            self._body = BodyReader(self._pull_body)
-        return self._body
+        return BodyReader(length=0) if self._incoming is None else self._incoming.open()
+
+    @property
+    def trailers(self) -> Headers | None:
+        """See `Exchange.trailers`."""
+        return None if self._incoming is None else self._incoming.trailers
 
     def continue_(self) -> None:
         """See `Exchange.continue_`."""
-        if self._continue_due:
-            self._continue_due = False
-            if not self._engine.has_answered:
-                self._write(self._engine.send(InterimResponse(100)))
+        incoming = self._incoming
+        if incoming is not None and incoming.continue_due:
+            incoming.continue_due = False
+            if not self.engine.has_answered:
+                self._write(self.engine.send(InterimResponse(100)))
 
-    def _pull_body(self) -> bytes:
-        """Return the next piece of the body, ``b""`` at its end. An error is raised every time."""
-        if self._body_error is not None:
-            raise self._body_error.with_traceback(None)
-        if self._body_done:
-            return b""
-        self.continue_()
+    @contextmanager
+    def reading_body(self) -> Iterator[None]:
+        """Watch the progress of the body meanwhile, and then what was watched before."""
         phase, deadline = self._phase, self.deadline
         self._mark(_BODY, self._service.body_progress)
         try:
-            return self._next_body_piece()
-        except RemoteProtocolError as error:
-            if error.case != "body-incomplete":
-                self._body_error = error
-                raise
-            self._body_error = IncompleteBody(str(error))
-            raise self._body_error from error
-        except (TransportError, TimedOut, ResourceClosed) as error:
-            self._body_error = error
-            self._engine.close_after_response()
-            raise
+            yield
         finally:
             self._phase, self.deadline = phase, deadline
-
-    def _next_body_piece(self) -> bytes:
-        engine = self._engine
-        while True:
-            event = engine.next_event()
-            if type(event) is Data:
-                self._body_done = event.end_stream
-                return event.data
-            if event is NEED_DATA:
-                engine.receive_data(self._transport.recv(_READ_BYTES))
-            else:
-                if type(event) is EndOfMessage:
-                    self.trailers = event.trailers
-                self._body_done = True
-                return b""
-
-    def _is_worth_draining(self) -> bool:
-        """Whether the rest of an unread body is to be read just to keep the connection."""
-        declared = self._declared_length or 0
-        return (
-            not self._continue_due
-            and self._body_error is None
-            and declared <= self._service.limits.max_drain_bytes
-        )
-
-    def _drain_body(self) -> None:
-        """Read and drop the rest of the body, within the limits for that."""
-        self._mark(_LINGER, self._service.drain)
-        self._service.deadlines.hurry(self)
-        left = self._service.limits.max_drain_bytes
-        try:
-            while left > 0 and not self._body_done:
-                left -= len(self._next_body_piece())
-        except (RemoteProtocolError, TimedOut):
-            self._engine.close_after_response()
 
     # Ending
 
@@ -467,7 +421,7 @@ class H1ServerConnection:
             logging.INFO, self.info, "refused: %s (%s), answered %d", case, why, status
         )
         service.refusals += 1
-        engine = self._engine
+        engine = self.engine
         engine.close_after_response()
         if not engine.has_answered:
             response = service.plain_response(status)
@@ -478,11 +432,11 @@ class H1ServerConnection:
         """Close our side, then read what still comes: a reset would destroy the answer."""
         self._mark(_LINGER, self._service.drain)
         self._service.deadlines.hurry(self)
-        self._transport.send_eof()
+        self.transport.send_eof()
         left = self._service.limits.max_drain_bytes
         try:
             while left > 0:
-                data = self._transport.recv(_READ_BYTES)
+                data = self.transport.recv(_READ_BYTES)
                 if not data:
                     return
                 left -= len(data)
@@ -497,18 +451,18 @@ class H1ServerConnection:
         return self._tenant is not None
 
     def switch_protocol(
-        self, headers: Headers, tenant: Callable[[Transport, bytes], Tenant]
-    ) -> Tenant:
+        self, headers: Headers, tenant: Callable[[Transport, bytes], AnyTenant]
+    ) -> AnyTenant:
         """See `Exchange.switch_protocol`."""
-        if self._engine.has_answered:
+        if self.engine.has_answered:
             raise LocalProtocolError("the response has begun")
-        self._write(self._engine.send(InterimResponse(101, headers)))
+        self._write(self.engine.send(InterimResponse(101, headers)))
         self._phase = _TENANT
         self.deadline = NEVER
-        self._tenant = tenant(self._transport, self._engine.trailing_data())
+        self._tenant = moved_in = tenant(self.transport, self.engine.trailing_data())
         if self._connection.is_draining:
-            self._tenant.drain()
-        return self._tenant
+            moved_in.drain()
+        return moved_in
 
     def __repr__(self) -> str:
         peer = f"{self.info.remote_addr}:{self.info.remote_port}"

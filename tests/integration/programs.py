@@ -1,0 +1,72 @@
+"""Programs as users run them: a process, what it prints, and its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Program:
+    """A running program whose output goes to a file that can be waited on."""
+
+    def __init__(self, process, output):
+        self.process = process
+        self._output = output
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def output(self):
+        """All it has printed so far, both streams together."""
+        return self._output.read_text()
+
+    def wait_for(self, pattern, timeout=15.0):
+        """Wait until it has printed ``pattern``; return the match."""
+        deadline = time.monotonic() + timeout
+        while True:
+            text = self.output()
+            match = re.search(pattern, text, re.MULTILINE)
+            if match is not None:
+                return match
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(
+                    f"never printed {pattern!r} (rc {self.process.poll()}):\n{text}"
+                )
+            time.sleep(0.02)
+
+    def stop(self, number=signal.SIGTERM, timeout=10.0):
+        """Send a signal and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+
+@contextmanager
+def running(tmp_path, *arguments, cwd=ROOT, env=None):
+    """Run ``python arguments...`` for the length of a block; it is killed if it is still there."""
+    output = tmp_path / f"output-{time.monotonic_ns()}.txt"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})}
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Program(process, output)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
