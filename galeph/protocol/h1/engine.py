@@ -68,7 +68,7 @@ class H1Engine:
         """See `Engine.next_event`."""
         receiver = self._receiver
         if receiver.state == receiving.DONE:
-            if self._sender.state != sending.DONE or not self.can_reuse:
+            if self._sender.state != sending.DONE or not self._keeps_alive:
                 return PAUSED
             self._start_next_exchange()
         event = receiver.next_event()
@@ -171,12 +171,17 @@ class H1Engine:
     @property
     def can_reuse(self) -> bool:
         """Whether another exchange may follow: both sides keep the connection, and it is whole."""
+        if not self._keeps_alive:
+            return False
+        # What a server sent unasked must not become the next answer.
+        receiver = self._receiver
+        return self.role is Role.SERVER or not (receiver.has_buffered or receiver.at_eof)
+
+    @property
+    def _keeps_alive(self) -> bool:
         receiver = self._receiver
         return (
-            receiver.keep_alive
-            and self._sender.keep_alive
-            and receiver.state <= receiving.DONE
-            and (self.role is Role.SERVER or not (receiver.has_buffered or receiver.at_eof))
+            receiver.keep_alive and self._sender.keep_alive and receiver.state <= receiving.DONE
         )
 
     def close_after_response(self) -> None:

@@ -225,6 +225,8 @@ class Receiver:
     def _begin_response(self, status: int, reason: str, version: str, headers: Headers) -> Event:
         assert self._awaited is not None  # noqa: S101  (its caller looked; narrows the type)
         method, wants_upgrade = self._awaited
+        if len(headers._pairs) > self._limits.max_headers:
+            policy.refuse("too-many-fields", "too many response fields", 431)
         if status < 200:
             return self._read_interim(status, headers, wants_upgrade=wants_upgrade)
         self._awaited = None
