@@ -68,6 +68,8 @@ class _EndedExchange:
 
     def __init__(self, connection: H1ServerConnection) -> None:
         self.info = connection.info
+        self.limits = connection.limits
+        self.timeouts = connection.timeouts
         self.max_buffered_bytes = connection.max_buffered_bytes
         self.limits = connection.limits
         self.timeouts = connection.timeouts
@@ -331,7 +333,7 @@ class H1ServerConnection:
             self.engine.close_after_response()
         event = events.Response(
             response.status,
-            response.headers.with_defaults(self._service.default_fields()),
+            self._service.fields_to_send(response),
             response.reason,
         )
         if isinstance(body, bytes):

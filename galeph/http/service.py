@@ -22,6 +22,8 @@ from galeph.http.request import Request
 from galeph.http.response import Response
 from galeph.http.timeouts import Timeouts
 from galeph.message.dates import format_date
+from galeph.message.fields import split_list
+from galeph.message.headers import Headers
 from galeph.message.status import reason_phrase
 from galeph.protocol.h1 import H1Engine
 from galeph.protocol.limits import Limits
@@ -34,6 +36,18 @@ Handler = Callable[[Request], Any]
 ErrorHandler = Callable[[Request, BaseException], Any]
 
 _ENGINE_COUNTS = ("fast_heads", "slow_heads", "plain_chunks", "slow_chunks")
+
+# Fields that belong to one connection and are not passed on to the next.
+_HOP_BY_HOP = (
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+)
 
 _LOGGER = logging.getLogger("galeph.server")
 
@@ -92,6 +106,8 @@ class Service:
 
     def answer_failure(self, request: Request, error: BaseException) -> Response:
         """Return the answer to a handler's exception; log it unless it is the peer's doing."""
+        if isinstance(error, HandshakeRefused):
+            return to_response(error.response)
         if isinstance(error, BodyTooLarge):
             return self.plain_response(413)
         if isinstance(error, DecodingError):
@@ -119,6 +135,15 @@ class Service:
             self._fields_second = second
             self._fields = [*self._server_field, ("Date", format_date(second))]
         return self._fields
+
+    def fields_to_send(self, response: Response) -> Headers:
+        """Return the response's fields and those every response carries."""
+        headers = response.headers
+        if response.http_version:  # it came from another server: see RFC 9110 section 7.6.1
+            headers = headers.copy()
+            for name in (*_HOP_BY_HOP, *split_list(headers.get_all("connection"))):
+                headers.discard(name)
+        return headers.with_defaults(self.default_fields())
 
     def plain_response(self, status: int) -> Response:
         """Return a response that says no more than its status."""
