@@ -22,6 +22,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from gevent import getcurrent
+
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel
@@ -33,6 +35,9 @@ __all__ = ["Stream"]
 
 T = TypeVar("T")
 
+# Stands for a line that nobody has stood in yet. Nothing is ever put into it.
+_EMPTY: Any = ()
+
 
 class _Putter(Waiter):
     """A greenlet that waits in `put`, and its message."""
@@ -40,7 +45,11 @@ class _Putter(Waiter):
     __slots__ = ("message", "weight")
 
     def __init__(self, hub: Any, message: Any, weight: float) -> None:
-        super().__init__(hub)
+        # Not by way of super(): this is made for every other message that is handed over.
+        self.outcome = WAITING
+        self._hub = hub
+        self._greenlet = getcurrent()
+        self._wake_up = None
         self.message = message
         self.weight = weight
 
@@ -103,11 +112,7 @@ class Stream(Source[T], Sink[T]):
 
     _source_is_passive = True
     _sink_is_passive = True
-    # Class-level defaults: an idle stream has none of its lines. A deque is 620 bytes.
-    _messages: deque[Any] | None = None
-    _takers: deque[Any] | None = None
-    _putters: deque[Any] | None = None
-    _handed: deque[Waiter] | None = None
+    # What only few streams need. The lines are made at first use: a deque is 760 bytes.
     _metric: Callable[[T], float] | None = None
     _weights: deque[float] | None = None
     _level: float = 0
@@ -128,9 +133,19 @@ class Stream(Source[T], Sink[T]):
         if metric is not None and not callable(metric):
             raise TypeError(f"metric must be callable, not {type(metric).__name__}")
         super().__init__()
+        # On the instance, and not as defaults of the class: put and take read them all.
+        self._closed = False
+        self._outlet = None
+        self._messages: deque[Any] = _EMPTY
+        self._takers: deque[Any] = _EMPTY
+        self._putters: deque[Any] = _EMPTY
+        self._handed: deque[Waiter] = _EMPTY
         self._limit = max(buffer, 0)
-        # What the short way of `put` may store without thinking.
-        self._room = 0 if metric is not None else self._limit
+        # How many messages `put` may store without looking at anything else: none before the
+        # first, while somebody waits to take, of a metered or a closed stream.
+        self._room: float = 0
+        # Whether a take has to look at anything else: at waiting puts, weights, the end.
+        self._is_eventful = metric is not None
         if metric is not None:
             self._metric = metric
         if permanent:
@@ -147,15 +162,13 @@ class Stream(Source[T], Sink[T]):
         after leaves it delivered. Of a stream closed meanwhile the message stays takeable, and
         `put` waits on until it is taken.
         """
-        if self._closed:
-            return False
-        if self._takers and self._hand_over(message):
-            return True
         messages = self._messages
-        if messages is not None and len(messages) < self._room:
+        if len(messages) < self._room:
             messages.append(message)
             if self._outlet is not None:
                 self._outlet.kick()
+            return True
+        if self._takers and self._hand_over(message):
             return True
         return self._put(message, None) is True
 
@@ -163,7 +176,13 @@ class Stream(Source[T], Sink[T]):
         weight = 1 if self._metric is None else self._weigh(message)
         if self._closed:
             return False
-        if self._accept(message, weight):
+        if self._takers:
+            if self._hand_over(message):
+                return True
+        elif not self._putters and self._fits(weight):
+            self._store(message, weight)
+            if self._outlet is not None:
+                self._outlet.kick()
             return True
         if timeout is not None and timeout <= 0:
             return EXPIRED
@@ -173,7 +192,12 @@ class Stream(Source[T], Sink[T]):
         weight = 1 if self._metric is None else self._weigh(message)
         if self._closed:
             return False
-        if self._accept(message, weight):
+        if self._takers:
+            if self._hand_over(message):
+                return True
+        elif not self._putters and self._fits(weight):
+            self._store(message, weight)
+            self._arrived()
             return True
         receipt.message = message
         receipt.weight = weight
@@ -195,35 +219,35 @@ class Stream(Source[T], Sink[T]):
             raise ValueError(f"metric returned {weight!r} for a message; it must not be negative")
         return weight
 
-    def _accept(self, message: T, weight: float) -> bool:
-        """Hand the message to a waiting taker, or store it; False if there is neither."""
-        if self._takers and self._hand_over(message):
-            return True
-        if self._putters or not self._fits(weight):
-            return False
-        self._store(message, weight)
-        self._arrived()
-        return True
-
     def _hand_over(self, message: T) -> bool:
+        """Give the message to the first taker; False if none of them wants it any more."""
         takers = self._takers
         while takers:
             taker = takers.popleft()
             # False of one whose deferred was cancelled; the message goes to the next.
             if taker.serve(message):
                 if type(taker) is Waiter:
-                    self._handed.append(taker)  # type: ignore[union-attr]  # made with _takers
+                    self._handed.append(taker)
+                if self._limit and not takers:
+                    self._reopen_room()
                 return True
+        self._reopen_room()
         return False
+
+    def _reopen_room(self) -> None:
+        """Let `put` store again, when nobody waits to take any more."""
+        if self._messages is not _EMPTY and self._metric is None and not self._closed:
+            self._room = self._limit
 
     def _fits(self, weight: float) -> bool:
         if self._metric is not None:
             return self._level + weight <= self._limit
-        return len(self._messages or ()) < self._limit
+        return len(self._messages) < self._limit
 
     def _store(self, message: T, weight: float) -> None:
-        if self._messages is None:
+        if self._messages is _EMPTY:
             self._messages = deque()
+            self._reopen_room()
         self._messages.append(message)
         if self._metric is not None:
             if self._weights is None:
@@ -232,19 +256,25 @@ class Stream(Source[T], Sink[T]):
             self._level += weight
 
     def _line_up(self, putter: Any) -> None:
-        if self._putters is None:
+        if self._putters is _EMPTY:
             self._putters = deque()
         self._putters.append(putter)
-        self._arrived()
+        self._is_eventful = True
+        if self._outlet is not None:
+            self._outlet.kick()
 
     def _wait_to_put(self, putter: _Putter, timeout: float | None) -> bool | Nothing:
         self._line_up(putter)
         timer = None
         if timeout is not None:
             timer = default_clock().start_timer(timeout, self._expire_put, putter)
+        switch = self._hub.switch
         try:
-            putter.wait()
+            # A loop, as in Waiter.wait, which is written out here for its 5 %.
+            while putter.outcome is WAITING:
+                switch()
         except BaseException:
+            putter.stop()
             if putter.outcome is WAITING:
                 self._withdraw(putter)
             raise
@@ -260,9 +290,8 @@ class Stream(Source[T], Sink[T]):
 
     def _withdraw(self, putter: Any) -> None:
         """Take a waiting put out of its line. Does nothing when it is not there any more."""
-        putters = self._putters
-        if putters and putter in putters:
-            putters.remove(putter)
+        if putter in self._putters:
+            self._putters.remove(putter)
             self._refill()
             self._look_for_end()
 
@@ -272,7 +301,7 @@ class Stream(Source[T], Sink[T]):
         messages = self._messages
         if messages:
             message = messages.popleft()
-            if self._putters or self._closed or self._weights:
+            if self._is_eventful:
                 self._after_take()
             return message
         message = self._take_unstored(None)
@@ -282,7 +311,7 @@ class Stream(Source[T], Sink[T]):
         messages = self._messages
         if messages:
             message: T = messages.popleft()
-            if self._putters or self._closed or self._weights:
+            if self._is_eventful:
                 self._after_take()
             return message
         return self._take_unstored(timeout)
@@ -302,6 +331,8 @@ class Stream(Source[T], Sink[T]):
             self._level -= self._weights.popleft()
         self._refill()
         self._look_for_end()
+        if not self._putters and self._metric is None and not self._closed:
+            self._is_eventful = False
 
     def _refill(self) -> None:
         """Move waiting puts into the room there is, in their order."""
@@ -320,11 +351,12 @@ class Stream(Source[T], Sink[T]):
             putter = putters.popleft()
             message: T = putter.message
             if putter.serve(True):
-                self._refill()
-                self._look_for_end()
+                if self._limit or self._closed:
+                    self._refill()
+                    self._look_for_end()
                 return message
-        self._look_for_end()
         if self._closed:
+            self._look_for_end()
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
             return END
@@ -333,14 +365,17 @@ class Stream(Source[T], Sink[T]):
         return self._wait_to_take(timeout)
 
     def _stand_in_line(self, taker: Any) -> None:
-        if self._takers is None:
+        if self._takers is _EMPTY:
             self._takers = deque()
             self._handed = deque()
         self._takers.append(taker)
+        self._room = 0
 
     def _leave_line(self, taker: Any) -> None:
-        if self._takers and taker in self._takers:
+        if taker in self._takers:
             self._takers.remove(taker)
+            if not self._takers:
+                self._reopen_room()
 
     def _wait_to_take(self, timeout: float | None) -> T | Nothing:
         taker = Waiter(self._hub)
@@ -348,28 +383,27 @@ class Stream(Source[T], Sink[T]):
         timer = None
         if timeout is not None:
             timer = default_clock().start_timer(timeout, self._expire_take, taker)
+        switch = self._hub.switch
         try:
-            taker.wait()
+            while taker.outcome is WAITING:
+                switch()
         except BaseException:
+            taker.stop()
             if taker.outcome is WAITING:
                 self._leave_line(taker)
-            elif not isinstance(taker.outcome, Nothing):
+            elif type(taker.outcome) is not Nothing:
                 self._hand_on(taker)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
-        return self._receipt(taker)
-
-    def _receipt(self, taker: Waiter) -> T | Nothing:
-        """Turn what a taker was served with into the result of its take."""
         message = taker.outcome
-        if message is END and self._failure is not None:
-            raise self._failure.with_traceback(None)
-        if not isinstance(message, Nothing):
-            self._handed.remove(taker)  # type: ignore[union-attr]  # made with _takers
+        if type(message) is not Nothing:
+            self._handed.remove(taker)
             if self._closed:
                 self._look_for_end()
+        elif message is END and self._failure is not None:
+            raise self._failure.with_traceback(None)
         return message  # type: ignore[no-any-return]  # an outcome is anything
 
     def _expire_take(self, taker: Waiter) -> None:
@@ -379,7 +413,7 @@ class Stream(Source[T], Sink[T]):
 
     def _hand_on(self, taker: Waiter) -> None:
         """Take a message back from a taker that will not return it."""
-        handed = self._handed or deque()
+        handed = self._handed
         message = taker.outcome
         position = handed.index(taker)
         for later in list(handed)[position + 1 :]:
@@ -390,8 +424,9 @@ class Stream(Source[T], Sink[T]):
     def _give_back(self, message: Any) -> None:
         if self._takers and self._hand_over(message):
             return
-        if self._messages is None:
+        if self._messages is _EMPTY:
             self._messages = deque()
+            self._reopen_room()
         self._messages.appendleft(message)
         if self._weights is not None:
             # It was accepted already, and asking the metric again would run user code here.
@@ -426,6 +461,8 @@ class Stream(Source[T], Sink[T]):
 
     def _finish(self) -> None:
         self._shut()
+        self._room = 0
+        self._is_eventful = True
         while self._takers:
             self._takers.popleft().serve(END)
         self._look_for_end()
@@ -438,7 +475,7 @@ class Stream(Source[T], Sink[T]):
 
     def qsize(self) -> int:
         """Return how many messages are stored."""
-        return len(self._messages or ())
+        return len(self._messages)
 
     def empty(self) -> bool:
         """Whether a take would find nothing now."""
@@ -455,8 +492,8 @@ class Stream(Source[T], Sink[T]):
         facts |= {
             "buffer_size": self._level if self._metric is not None else self.qsize(),
             "buffer_capacity": self._limit,
-            "pending_puts": len(self._putters or ()),
-            "pending_takes": len(self._takers or ()),
+            "pending_puts": len(self._putters),
+            "pending_takes": len(self._takers),
             "permanent": self._is_permanent,
             "closed": self.closed,
             "drained": self.drained,

@@ -61,9 +61,13 @@ class Waiter:
             while self.outcome is WAITING:
                 self._hub.switch()
         except BaseException:
-            if self._wake_up is not None:
-                self._wake_up.stop()
+            self.stop()
             raise
+
+    def stop(self) -> None:
+        """See that no wake-up comes any more. Never switches."""
+        if self._wake_up is not None:
+            self._wake_up.stop()
 
 
 class _Interrupted(BaseException):
