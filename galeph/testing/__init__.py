@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from galeph.testing.leaks import Leaks, Snapshot, no_leaks
     from galeph.testing.manual_clock import ManualClock
+    from galeph.testing.transport_contract import check_transport
 
-__all__ = ["Leaks", "ManualClock", "Snapshot", "no_leaks"]
+__all__ = ["Leaks", "ManualClock", "Snapshot", "check_transport", "no_leaks"]
 
 _HOMES = {
     "Leaks": "leaks",
     "ManualClock": "manual_clock",
     "Snapshot": "leaks",
+    "check_transport": "transport_contract",
     "no_leaks": "leaks",
 }
 
