@@ -1,0 +1,137 @@
+"""``galeph serve``: a handler from the command line, until a signal."""
+
+from __future__ import annotations
+
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.integration.programs import running
+
+_APP = """
+import gevent
+def hello(request):
+    if request.path == "/slow":
+        gevent.sleep(0.5)
+    return {"body": f"hello {request.path}"}
+def patched(request):
+    import socket
+    return {"body": socket.socket.__module__}
+value = 5
+"""
+
+
+@pytest.fixture
+def app(tmp_path):
+    """A folder with a module ``app`` in it."""
+    (tmp_path / "app.py").write_text(_APP)
+    return tmp_path
+
+
+def fetch(url, context=None):
+    with urllib.request.urlopen(url, timeout=5, context=context) as answer:
+        return answer.read()
+
+
+def serve(app, *arguments):
+    return running(app, "-m", "galeph", "serve", *arguments, "--port", "0", cwd=app)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_until_a_signal(app, number):
+    """It serves the handler, and ends with 0 at Ctrl-C and at SIGTERM."""
+    with serve(app, "app:hello") as program:
+        url = program.wait_for(r"galeph serves (\S+)")[1]
+
+        assert b"hello /you" == fetch(url + "you")
+        assert 0 == program.stop(number)
+        assert "Traceback" not in program.output()
+
+
+def test_drains(app):
+    """A request under way at the signal is answered before it ends."""
+    with serve(app, "app:hello") as program:
+        url = program.wait_for(r"galeph serves (\S+)")[1]
+        client = subprocess.Popen(
+            ["curl", "-sS", "-m", "5", url + "slow"], stdout=subprocess.PIPE, text=True
+        )
+        program.wait_for("")
+        with pytest.raises(subprocess.TimeoutExpired):
+            client.wait(0.25)
+
+        assert 0 == program.stop()
+        assert "hello /slow" == client.communicate(timeout=5)[0]
+
+
+def test_self_signed(app):
+    """``--tls-self-signed`` serves https with a certificate made for the run."""
+    with serve(app, "app:hello", "--tls-self-signed") as program:
+        url = program.wait_for(r"galeph serves (https://\S+)")[1]
+        context = ssl.create_default_context()  # noqa: TID251  (a client that is not galeph)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+
+        assert b"hello /" == fetch(url, context)
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            fetch(url)
+
+
+def test_patch(app):
+    """Nothing is patched, unless ``--patch`` asks for it."""
+    for arguments, module in (([], b"socket"), (["--patch"], b"gevent._socket3")):
+        with serve(app, "app:patched", *arguments) as program:
+            assert module == fetch(program.wait_for(r"galeph serves (\S+)")[1])
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("app", "'app' is not of the form module:handler"),
+        ("nowhere:hello", "no module named 'nowhere'"),
+        ("app:nothing", "module 'app' has no 'nothing'"),
+        ("app:value", "app:value is not callable: 5"),
+    ],
+)
+def test_wrong_handler(app, spec, message):
+    """A handler that is not there is one line that says so, and exit status 2."""
+    with serve(app, spec) as program:
+        assert 2 == program.process.wait(10)
+        assert message in program.output()
+        assert "Traceback" not in program.output()
+
+
+def test_port_in_use(app):
+    """A port that is taken is one line, and exit status 2."""
+    with serve(app, "app:hello") as program:
+        port = program.wait_for(r"galeph serves http://127.0.0.1:(\d+)")[1]
+        second = subprocess.run(
+            [sys.executable, "-m", "galeph", "serve", "app:hello", "--port", port],
+            cwd=app,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+
+    assert (2, "") == (second.returncode, second.stdout)
+    assert "in use" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_help():
+    """``galeph --help`` and ``galeph serve --help`` say how it is used."""
+    for arguments in (["--help"], ["serve", "--help"]):
+        result = subprocess.run(
+            [sys.executable, "-m", "galeph", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+
+        assert "serve" in result.stdout
