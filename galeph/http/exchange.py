@@ -7,13 +7,23 @@ never learn which version they run on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from galeph.errors import HandshakeFailed
 from galeph.http.body import BodyReader
+from galeph.http.timeouts import Timeouts
 from galeph.message.headers import Headers
+from galeph.protocol.limits import Limits
 from galeph.transport.base import ConnectionInfo, Transport
 
-__all__ = ["Exchange", "Tenant"]
+__all__ = ["AnyTenant", "Exchange", "HandshakeRefused", "Tenant"]
+
+
+class HandshakeRefused(HandshakeFailed):
+    """A request asked for another protocol and cannot have it.
+
+    ``response`` is the answer it gets if the handler lets this pass.
+    """
 
 
 class Tenant(Protocol):
@@ -30,10 +40,15 @@ class Tenant(Protocol):
         """The server is shutting down: begin to end in order. Never blocks."""
 
 
+AnyTenant = TypeVar("AnyTenant", bound=Tenant)
+
+
 class Exchange(Protocol):
     """One request and its response, on some connection."""
 
     info: ConnectionInfo
+    limits: Limits
+    timeouts: Timeouts
     max_buffered_bytes: int
 
     def open_body(self) -> BodyReader:
@@ -46,9 +61,13 @@ class Exchange(Protocol):
     def continue_(self) -> None:
         """Send 100 (Continue) if the client waits for it and nothing was answered yet."""
 
+    @property
+    def has_switched(self) -> bool:
+        """Whether `switch_protocol` was called: no response follows."""
+
     def switch_protocol(
-        self, headers: Headers, tenant: Callable[[Transport, bytes], Tenant]
-    ) -> Tenant:
+        self, headers: Headers, tenant: Callable[[Transport, bytes], AnyTenant]
+    ) -> AnyTenant:
         """Answer 101 with ``headers`` and hand the connection over.
 
         ``tenant`` is called with the transport and the bytes that were already received behind

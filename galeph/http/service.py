@@ -106,8 +106,6 @@ class Service:
 
     def answer_failure(self, request: Request, error: BaseException) -> Response:
         """Return the answer to a handler's exception; log it unless it is the peer's doing."""
-        if isinstance(error, HandshakeRefused):
-            return to_response(error.response)
         if isinstance(error, BodyTooLarge):
             return self.plain_response(413)
         if isinstance(error, DecodingError):

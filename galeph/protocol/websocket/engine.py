@@ -143,6 +143,8 @@ class WebSocketEngine:
         role: which side this is; clients mask what they send (section 5.3).
         max_message_bytes: refuse larger messages with 1009; None for no limit.
         max_fragments: refuse messages in more frames than this with 1009; None for no limit.
+
+    ``close_sent`` and ``close_received`` say how far the closing handshake has come.
     """
 
     __slots__ = (
@@ -153,6 +155,7 @@ class WebSocketEngine:
         "_is_over",
         "_partial_bytes",
         "_partial_text",
+        "close_received",
         "close_sent",
         "role",
     )
@@ -173,6 +176,7 @@ class WebSocketEngine:
         self._partial_bytes: bytearray | None = None
         self._is_over = False
         self._is_eof = False
+        self.close_received = False
         self.close_sent = False
 
     # Receiving
@@ -263,6 +267,7 @@ class WebSocketEngine:
 
     def _end(self, event: Close | Failed) -> Close | Failed:
         self._is_over = True
+        self.close_received = isinstance(event, Close)
         self._events = iter(())
         self._partial_text = self._partial_bytes = None
         return event

@@ -34,20 +34,34 @@ def close(code=None, reason=b"", **options):
     return frame(CLOSE, payload, **options)
 
 
+def cut_frame(data):
+    """The first frame in ``data`` as (opcode, payload, fin), unmasked, and where it ends; or None
+    while it is not whole."""
+    if len(data) < 2:
+        return None
+    opcode, fin, masked, size = data[0] & 0xF, data[0] >> 7, data[1] >> 7, data[1] & 0x7F
+    length_bytes = {126: 2, 127: 8}.get(size, 0)
+    at = 2 + length_bytes + 4 * masked
+    if len(data) < at:
+        return None
+    if length_bytes:
+        size = int.from_bytes(data[2 : 2 + length_bytes], "big")
+    payload = data[at : at + size]
+    if len(payload) < size:
+        return None
+    if masked:
+        mask = (data[at - 4 : at] * (size // 4 + 1))[:size]
+        whole = int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
+        payload = whole.to_bytes(size, "big")
+    return (opcode, bytes(payload), bool(fin)), at + size
+
+
 def parse(data):
     """Every frame in ``data`` as (opcode, payload, fin), unmasked; the data must end with one."""
     frames = []
     while data:
-        opcode, fin, masked, size = data[0] & 0xF, data[0] >> 7, data[1] >> 7, data[1] & 0x7F
-        at = 2
-        if size == 126:
-            size, at = struct.unpack("!H", data[2:4])[0], 4
-        elif size == 127:
-            size, at = struct.unpack("!Q", data[2:10])[0], 10
-        key = data[at : at + 4] if masked else bytes(4)
-        at += 4 * masked
-        payload = bytes(octet ^ key[i % 4] for i, octet in enumerate(data[at : at + size]))
-        assert len(payload) == size
-        frames.append((opcode, payload, bool(fin)))
-        data = data[at + size :]
+        whole = cut_frame(data)
+        assert whole is not None
+        frames.append(whole[0])
+        data = data[whole[1] :]
     return frames
