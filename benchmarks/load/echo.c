@@ -1,7 +1,7 @@
 /* TCP echo load: `echo PORT CONNECTIONS SIZE DEPTH SECONDS`.
  *
- * Keeps DEPTH messages of SIZE bytes in flight on each connection, checks every byte that comes
- * back, and ends with one line of JSON. In C, since a loop in Python costs as much for each
+ * Keeps DEPTH messages of SIZE bytes in flight on each connection, checks what comes back,
+ * and ends with one line of JSON. In C, since a loop in Python costs as much for each
  * message as the servers it should drive.
  */
 #include <arpa/inet.h>
@@ -17,6 +17,10 @@
 #include <unistd.h>
 
 #define READ_SIZE (256 * 1024)
+/* Comparing all of large messages would make this the slower side: the first ones are compared
+ * whole, of what comes later the first bytes of each read. */
+#define CHECKED_WHOLE 16
+#define SAMPLE 256
 #define MAX_EVENTS 256
 
 struct connection {
@@ -63,7 +67,7 @@ static void drain(struct connection *c) {
         ssize_t n = recv(c->fd, incoming, READ_SIZE, MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN) return;
         if (n <= 0) fail(n ? "recv" : "closed by the server");
-        check(c->received, incoming, (size_t)n);
+        check(c->received, incoming, c->received < CHECKED_WHOLE * size || n < SAMPLE ? n : SAMPLE);
         c->received += (uint64_t)n;
         fill(c);
         if (n < READ_SIZE) return; /* edge-triggered: what comes later is a new event */
