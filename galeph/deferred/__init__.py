@@ -1,4 +1,9 @@
-"""A value that arrives later: `Deferred`, and what makes and joins them."""
+"""A value that arrives later: `Deferred`, and what makes and joins them.
+
+`deferred`, `success`, `error`, `future` and `to_deferred` make one; `zip`, `alt` and `connect` join
+several; everything else is a method. Code that does the work behind a deferred finds its side in
+``galeph.deferred.producer``.
+"""
 
 from __future__ import annotations
 
@@ -21,3 +26,8 @@ __all__ = [
     "to_deferred",
     "zip",
 ]
+
+for _name in __all__:
+    # Where users find them, in tracebacks and documentation too.
+    globals()[_name].__module__ = __name__
+del _name

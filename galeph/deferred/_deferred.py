@@ -32,12 +32,11 @@ from greenlet import getcurrent
 from galeph.deferred._coerce import copy_outcome
 from galeph.deferred._dropped import DROPPED, Witness, witness
 from galeph.deferred._entries import Entry, EntryQueue, Link, Listener
-from galeph.deferred._hanging import dispatch, has_company, is_free, listen
+from galeph.deferred._hanging import adopt, dispatch, has_company, is_free, listen
 from galeph.deferred._outcome import NOTHING
-from galeph.deferred._stages import Catch, Chain, Finally, Stage, feed
-from galeph.deferred._threads import adopt
+from galeph.deferred._ownership import call_off, in_own_thread, let_go
+from galeph.deferred._stages import Catch, Chain, Finally, Stage, check_types, feed
 from galeph.deferred._waiting import MISSING, set_limit, wait, wait_by_clock
-from galeph.deferred.producer import call_off, in_own_thread, let_go
 from galeph.errors import Cancelled, TimedOut
 
 __all__ = ["Deferred"]
@@ -46,7 +45,6 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
-D = TypeVar("D")
 
 if TYPE_CHECKING:
     _AsyncResult = AsyncResult
@@ -114,7 +112,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
         Returns:
             Whether this call decided the outcome. If not, nothing has changed; a value that it
-            was to own (see `owns`) has been disposed of.
+            was to own (`producer.owns`) has been disposed of.
 
         Raises:
             RuntimeError: ``token`` is not that of this deferred's claim.
@@ -203,7 +201,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         return True
 
     def _refuse(self, token: object | None, value: Any = NOTHING) -> bool:
-        if not self._is_decided():
+        if self._value is NOTHING and self._claim is not _DECIDED:
             if token is None:
                 return False  # claimed by somebody else
             if self._claim is None:
@@ -213,9 +211,6 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if dispose is not None and value is not NOTHING and value is not self._value:
             in_own_thread(self, dispose, value)
         return False
-
-    def _is_decided(self) -> bool:
-        return self._value is not NOTHING or self._claim is _DECIDED
 
     # Waiting
 
@@ -404,7 +399,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             types, handler = Exception, types
         if not callable(handler):
             raise TypeError(f"handler must be callable, not {handler!r}")
-        isinstance(None, types)  # raises TypeError if they are no classes
+        check_types(types)
         result: Deferred[Any] = Deferred()
         self._follow(Catch(types, handler, result, copy_context()))
         return result

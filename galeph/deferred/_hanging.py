@@ -1,4 +1,7 @@
-"""The entries on a deferred: hung on, taken off, and handed to the runner when it is realized.
+"""What a deferred belongs to, and the entries that hang on it.
+
+A deferred may be realized from any OS thread; all else belongs to its owner, the thread whose hub
+the first waiter or listener ran in.
 
 **None is lost**: whoever hangs an entry on appends it and then looks whether the deferred is
 realized; whoever realizes it stores the outcome and then looks whether something hangs. Only the
@@ -14,24 +17,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
+from gevent._abstract_linkable import AbstractLinkable
 from gevent._hub_local import get_hub_if_exists
 from gevent.event import AsyncResult
+from gevent.exceptions import InvalidThreadUseError
 from gevent.hub import Hub
+from gevent.monkey import get_original
 from greenlet import getcurrent
 
 from galeph.deferred._entries import Entry, EntryQueue
 from galeph.deferred._runner import Runner, runner_of
-from galeph.deferred._threads import adopt, own
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["dispatch", "has_company", "is_free", "listen", "unlisten"]
+__all__ = ["adopt", "dispatch", "has_company", "is_free", "listen", "thread_ident", "unlisten"]
 
 _ready = AsyncResult.ready
 
 # From here on a list of entries is too slow to take them off one by one.
 _LONG = 64
+
+
+# The thread's own number, also where gevent has patched it to be the greenlet's.
+thread_ident = get_original("_thread", "get_ident")
+
+# AsyncResult takes a hub itself when get() waits, but not when gevent.wait() links; then a foreign
+# thread would run the links where it realizes. The base's initializer is the one way to set it.
+_own = AbstractLinkable.__init__
+
+
+def adopt(deferred: Any) -> Any:
+    """Make the current hub the owner of a deferred that has none; return the owner.
+
+    Whoever sees a hub may look at the entries, so these come first.
+
+    Raises:
+        gevent.exceptions.InvalidThreadUseError: another thread's hub owns it.
+    """
+    hub = deferred.hub
+    if hub is not None and hub.thread_ident != thread_ident():
+        raise InvalidThreadUseError(hub, get_hub(), getcurrent())
+    if hub is None or hub.loop is None:
+        hub = get_hub()
+        deferred._entries = None
+        _own(deferred, hub)
+    return hub
 
 
 def is_free(deferred: Deferred[Any]) -> bool:
@@ -53,7 +84,7 @@ def listen(deferred: Deferred[Any], entry: Entry) -> None:
     if hub is None:
         # What adopt() does: most of what hangs is a stage on a fresh deferred.
         deferred._entries = [entry]
-        own(deferred, get_hub())
+        _own(deferred, get_hub())
         if _ready(deferred):
             dispatch(deferred)
         return

@@ -35,7 +35,7 @@ from galeph.deferred.producer import on_cancel, owns
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["Catch", "Chain", "Finally", "Stage", "feed"]
+__all__ = ["Catch", "Chain", "Finally", "Stage", "check_types", "feed"]
 
 _base_set = AsyncResult.set
 _ready = AsyncResult.ready
@@ -234,6 +234,16 @@ def feed(
     source = type(result)()
     source.success(value)
     Chain(rest, result, context).run_at_once(source)
+
+
+def check_types(types: Any) -> None:
+    """See that ``types`` can be given to `isinstance`."""
+    try:
+        isinstance(None, types)
+    except TypeError:
+        raise TypeError(
+            f"types must be an exception class or a tuple of them, not {types!r}"
+        ) from None
 
 
 class Catch(Stage):

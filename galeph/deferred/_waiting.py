@@ -13,8 +13,9 @@ from gevent.event import AsyncResult
 from gevent.hub import Waiter
 
 from galeph import clock
-from galeph.deferred._threads import adopt
-from galeph.deferred.producer import call_off, on_ready
+from galeph.deferred._hanging import adopt
+from galeph.deferred._ownership import call_off
+from galeph.deferred.producer import on_ready
 from galeph.errors import TimedOut
 
 if TYPE_CHECKING:

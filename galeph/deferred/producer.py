@@ -28,9 +28,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from galeph.deferred._entries import EntryQueue, Inline
-from galeph.deferred._hanging import dispatch, has_company
-from galeph.deferred._outcome import NOTHING
-from galeph.deferred._threads import adopt, thread_ident
+from galeph.deferred._hanging import adopt, dispatch
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
@@ -112,35 +110,3 @@ def hold_hub(deferred: Deferred[Any]) -> None:
 
 def _nothing(_: object) -> None:
     pass
-
-
-# -- for Deferred itself
-
-
-def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument: Any) -> None:
-    """Call ``fn(argument)`` in the thread that ``deferred`` belongs to; at once if this is it."""
-    hub: Any = deferred.hub
-    if hub is None or hub.thread_ident == thread_ident():
-        fn(argument)
-    elif (loop := hub.loop) is not None:
-        loop.run_callback_threadsafe(fn, argument)
-
-
-def call_off(deferred: Deferred[Any], reason: BaseException) -> None:
-    """Tell whoever does the work that it is not wanted any more."""
-    fn, deferred._on_cancel = deferred._on_cancel, None
-    if fn is not None:
-        in_own_thread(deferred, fn, reason)
-
-
-def let_go(deferred: Deferred[Any], reason: BaseException | None) -> None:
-    """See to an owner after somebody who waited or hung on it left without the outcome."""
-    if has_company(deferred):
-        return
-    if not deferred.ready():
-        deferred.cancel(reason)
-        return
-    dispose = deferred._dispose
-    if dispose is not None and not deferred._is_taken and deferred._value is not NOTHING:
-        deferred._is_taken = True
-        dispose(deferred._value)

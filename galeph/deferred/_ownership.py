@@ -1,0 +1,46 @@
+"""What becomes of the work, and of a value that must be given back, when nobody wants it.
+
+The rules are those of ``producer``; this is what carries them out. Nothing here switches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from galeph.deferred._hanging import has_company, thread_ident
+from galeph.deferred._outcome import NOTHING
+
+if TYPE_CHECKING:
+    from galeph.deferred._deferred import Deferred
+
+__all__ = ["call_off", "in_own_thread", "let_go"]
+
+
+def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument: Any) -> None:
+    """Call ``fn(argument)`` in the thread that ``deferred`` belongs to; at once if this is it."""
+    hub: Any = deferred.hub
+    if hub is None or hub.thread_ident == thread_ident():
+        fn(argument)
+    elif (loop := hub.loop) is not None:
+        loop.run_callback_threadsafe(fn, argument)
+
+
+def call_off(deferred: Deferred[Any], reason: BaseException) -> None:
+    """Tell whoever does the work that it is not wanted any more."""
+    fn, deferred._on_cancel = deferred._on_cancel, None
+    if fn is not None:
+        in_own_thread(deferred, fn, reason)
+
+
+def let_go(deferred: Deferred[Any], reason: BaseException | None) -> None:
+    """See to an owner after somebody who waited or hung on it left without the outcome."""
+    if has_company(deferred):
+        return
+    if not deferred.ready():
+        deferred.cancel(reason)
+        return
+    dispose = deferred._dispose
+    if dispose is not None and not deferred._is_taken and deferred._value is not NOTHING:
+        deferred._is_taken = True
+        dispose(deferred._value)
