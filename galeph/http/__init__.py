@@ -11,7 +11,24 @@ from galeph.http.request import Request
 from galeph.http.response import Response
 from galeph.http.server import start_server
 from galeph.http.timeouts import Timeouts
+from galeph.http.websocket import (
+    WebSocket,
+    is_websocket_upgrade,
+    websocket_client,
+    websocket_connection,
+)
 from galeph.message.headers import Headers
 from galeph.protocol.limits import Limits
 
-__all__ = ["Headers", "Limits", "Request", "Response", "Timeouts", "start_server"]
+__all__ = [
+    "Headers",
+    "Limits",
+    "Request",
+    "Response",
+    "Timeouts",
+    "WebSocket",
+    "is_websocket_upgrade",
+    "start_server",
+    "websocket_client",
+    "websocket_connection",
+]

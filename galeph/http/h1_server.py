@@ -71,8 +71,6 @@ class _EndedExchange:
         self.limits = connection.limits
         self.timeouts = connection.timeouts
         self.max_buffered_bytes = connection.max_buffered_bytes
-        self.limits = connection.limits
-        self.timeouts = connection.timeouts
         self.has_switched = False
         self.trailers: Headers | None = None
 
