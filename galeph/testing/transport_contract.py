@@ -136,6 +136,22 @@ def _try_send_never_waits(one: Transport, other: Transport, flood: bytes) -> Non
         assert _receive(other, len(flood)) == flood
 
 
+def _try_recv_never_waits(one: Transport, other: Transport, _flood: bytes) -> None:
+    assert other.try_recv() is None
+    one.send(b"abc")
+    received = b""
+    while len(received) < 3:
+        received += other.try_recv(2) or b""
+        gevent.sleep(0)
+    assert received == b"abc"
+    with _running(other.recv):
+        _assert_raises(ResourceBusy, other.try_recv)
+    one.close()
+    while other.try_recv() is None:
+        gevent.sleep(0)
+    assert other.try_recv() == b""
+
+
 # Interruptions
 
 
@@ -227,6 +243,7 @@ def _a_closed_transport_refuses_everything(one: Transport, _: Transport, _flood:
     one.close()
 
     _assert_raises(ResourceClosed, one.recv)
+    _assert_raises(ResourceClosed, one.try_recv)
     _assert_raises(ResourceClosed, one.send, b"x")
     _assert_raises(ResourceClosed, one.send_eof)
     _assert_raises(ResourceClosed, one.watch_end, print)
@@ -325,6 +342,7 @@ TRANSPORT_CHECKS: Final[tuple[Check, ...]] = (
     _senders_queue_in_the_order_they_came,
     _two_receivers_at_once_are_refused,
     _try_send_never_waits,
+    _try_recv_never_waits,
     _interrupt_ends_one_recv_and_leaves_the_rest,
     _a_killed_recv_loses_nothing,
     _a_send_killed_in_the_middle_is_finished,

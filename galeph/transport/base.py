@@ -72,6 +72,13 @@ class Transport(Protocol):
             Exception: what `interrupt` or `abort` was given.
         """
 
+    def try_recv(self, max_bytes: int = 65536) -> bytes | None:
+        """Return what `recv` would, if it is there already; None otherwise. Never switches.
+
+        Raises:
+            ConnectionLost, ResourceClosed: as for `recv`.
+        """
+
     def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:
         """Block until the kernel (or the layer below) has taken all of ``data``.
 

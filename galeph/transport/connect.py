@@ -19,7 +19,7 @@ from gevent.monkey import get_original
 from galeph import clock
 from galeph.errors import ConnectError, ConnectTimeout, GalephError, ResolveTimeout
 from galeph.transport.base import Transport
-from galeph.transport.names import SocketAddress, resolve
+from galeph.transport.names import SocketAddress, check_endpoint, resolve
 from galeph.transport.seam import connect_error
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.timelimit import TimeLimit
@@ -57,8 +57,7 @@ def connect(
         ConnectError: any other reason, the last address's; it says which.
         TLSError, TLSTimeout: as `galeph.transport.tls.client_handshake`.
     """
-    if not 0 < port < 65536:
-        raise ValueError(f"port must be between 1 and 65535, got {port}")
+    check_endpoint(host, port)
     if tls_context is not None:
         check_context(tls_context)
     target = f"{host}:{port}"

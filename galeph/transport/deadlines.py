@@ -75,6 +75,11 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
+    def clear(self) -> None:
+        """Stop watching all of them. Never switches."""
+        for guarded in list(self._due):
+            self.forget(guarded)
+
     def _place(self, guarded: Guarded, now: float) -> None:
         due = min(guarded.deadline, now + _RECHECK_AFTER)
         second = int(max(due, now)) + 1

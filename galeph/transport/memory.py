@@ -113,23 +113,27 @@ class MemoryTransport:
 
     def recv(self, max_bytes: int = 65536) -> bytes:
         """Block until there are bytes; see `Transport`."""
-        pipe = self._in
-        while not pipe.size or self._closed:
-            if self._closed or pipe.is_broken:
-                self._lost = True
-                raise self.no_longer_usable()
-            if pipe.has_ended:
-                return b""
-            if self._receiver is not None:
-                raise ResourceBusy("another greenlet is receiving from this connection")
+        while (data := self.try_recv(max_bytes)) is None:
             self._receiver = Waiter(self._hub)
             try:
                 self._receiver.get()
             finally:
                 self._receiver = None
-        data = pipe.get(max_bytes)
-        self._wake(self._peer._sender)
         return data
+
+    def try_recv(self, max_bytes: int = 65536) -> bytes | None:
+        """Return what has arrived, or None if nothing has; see `Transport`."""
+        pipe = self._in
+        if self._receiver is not None:
+            raise ResourceBusy("another greenlet is receiving from this connection")
+        if pipe.size and not self._closed:
+            data = pipe.get(max_bytes)
+            self._wake(self._peer._sender)
+            return data
+        if self._closed or pipe.is_broken:
+            self._lost = True
+            raise self.no_longer_usable()
+        return b"" if pipe.has_ended else None
 
     def interrupt(self, error: Exception) -> None:
         """Make the `recv` that is blocked now raise ``error``; see `Transport`."""

@@ -151,10 +151,28 @@ class SocketTransport:
             self._reads_left = reads_left - 1
         elif data:
             self._reads_left = 0
-        elif self._lost is not None:
+        else:
+            self._check_end()
+        return data
+
+    def try_recv(self, max_bytes: int = 65536) -> bytes | None:
+        """Return what has arrived, or None if nothing has; see `Transport`."""
+        if self._reader.callback is not None:
+            raise self._cannot_receive()
+        try:
+            data = self._sock.recv(max_bytes)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self._failed(error) from error
+        if not data:
+            self._check_end()
+        return data
+
+    def _check_end(self) -> None:
+        if self._lost is not None:
             # A send has used up the kernel's one report that the connection was reset.
             raise self.no_longer_usable()
-        return data
 
     def _cannot_receive(self) -> Exception:
         if self._closed:

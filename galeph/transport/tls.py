@@ -205,36 +205,53 @@ class TLSTransport:
 
     def recv(self, max_bytes: int = 65536) -> bytes:
         """Block until there are decrypted bytes; see `Transport`."""
+        while (data := self._decrypted(max_bytes)) is None:
+            self._feed(self.inner.recv(_RECORDS))
+        return data
+
+    def try_recv(self, max_bytes: int = 65536) -> bytes | None:
+        """Return what has arrived, or None if nothing has; see `Transport`."""
+        while (data := self._decrypted(max_bytes)) is None:
+            records = self.inner.try_recv(_RECORDS)
+            if records is None:
+                return None
+            self._feed(records)
+        return data
+
+    def _decrypted(self, max_bytes: int) -> bytes | None:
+        """What can be had of the records that are here; b"" at the end, None for want of more."""
         if self._closed or self._lost is not None:
             raise self.no_longer_usable()
         if self._ahead is not None:
             return self._take_ahead(max_bytes)
-        tls, incoming = self._object, self._incoming
-        while not self._has_ended:
-            # Asking OpenSSL in vain costs an exception a request, so it is asked only when it
-            # has something: a record that was begun, or bytes it has not looked at.
-            if incoming.pending or tls.pending():
-                data: bytes | None = None
-                try:
-                    data = tls.read(max_bytes)
-                except SSLWantReadError:
-                    pass
-                except SSLZeroReturnError:
-                    data = b""
-                except SSLError as error:
-                    self._fail(error)
-                    raise self.no_longer_usable() from error
-                if data is not None:
-                    self._has_ended = not data
-                    return data
-                # A key update is answered by OpenSSL itself, as is a renegotiation it refuses.
-                self._flush()
-            records = self.inner.recv(_RECORDS)
-            if not records:
-                self._fail(None)
-                raise self.no_longer_usable()
-            incoming.write(records)
-        return b""
+        if self._has_ended:
+            return b""
+        # Asking OpenSSL in vain costs an exception a request, so it is asked only when it has
+        # something: a record that was begun, or bytes it has not looked at.
+        if not self._incoming.pending and not self._object.pending():
+            return None
+        data: bytes | None = None
+        try:
+            data = self._object.read(max_bytes)
+        except SSLWantReadError:
+            pass
+        except SSLZeroReturnError:
+            data = b""
+        except SSLError as error:
+            self._fail(error)
+            raise self.no_longer_usable() from error
+        if data is not None:
+            self._has_ended = not data
+        if self._outgoing.pending:
+            # OpenSSL itself answers a key update, and refuses a renegotiation.
+            self._flush_soon()
+        return data
+
+    def _feed(self, records: bytes) -> None:
+        if not records:
+            self._fail(None)
+            raise self.no_longer_usable()
+        self._incoming.write(records)
 
     def _take_ahead(self, max_bytes: int) -> bytes:
         ahead = self._ahead or [b""]
@@ -279,8 +296,7 @@ class TLSTransport:
                 self._encrypt(data)
             except TransportError:
                 return False
-            if not self._try_flush():
-                finish_in_background(self, deque((memoryview(b""),)))
+            self._flush_soon()
         return True
 
     def write_some(self, views: Views) -> None:
@@ -347,6 +363,11 @@ class TLSTransport:
             return True
         self._refused = records
         return False
+
+    def _flush_soon(self) -> None:
+        """As `_flush`, but never switches."""
+        if not self._try_flush() and not self.turns.is_taken:
+            finish_in_background(self, deque((memoryview(b""),)))
 
     def _take_records(self) -> bytes:
         records = self._outgoing.read()

@@ -1,0 +1,318 @@
+"""TCP: a connection as a duplex stream of bytes.
+
+A `TcpStream` has no greenlet and no queue of its own. A take receives from the transport in the
+taker's greenlet, and a put sends in the putter's and returns when the kernel has the bytes; that
+blocking is the back-pressure. Messages are bytes, cut as they happened to arrive: TCP has no
+message boundaries.
+
+How a connection ends
+---------------------
+- The peer ends its side: takes drain, puts go on until we close.
+- It breaks: takes give what had arrived, then raise `ConnectionLost`; puts return False.
+- On a server: when the handler has returned, what it returned (a Deferred or Greenlet) is done,
+  and nothing is connected to the stream any more. While something is, the connection's greenlet
+  moves its messages, or watches for the peer's end (`galeph.stream.links.host`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from galeph.byte_streams import to_bytes
+from galeph.deferred import Deferred, future, to_deferred
+from galeph.deferred.producer import on_ready, owns
+from galeph.errors import ResourceClosed, TransportError
+from galeph.stream.active import ActiveSink, ActiveSource
+from galeph.stream.hosting import host as host_stream
+from galeph.stream.interfaces import END, EXPIRED, Nothing
+from galeph.stream.waiters import Limit
+from galeph.tls import to_client_context, to_server_context
+from galeph.transport.base import ConnectionInfo, Transport
+from galeph.transport.connect import connect
+from galeph.transport.names import check_endpoint
+from galeph.transport.sending import was_sent_anyway
+from galeph.transport.serving import (
+    Connection,
+    DrainReport,
+    Server,
+    ServerStats,
+    serve_connections,
+)
+
+__all__ = [
+    "ConnectionInfo",
+    "DrainReport",
+    "Server",
+    "ServerStats",
+    "TcpStream",
+    "client",
+    "start_server",
+]
+
+_RECEIVE_BYTES = 65536
+
+
+class _EndReading(Exception):
+    """Ends the receive that is blocked while `TcpStream.end_reading` is called."""
+
+
+class TcpStream(ActiveSource[bytes], ActiveSink[Any]):
+    """One TCP connection, as a stream: gives bytes, takes what `byte_streams` makes bytes of.
+
+    A message is sent whole or not at all: a put that is killed or timed out before its turn is
+    withdrawn, one that has begun is finished in the background.
+    """
+
+    _kind = "tcp"
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Who is at the two ends, and what TLS agreed on."""
+        return self._transport.info
+
+    def description(self) -> dict[str, object]:
+        """Say who is connected and what state that is in, as plain data."""
+        info = self.info
+        return {
+            "type": self._kind,
+            "peer": f"{info.remote_addr}:{info.remote_port}",
+            "closed": self.closed,
+            "drained": self.drained,
+        }
+
+    # Taking
+
+    def _receive(self) -> bytes | Nothing:
+        if not self._ended:
+            try:
+                data = self._transport.recv(_RECEIVE_BYTES)
+            except _EndReading:
+                pass
+            except (ResourceClosed, TransportError) as error:
+                self._break_off(error)
+            else:
+                if data:
+                    return data
+                self._end()
+        self._raise_error()
+        return END
+
+    def _receive_ready(self) -> bytes | Nothing:
+        if not self._ended:
+            try:
+                data = self._transport.try_recv(_RECEIVE_BYTES)
+            except (ResourceClosed, TransportError) as error:
+                self._break_off(error)
+            else:
+                if data is None:
+                    return EXPIRED
+                if data:
+                    return data
+                self._end()
+        self._raise_error()
+        return END
+
+    def _break_off(self, error: Exception) -> None:
+        """End because a receive has failed: the connection is lost, or was closed here."""
+        self._end(error if isinstance(error, TransportError) else None)
+        self._shut()
+        self._transport.close()
+
+    def end_reading(self) -> None:
+        """Let takers see the end now; puts go on. Never blocks, never switches."""
+        if not self._ended:
+            self._end()
+            self._transport.interrupt(_EndReading())
+
+    # Putting
+
+    def _transmit(self, message: Any) -> bool:
+        data = message if message.__class__ is bytes else to_bytes(message)
+        try:
+            self._transport.send(data)
+        except (TransportError, ResourceClosed):
+            # Takers get what had arrived before the connection broke, and are told then.
+            self._shut()
+            return False
+        return True
+
+    def _put(self, message: Any, timeout: float | None) -> bool | Nothing:
+        # The transport lets senders queue itself, so there is no turn to wait for here.
+        if self._closed:
+            return False
+        if timeout is None:
+            return self._transmit(message)
+        if timeout <= 0:
+            return self._transport.try_send(to_bytes(message)) or EXPIRED
+        accepted: bool | Nothing = EXPIRED
+        with Limit(timeout, self._hub):
+            try:
+                accepted = self._transmit(message)
+            except BaseException as error:
+                if was_sent_anyway(error):
+                    accepted = True
+                raise
+        return accepted
+
+    def send_eof(self) -> None:
+        """End our side; the peer may go on sending. Blocks until what is being put has gone out.
+
+        Puts are refused from now on. On a connection that is closed or broken it does nothing.
+        """
+        self._shut()
+        try:
+            self._transport.send_eof()
+        except (TransportError, ResourceClosed):
+            pass
+
+    # Ending
+
+    def close(self) -> None:
+        """End both sides in order. What the peer sends from now on is lost."""
+        self._shut()
+        self._transport.close()
+        self._end()
+
+    def fail(self, error: BaseException) -> None:
+        """Cut the connection: the peer sees a reset, and our takers see ``error``."""
+        if not self._transport.closed:
+            self._shut()
+            self._end(error)
+            self._transport.abort()
+
+    def _peer_left(self) -> None:
+        """Hear that the peer has ended, or the connection broke: nobody may be there to read it."""
+        turn = self._take_turn
+        if turn is None or not turn.is_taken:
+            self.close()
+
+
+def start_server(
+    handler: Callable[[TcpStream, ConnectionInfo], object],
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    tls: Any = None,
+    listen_socket: Any = None,
+    backlog: int = 1024,
+    max_connections: int | None = 10_000,
+    tls_timeout: float | None = 10.0,
+) -> Server:
+    """Serve TCP: call ``handler(stream, info)`` for every connection, in a greenlet of its own.
+
+    It is listening when this returns. The handler may block. When it has returned, and the
+    Deferred or Greenlet that it may have returned is done, the connection lasts for as long as
+    something is connected to the stream, and is closed then. What the handler raises closes the
+    connection and is logged once.
+
+    Args:
+        handler: gets the stream and who is at its ends.
+        port: 0 lets the system choose; see `Server.port`.
+        host: the interface; an address, a name, or "" for every IPv4 interface.
+        tls: an ``ssl.SSLContext``, or a dict of options for `galeph.tls.server_context`.
+        listen_socket: a listening socket or descriptor to use instead. It stays yours to close.
+        backlog: how many connections the kernel may hold for us (it caps this itself).
+        max_connections: above it none is accepted until one has ended; None is no limit.
+        tls_timeout: seconds for a handshake; None is no limit.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
+        TransportError: the address cannot be listened on.
+    """
+    if not callable(handler):
+        raise TypeError(f"handler must be callable, not {handler!r}")
+    return serve_connections(
+        partial(_serve, handler),
+        host=host,
+        port=port,
+        listen_socket=listen_socket,
+        backlog=backlog,
+        max_connections=max_connections,
+        tls_context=to_server_context(tls),
+        tls_timeout=tls_timeout,
+    )
+
+
+def _serve(handler: Callable[[TcpStream, ConnectionInfo], object], connection: Connection) -> None:
+    if connection.is_draining:
+        return
+    stream = TcpStream(connection.transport)
+    connection.on_drain = stream.end_reading
+    try:
+        result = handler(stream, stream.info)
+        awaited = to_deferred(result) if hasattr(result, "rawlink") else None
+        if awaited is not None:
+            on_ready(awaited, _close_if_failed, stream, awaited)
+        _host(stream)
+        if awaited is not None:
+            awaited.get()
+            # What it did may have connected the stream to something.
+            _host(stream)
+    finally:
+        stream.close()
+
+
+def _host(stream: TcpStream) -> None:
+    """Block while something is connected to the stream."""
+    if stream.link_count and not stream.closed:
+        watch = stream._transport.watch_end(stream._peer_left)
+        try:
+            host_stream(stream)
+        finally:
+            watch.cancel()
+
+
+def _close_if_failed(stream: TcpStream, awaited: Deferred[Any]) -> None:
+    if not awaited.successful():
+        stream.close()
+
+
+def client(
+    host: str,
+    port: int,
+    *,
+    tls: Any = None,
+    timeout: float | None = 30.0,
+    tls_timeout: float | None = 10.0,
+) -> Deferred[TcpStream]:
+    """Connect; return at once a Deferred of the stream.
+
+    With TLS it is realized when the handshake has succeeded. If whoever waits for it is killed,
+    the connection is given up.
+
+    Args:
+        host: a name or an address.
+        port: 1 to 65535.
+        tls: True, an ``ssl.SSLContext``, or a dict of options for `galeph.tls.client_context`.
+        timeout: seconds for resolving and connecting together; None is no limit.
+        tls_timeout: seconds for the TLS handshake; None is no limit.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it. Whatever
+            else goes wrong is in the Deferred: `ConnectError` and its subclasses, `TimedOut` and
+            its subclasses.
+    """
+    check_endpoint(host, port)
+    context, server_hostname = to_client_context(tls)
+
+    def connected() -> TcpStream:
+        return TcpStream(
+            connect(
+                host,
+                port,
+                timeout=timeout,
+                tls_context=context,
+                server_hostname=server_hostname,
+                tls_timeout=tls_timeout,
+            ),
+        )
+
+    promise = future(connected)
+    owns(promise, TcpStream.close)
+    return promise
