@@ -40,11 +40,13 @@ class BodyReader:
         pull: Callable[[], bytes] = _nothing,
         *,
         length: int | None = None,
+        buffered: bytes = b"",
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._pull = pull
         self._on_close = on_close
-        self._buffer = b""
+        # What has arrived and was not read yet.
+        self._buffer = buffered
         self._at = 0
         self.closed = False
         # How many bytes the whole body has, None where nobody has said.

@@ -25,14 +25,18 @@ _PIECE_BYTES = 64 * 1024
 
 
 class Streamed:
-    """A body that is fetched while it is sent; ``length`` is None where nobody knows it."""
+    """A body that is fetched while it is sent; ``length`` is None where nobody knows it.
 
-    __slots__ = ("_body", "_pieces", "length")
+    ``is_taken`` is for whoever sends it: that somebody has begun to, and will close it.
+    """
+
+    __slots__ = ("_body", "_pieces", "is_taken", "length")
 
     def __init__(self, body: Any, pieces: Iterable[Any], length: int | None) -> None:
         self._body = body
         self._pieces = pieces
         self.length = length
+        self.is_taken = False
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:

@@ -31,14 +31,18 @@ C = TypeVar("C")
 
 
 class Slot(Generic[C]):
-    """A place in the pool for one connection to the server ``key``; empty while it is opened."""
+    """A place in the pool for one connection to the server ``key``; empty while it is opened.
 
-    __slots__ = ("connection", "is_idle", "key")
+    ``is_gone`` once it was dropped: dropping it again changes nothing.
+    """
+
+    __slots__ = ("connection", "is_gone", "is_idle", "key")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
         self.connection: C | None = None
         self.is_idle = False
+        self.is_gone = False
 
 
 class Ticket(Generic[C]):
@@ -208,6 +212,8 @@ class Planner(Generic[C]):
 
         The connection is closed if the slot still holds one.
         """
+        if slot.is_gone:
+            return []
         if slot.is_idle:
             self._take_idle(slot)
         return [*self._drop(slot), *self._serve_oldest()]
@@ -230,6 +236,7 @@ class Planner(Generic[C]):
         return slot
 
     def _drop(self, slot: Slot[C]) -> list[Action[C]]:
+        slot.is_gone = True
         server = self._servers[slot.key]
         server.count -= 1
         self._total -= 1

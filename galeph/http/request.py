@@ -16,7 +16,7 @@ from galeph.http.body import BodyReader, BodySource
 from galeph.message.headers import HeaderItems, Headers
 from galeph.message.media_type import charset_of, parse_media_type
 from galeph.message.query import parse_pairs
-from galeph.message.url import split_url
+from galeph.message.url import Target, split_url
 from galeph.stream import Source
 
 if TYPE_CHECKING:
@@ -95,6 +95,24 @@ class Request:
         self.max_buffered_bytes = exchange.max_buffered_bytes
         self._exchange = exchange
         self._body = None
+        self._stream = None
+        self._query = None
+        return self
+
+    @classmethod
+    def _to_target(cls, method: str, target: Target, headers: Headers, body: Any) -> Request:
+        """Make the request of a client, of parts that have been checked."""
+        self = cls.__new__(cls)
+        self.method = method
+        self.scheme = target.scheme
+        self.host = target.authority
+        self.path = target.path
+        self.query_string = target.query_string
+        self.headers = headers
+        self.http_version = "HTTP/1.1"
+        self.max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
+        self._exchange = None
+        self._body = body
         self._stream = None
         self._query = None
         return self

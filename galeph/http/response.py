@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as _json
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from galeph.errors import DecodingError, StatusError
 from galeph.http.body import BodyReader, BodySource
@@ -13,9 +13,18 @@ from galeph.message.media_type import charset_of
 from galeph.message.status import reason_phrase
 from galeph.stream import Source
 
-__all__ = ["Response"]
+if TYPE_CHECKING:
+    from galeph.protocol import events
+
+__all__ = ["Incoming", "Response"]
 
 _DEFAULT_BUFFERED_BYTES = 64 * 1024 * 1024
+
+
+class Incoming(Protocol):
+    """What a response knows of the exchange that its body still comes from."""
+
+    trailers: Headers | None
 
 
 class Response:
@@ -37,14 +46,15 @@ class Response:
     """
 
     __slots__ = (
+        "_incoming",
         "_stream",
+        "_trailers",
         "body",
         "headers",
         "http_version",
         "max_buffered_bytes",
         "reason",
         "status",
-        "trailers",
         "url",
     )
 
@@ -63,12 +73,31 @@ class Response:
         self.status = status
         self.headers = headers if type(headers) is Headers else Headers(headers)
         self.body = body
-        self.trailers = None if trailers is None else Headers(trailers)
+        self._trailers = None if trailers is None else Headers(trailers)
+        self._incoming: Incoming | None = None
         self.reason = ""
         self.http_version = ""
         self.url = ""
         self.max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
         self._stream: Source[bytes] | None = None
+
+    @classmethod
+    def _from_event(
+        cls, event: events.Response, body: BodyReader, incoming: Incoming | None, url: str
+    ) -> Response:
+        """Make the response of a client's exchange. On the hot path, like `Request._from_event`."""
+        self = cls.__new__(cls)
+        self.status = event.status
+        self.headers = event.headers
+        self.body = body
+        self._trailers = None
+        self._incoming = incoming
+        self.reason = event.reason
+        self.http_version = event.http_version
+        self.url = url
+        self.max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
+        self._stream = None
+        return self
 
     def __repr__(self) -> str:
         phrase = self.reason or reason_phrase(self.status)
@@ -85,6 +114,16 @@ class Response:
             phrase = self.reason or reason_phrase(self.status)
             raise StatusError(f"{self.status} {phrase} for {self.url}", self)
         return self
+
+    @property
+    def trailers(self) -> Headers | None:
+        """The trailers: those to send; on the client those received, once the body has ended."""
+        return self._trailers if self._incoming is None else self._incoming.trailers
+
+    @trailers.setter
+    def trailers(self, trailers: HeaderItems | None) -> None:
+        self._incoming = None
+        self._trailers = None if trailers is None else Headers(trailers)
 
     # The body, on the client
 
