@@ -22,12 +22,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gevent import getcurrent
-
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
+from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter
 from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import WAITING, Waiter
 
@@ -37,50 +36,6 @@ T = TypeVar("T")
 
 # Stands for a line that nobody has stood in yet. Nothing is ever put into it.
 _EMPTY: Any = ()
-
-
-class _Putter(Waiter):
-    """A greenlet that waits in `put`, and its message."""
-
-    __slots__ = ("message", "weight")
-
-    def __init__(self, hub: Any, message: Any, weight: float) -> None:
-        # Not by way of super(): this is made for every other message that is handed over.
-        self.outcome = WAITING
-        self._hub = hub
-        self._greenlet = getcurrent()
-        self._wake_up = None
-        self.message = message
-        self.weight = weight
-
-
-class _AsyncTaker:
-    """A `take_async` in the line of takers."""
-
-    __slots__ = ("_default", "deferred")
-
-    def __init__(self, default: Any) -> None:
-        self.deferred: Deferred[Any] = Deferred()
-        self._default = default
-
-    def serve(self, outcome: Any) -> bool:
-        """Realize the deferred; False if it was cancelled before."""
-        return self.deferred.success(self._default if outcome is END else outcome)
-
-
-class _AsyncPutter:
-    """A `put_async` in the line of putters."""
-
-    __slots__ = ("deferred", "message", "weight")
-
-    def __init__(self, message: Any) -> None:
-        self.deferred: Deferred[bool] = Deferred()
-        self.message = message
-        self.weight: float = 1
-
-    def serve(self, outcome: Any) -> bool:
-        """Realize the deferred; False if it was cancelled before."""
-        return self.deferred.success(outcome)
 
 
 @checks_owner(
@@ -186,7 +141,7 @@ class Stream(Source[T], Sink[T]):
             return True
         if timeout is not None and timeout <= 0:
             return EXPIRED
-        return self._wait_to_put(_Putter(self._hub, message, weight), timeout)
+        return self._wait_to_put(Putter(self._hub, message, weight), timeout)
 
     def _offer(self, message: T, receipt: Any) -> bool | Nothing:
         weight = 1 if self._metric is None else self._weigh(message)
@@ -205,7 +160,7 @@ class Stream(Source[T], Sink[T]):
         return EXPIRED
 
     def put_async(self, message: T) -> Deferred[bool]:
-        putter = _AsyncPutter(message)
+        putter = AsyncPutter(message)
         accepted = self._offer(message, putter)
         if accepted is EXPIRED:
             on_cancel(putter.deferred, lambda _: self._withdraw(putter))
@@ -263,7 +218,7 @@ class Stream(Source[T], Sink[T]):
         if self._outlet is not None:
             self._outlet.kick()
 
-    def _wait_to_put(self, putter: _Putter, timeout: float | None) -> bool | Nothing:
+    def _wait_to_put(self, putter: Putter, timeout: float | None) -> bool | Nothing:
         self._line_up(putter)
         timer = None
         if timeout is not None:
@@ -283,7 +238,7 @@ class Stream(Source[T], Sink[T]):
                 timer.cancel()
         return putter.outcome  # type: ignore[no-any-return]  # what `serve` was given here
 
-    def _expire_put(self, putter: _Putter) -> None:
+    def _expire_put(self, putter: Putter) -> None:
         if putter.outcome is WAITING:
             self._withdraw(putter)
             putter.serve(EXPIRED)
@@ -317,8 +272,12 @@ class Stream(Source[T], Sink[T]):
         return self._take_unstored(timeout)
 
     def take_async(self, default: Any = None) -> Deferred[Any]:
-        taker = _AsyncTaker(default)
-        message = self._take(0)
+        taker = AsyncTaker(default)
+        try:
+            message = self._take(0)
+        except Exception as error:
+            taker.deferred.error(error)
+            return taker.deferred
         if message is EXPIRED:
             self._stand_in_line(taker)
             on_cancel(taker.deferred, lambda _: self._leave_line(taker))
@@ -464,7 +423,11 @@ class Stream(Source[T], Sink[T]):
         self._room = 0
         self._is_eventful = True
         while self._takers:
-            self._takers.popleft().serve(END)
+            taker = self._takers.popleft()
+            if self._failure is not None and type(taker) is AsyncTaker:
+                taker.deferred.error(self._failure)
+            else:
+                taker.serve(END)
         self._look_for_end()
 
     def _look_for_end(self) -> None:
@@ -490,6 +453,8 @@ class Stream(Source[T], Sink[T]):
         if self._name is not None:
             facts["description"] = self._name
         facts |= {
+            "sink": True,
+            "source": True,
             "buffer_size": self._level if self._metric is not None else self.qsize(),
             "buffer_capacity": self._limit,
             "pending_puts": len(self._putters),

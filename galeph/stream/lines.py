@@ -1,0 +1,61 @@
+"""Who stands in the lines of a queue stream, beside the greenlets that wait in a take.
+
+All of them are served the same way: ``serve(outcome)``, which never switches and answers whether
+the outcome was wanted. Those in the line of puts hold their message and what it weighs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gevent import getcurrent
+
+from galeph.deferred import Deferred
+from galeph.stream.interfaces import END
+from galeph.stream.waiters import WAITING, Waiter
+
+__all__ = ["AsyncPutter", "AsyncTaker", "Putter"]
+
+
+class Putter(Waiter):
+    """A greenlet that waits in `put`, and its message."""
+
+    __slots__ = ("message", "weight")
+
+    def __init__(self, hub: Any, message: Any, weight: float) -> None:
+        # Not by way of super(): this is made for every other message that is handed over.
+        self.outcome = WAITING
+        self._hub = hub
+        self._greenlet = getcurrent()
+        self._wake_up = None
+        self.message = message
+        self.weight = weight
+
+
+class AsyncTaker:
+    """A `take_async` in the line of takers."""
+
+    __slots__ = ("_default", "deferred")
+
+    def __init__(self, default: Any) -> None:
+        self.deferred: Deferred[Any] = Deferred()
+        self._default = default
+
+    def serve(self, outcome: Any) -> bool:
+        """Realize the deferred; False if it was cancelled before."""
+        return self.deferred.success(self._default if outcome is END else outcome)
+
+
+class AsyncPutter:
+    """A `put_async` in the line of putters."""
+
+    __slots__ = ("deferred", "message", "weight")
+
+    def __init__(self, message: Any) -> None:
+        self.deferred: Deferred[bool] = Deferred()
+        self.message = message
+        self.weight: float = 1
+
+    def serve(self, outcome: Any) -> bool:
+        """Realize the deferred; False if it was cancelled before."""
+        return self.deferred.success(outcome)

@@ -1,0 +1,871 @@
+"""`Stream`: a queue with backpressure that can end and can fail."""
+
+from __future__ import annotations
+
+import gc
+import queue
+import weakref
+
+import gevent
+import pytest
+from gevent.queue import ShutDown
+
+from galeph.clock import set_default
+from galeph.errors import Cancelled
+from galeph.stream import Stream
+from galeph.testing import ManualClock
+from tests.stream.scenes import interruptions, outcome, settle, victim, waiting
+
+
+@pytest.fixture
+def clock():
+    """A clock that moves when told to."""
+    manual = ManualClock()
+    previous = set_default(manual)
+    yield manual
+    set_default(previous)
+
+
+def fill(stream, *messages):
+    for message in messages:
+        assert stream.try_put(message, 0)
+
+
+def drain(stream):
+    """Everything that can be taken now."""
+    return list(iter(lambda: stream.try_take(0, "end", "nothing"), "nothing"))
+
+
+class TestPut:
+    def test_waits_for_the_take_without_a_buffer(self):
+        """A put into an unbuffered stream returns when its message is taken."""
+        stream = Stream()
+        putter = waiting(stream.put, "a")
+
+        assert not putter.ready()
+        assert "a" == stream.take()
+        assert putter.get(timeout=1) is True
+
+    def test_waits_only_beyond_the_buffer(self):
+        """With a buffer of two, two puts return at once and the third waits for a take."""
+        stream = Stream(2)
+        fill(stream, "a", "b")
+        putter = waiting(stream.put, "c")
+
+        assert not putter.ready()
+        assert "a" == stream.take()
+        assert putter.get(timeout=1) is True
+        assert ["b", "c"] == drain(stream)
+
+    @pytest.mark.parity("STR-05")
+    def test_prefers_a_waiting_take_then_the_buffer_then_the_line(self):
+        """A message goes to a waiting take even if the buffer has room, then to the buffer."""
+        stream = Stream(1)
+        taker = waiting(stream.take)
+        fill(stream, "taken", "stored")
+        putter = waiting(stream.put, "waits")
+        facts = stream.description()
+
+        assert "taken" == taker.get(timeout=1)
+        assert (1, 1) == (facts["buffer_size"], facts["pending_puts"])
+        assert ["stored", "waits"] == drain(stream)
+        assert putter.get(timeout=1) is True
+
+    def test_is_false_when_the_stream_is_closed(self):
+        """A closed stream refuses messages in every way of putting."""
+        stream = Stream(5)
+        stream.close()
+
+        assert stream.put("x") is False
+        assert stream.try_put("x", 0) is False
+        assert stream.try_put("x", 1, "late") is False
+        assert stream.put_async("x").get() is False
+        assert stream.put_all(["x"]) is False
+        with pytest.raises(ShutDown):
+            stream.put_nowait("x")
+        assert [] == list(stream)
+
+    def test_takes_any_value(self):
+        """None, False and exceptions are messages like others."""
+        stream = Stream(9)
+        given = [None, False, (), ValueError("a message")]
+        fill(stream, *given)
+
+        assert given == [stream.take("default") for _ in given]
+
+    @pytest.mark.parity("STR-65")
+    def test_keeps_the_order_of_waiting_puts(self):
+        """Puts that wait enter the buffer in the order they came."""
+        stream = Stream(1)
+        fill(stream, 0)
+        putters = [waiting(stream.put, n) for n in range(1, 6)]
+
+        assert list(range(6)) == [stream.take() for _ in range(6)]
+        assert [True] * 5 == [putter.get(timeout=1) for putter in putters]
+
+    def test_does_not_overtake_a_waiting_put(self):
+        """A put without waiting is refused while another put waits, even if its message fits."""
+        stream = Stream(10, metric=len)
+        fill(stream, "12345678")
+        putter = waiting(stream.put, "too long")
+
+        assert stream.try_put("x", 0) is False
+        assert ["12345678", "too long"] == drain(stream)
+        assert putter.get(timeout=1) is True
+
+
+class TestTryPut:
+    @pytest.mark.parity("STR-06")
+    def test_yields_its_timeout_value_and_withdraws(self, clock):
+        """When the time is over the message is gone from the line, and the value says so."""
+        stream = Stream()
+        putter = waiting(stream.try_put, "x", 2.0, "late")
+        clock.advance(1.9)
+        settle()
+
+        assert not putter.ready()
+        clock.advance(0.2)
+        assert "late" == putter.get(timeout=1)
+        assert [] == drain(stream)
+
+    @pytest.mark.parametrize("timeout", [0, -1])
+    def test_never_waits_with_nothing_left(self, timeout):
+        """A limit of 0 or less puts only what is accepted at once."""
+        stream = Stream(1)
+
+        assert stream.try_put("a", timeout) is True
+        assert stream.try_put("b", timeout) is False
+        assert ["a"] == drain(stream)
+
+    def test_waits_for_ever_without_a_limit(self):
+        """None is no limit."""
+        stream = Stream()
+        putter = waiting(stream.try_put, "a", None)
+
+        assert "a" == stream.take()
+        assert putter.get(timeout=1) is True
+
+    def test_is_true_when_accepted_before_the_time_was_over(self, clock):
+        """A message taken in the moment the limit runs out counts as put."""
+        stream = Stream()
+        putter = waiting(stream.try_put, "x", 1.0, "late")
+        taken = stream.take()
+        clock.advance(5)
+
+        assert "x" == taken
+        assert putter.get(timeout=1) is True
+
+
+class TestTake:
+    def test_waits_for_a_message(self):
+        """A take blocks until something is put."""
+        stream = Stream()
+        taker = waiting(stream.take)
+
+        assert not taker.ready()
+        assert stream.put("a") is True
+        assert "a" == taker.get(timeout=1)
+
+    def test_serves_takers_in_their_order(self):
+        """Waiting takes get messages first come, first served."""
+        stream = Stream()
+        takers = [waiting(stream.take) for _ in range(5)]
+        fill(stream, *range(5))
+
+        assert list(range(5)) == [taker.get(timeout=1) for taker in takers]
+
+    @pytest.mark.parity("STR-11")
+    def test_refills_the_buffer(self):
+        """Taking from a full stream moves the oldest waiting put into the buffer."""
+        stream = Stream(1)
+        fill(stream, "a")
+        putters = [waiting(stream.put, message) for message in "bc"]
+
+        assert "a" == stream.take()
+        assert putters[0].get(timeout=1) is True
+        assert (1, 1) == (stream.qsize(), stream.description()["pending_puts"])
+        assert ["b", "c"] == drain(stream)
+        assert putters[1].get(timeout=1) is True
+
+    @pytest.mark.parity("STR-08")
+    def test_gives_its_default_at_the_end(self):
+        """On a drained stream a take returns its default, None if it has none."""
+        stream = Stream()
+        stream.close()
+
+        assert stream.take() is None
+        assert "end" == stream.take("end")
+        assert "end" == stream.take_async("end").get()
+
+    @pytest.mark.parity("STR-09")
+    def test_tells_the_end_from_the_timeout(self, clock):
+        """`try_take` has a value for each of the two."""
+        stream = Stream()
+        taker = waiting(stream.try_take, 1.0, "end", "late")
+        clock.advance(1.0)
+
+        assert "late" == taker.get(timeout=1)
+        assert "late" == stream.try_take(0, "end", "late")
+        assert stream.try_take(0) is None
+        stream.close()
+        assert "end" == stream.try_take(1.0, "end", "late")
+
+    @pytest.mark.parity("STR-10")
+    def test_eats_nothing_when_it_has_expired(self, clock):
+        """A message put after a take has timed out goes to the next take."""
+        stream = Stream()
+        expired = waiting(stream.try_take, 1.0, None, "late")
+        clock.advance(1.0)
+        settle()
+        live = waiting(stream.take)
+        fill(stream, "a")
+
+        assert "late" == expired.get(timeout=1)
+        assert "a" == live.get(timeout=1)
+
+    def test_iterates_until_the_end(self):
+        """A for loop over a stream takes everything and stops at the end."""
+        stream = Stream()
+        reader = waiting(lambda: list(stream))
+        assert stream.put_all("abc")
+        stream.close()
+
+        assert ["a", "b", "c"] == reader.get(timeout=1)
+
+
+class TestAsync:
+    @pytest.mark.parity("STR-04")
+    def test_put_is_true_once_the_message_was_taken(self):
+        """The deferred of a put is pending until the message is taken or stored."""
+        stream = Stream()
+        put = stream.put_async("a")
+
+        assert not put.ready()
+        assert "a" == stream.take()
+        assert put.get(timeout=1) is True
+        assert Stream(1).put_async("stored").get(timeout=0) is True
+
+    def test_take_holds_the_next_message(self):
+        """The deferred of a take is realized by the next put, or at once."""
+        stream = Stream()
+        take = stream.take_async()
+
+        assert not take.ready()
+        assert stream.put("a") is True
+        assert "a" == take.get(timeout=1)
+        put = stream.put_async("b")
+        assert "b" == stream.take_async().get(timeout=0)
+        assert put.get(timeout=1) is True
+
+    def test_a_cancelled_take_is_withdrawn(self):
+        """The message goes to the next in line, and the line is shorter at once."""
+        stream = Stream()
+        cancelled, live = stream.take_async(), stream.take_async()
+        assert cancelled.cancel()
+
+        assert 1 == stream.description()["pending_takes"]
+        assert stream.put("a") is True
+        assert "a" == live.get(timeout=1)
+
+    def test_a_cancelled_put_is_withdrawn(self):
+        """Its message is never seen."""
+        stream = Stream()
+        cancelled, live = stream.put_async("a"), stream.put_async("b")
+        assert cancelled.cancel()
+
+        assert "b" == stream.take()
+        assert live.get(timeout=1) is True
+        assert [] == drain(stream)
+
+    def test_a_take_that_times_out_eats_nothing(self, clock):
+        """`timeout` on the deferred withdraws the take too."""
+        stream = Stream(1)
+        take = stream.take_async().timeout(1.0, "late")
+        clock.advance(1.0)
+        fill(stream, "a")
+
+        assert "late" == take.get(timeout=1)
+        assert "a" == stream.take()
+
+    def test_a_failed_stream_fails_the_take(self):
+        """The deferred of a take on a failed stream holds the error."""
+        stream = Stream()
+        pending = stream.take_async()
+        stream.fail(ValueError("cut"))
+
+        assert isinstance(pending.exception, ValueError)
+        assert isinstance(stream.take_async().exception, ValueError)
+
+
+class TestPutAll:
+    @pytest.mark.parity("STR-07")
+    def test_is_true_when_everything_was_accepted(self):
+        """It waits for each message, and nothing to put is a success."""
+        stream = Stream()
+        putter = waiting(stream.put_all, iter("abc"))
+
+        assert ["a", "b", "c"] == [stream.take() for _ in range(3)]
+        assert putter.get(timeout=1) is True
+        assert stream.put_all([]) is True
+
+    def test_stops_at_the_first_refusal(self):
+        """What comes after a refused message is not even asked for."""
+        stream = Stream(2)
+        asked = []
+
+        def messages():
+            for n in range(9):
+                asked.append(n)
+                if n == 2:
+                    stream.close()
+                yield n
+
+        assert stream.put_all(messages()) is False
+        assert [0, 1, 2] == asked
+        assert [0, 1] == list(stream)
+
+
+class TestClosing:
+    @pytest.mark.parity("STR-14")
+    def test_ends_waiting_takes_and_keeps_the_messages(self):
+        """Waiting takes get their default; stored and waiting messages can still be taken."""
+        waited_on, full = Stream(), Stream(1)
+        taker = waiting(waited_on.take, "end")
+        fill(full, "stored")
+        putter = waiting(full.put, "waiting")
+        for stream in (waited_on, full):
+            stream.close()
+            stream.close()
+
+        assert "end" == taker.get(timeout=1)
+        assert ["stored", "waiting"] == list(full)
+        assert putter.get(timeout=1) is True
+
+    @pytest.mark.parity("STR-15")
+    def test_is_drained_when_closed_and_empty(self):
+        """Closed with a waiting put is not drained; after its take it is."""
+        stream = Stream()
+        putter = waiting(stream.put, "a")
+        stream.close()
+
+        assert (True, False) == (stream.closed, stream.drained)
+        assert "a" == stream.take()
+        assert "end" == stream.take("end")
+        assert (True, True) == (stream.closed, stream.drained)
+        assert putter.get(timeout=1) is True
+
+    def test_is_not_drained_while_a_message_is_on_its_way_to_a_take(self):
+        """A message handed to a take that has not run yet could still come back."""
+        stream = Stream()
+        taker = waiting(stream.take)
+        taker.kill(block=False)
+        fill(stream, "a")
+        stream.close()
+
+        assert not stream.drained
+        settle()
+        assert taker.dead
+        assert not stream.drained
+        assert "a" == stream.take()
+        assert stream.drained
+
+    def test_drains_when_the_last_waiting_put_is_withdrawn(self):
+        """A closed stream whose only message is withdrawn is drained."""
+        stream = Stream()
+        putter = waiting(stream.put, "a")
+        stream.close()
+        putter.kill()
+
+        assert stream.drained
+
+    @pytest.mark.parity("STR-16")
+    def test_calls_back_when_closed_and_when_drained(self):
+        """Callbacks run at each of the two ends, once, and at once if it is past already."""
+        stream = Stream(1)
+        calls = []
+        stream.on_closed(lambda: calls.append("closed"))
+        stream.on_drained(lambda: calls.append("drained"))
+        fill(stream, "a")
+        stream.close()
+        settle()
+
+        assert ["closed"] == calls
+        assert "a" == stream.take()
+        settle()
+        assert ["closed", "drained"] == calls
+        stream.on_closed(lambda: calls.append("late"))
+        stream.on_drained(lambda: calls.append("later"))
+        assert ["closed", "drained", "late", "later"] == calls
+
+    def test_logs_what_a_callback_raises_and_goes_on(self, caplog):
+        """One callback that raises touches neither the others nor the caller."""
+        stream = Stream()
+        calls = []
+        stream.on_closed(lambda: 1 / 0)
+        stream.on_closed(lambda: calls.append("second"))
+        stream.close()
+        settle()
+        stream.on_closed(lambda: 1 / 0)
+
+        assert ["second"] == calls
+        assert ["galeph.stream"] * 2 == [record.name for record in caplog.records]
+
+    @pytest.mark.parity("STR-03")
+    def test_does_nothing_on_a_permanent_stream(self):
+        """Neither closing nor failing ends it."""
+        stream = Stream(1, permanent=True)
+        stream.close()
+        stream.fail(ValueError())
+
+        assert stream.put("a") is True
+        assert "a" == stream.take()
+        assert not stream.closed
+
+    def test_leaving_the_with_block_closes(self):
+        """The stream is its own context manager."""
+        with Stream() as stream:
+            assert not stream.closed
+
+        assert stream.closed
+
+
+class TestFailing:
+    def test_takes_get_the_messages_first_and_then_the_error(self):
+        """What was accepted is not lost; then every take raises, and so does iteration."""
+        stream = Stream(1)
+        fill(stream, "stored")
+        putter = waiting(stream.put, "waiting")
+        error = ValueError("cut")
+        stream.fail(error)
+
+        assert stream.error is None
+        assert "stored" == stream.take()
+        assert "waiting" == stream.take("default")
+        assert putter.get(timeout=1) is True
+        for take in (stream.take, stream.get, lambda: stream.try_take(0), lambda: list(stream)):
+            with pytest.raises(ValueError, match="cut"):
+                take()
+        assert error is stream.error
+
+    def test_never_looks_drained(self):
+        """A failed stream is closed, but not drained, and `on_drained` is never called."""
+        stream = Stream()
+        calls = []
+        stream.on_drained(lambda: calls.append("drained"))
+        stream.fail(ValueError())
+        settle()
+
+        assert (True, False, []) == (stream.closed, stream.drained, calls)
+
+    def test_wakes_waiting_takes_with_the_error(self):
+        """Every waiting take raises it."""
+        stream = Stream()
+        takers = [outcome(stream.take), outcome(stream.try_take, 60)]
+        error = ValueError("cut")
+        stream.fail(error)
+
+        assert [error, error] == [taker.get(timeout=1) for taker in takers]
+
+    def test_the_first_end_counts(self):
+        """Failing a closed stream, or closing a failed one, changes nothing."""
+        closed, failed = Stream(), Stream()
+        closed.close()
+        closed.fail(ValueError())
+        failed.fail(ValueError("first"))
+        failed.close()
+        failed.fail(KeyError())
+
+        assert closed.drained
+        with pytest.raises(ValueError, match="first"):
+            failed.take()
+
+    def test_does_not_grow_the_traceback(self):
+        """Raised a thousand times, the error has no more frames than raised once."""
+        stream = Stream()
+        stream.fail(ValueError())
+        depths = set()
+        for _ in range(1000):
+            try:
+                stream.take()
+            except ValueError as error:
+                trace, depth = error.__traceback__, 0
+                while trace is not None:
+                    trace, depth = trace.tb_next, depth + 1
+                depths.add(depth)
+
+        assert 1 == len(depths)
+
+    def test_refuses_what_is_no_exception(self):
+        """A TypeError names what was given, and the stream goes on."""
+        stream = Stream(1)
+
+        with pytest.raises(TypeError, match="str"):
+            stream.fail("cut")
+        assert stream.put("a") is True
+
+
+class TestMetric:
+    @pytest.mark.parity("STR-49")
+    def test_bounds_the_sum(self):
+        """With a limit of 10, 9 is stored, 2 more wait until the 9 are taken."""
+        stream = Stream(10, metric=lambda message: message)
+        fill(stream, 9)
+        putter = waiting(stream.put, 2)
+
+        assert not putter.ready()
+        assert 9 == stream.take()
+        assert putter.get(timeout=1) is True
+        assert 2 == stream.description()["buffer_size"]
+        assert [2] == drain(stream)
+
+    def test_lets_a_message_larger_than_the_buffer_through(self):
+        """It waits in line until it is taken, and those behind it are stored again."""
+        stream = Stream(3, metric=len)
+        large = waiting(stream.put, "12345")
+        small = waiting(stream.put, "1")
+
+        assert "12345" == stream.take()
+        assert large.get(timeout=1) is True
+        assert small.get(timeout=1) is True
+        assert ["1"] == drain(stream)
+
+    @pytest.mark.parity("STR-50")
+    def test_a_timeout_withdraws_the_message(self):
+        """A put that did not fit in time has stored nothing."""
+        stream = Stream(1, metric=len)
+
+        assert stream.try_put("12", 0, "late") == "late"
+        assert [] == drain(stream)
+
+    def test_stores_what_follows_a_withdrawn_message(self):
+        """When the first in line leaves, those behind it that fit are stored."""
+        stream = Stream(3, metric=len)
+        large = waiting(stream.put, "12345")
+        small = waiting(stream.put, "1")
+        large.kill()
+
+        assert small.get(timeout=1) is True
+        assert ["1"] == drain(stream)
+
+    def test_what_it_raises_is_the_caller_s(self):
+        """An exception in the metric, or a negative number, reaches the put and changes nothing."""
+        stream = Stream(3, metric=lambda message: 1 / message)
+
+        with pytest.raises(ZeroDivisionError):
+            stream.put(0)
+        with pytest.raises(ValueError, match="negative"):
+            stream.put(-1)
+        assert stream.put(1) is True
+        assert [1] == drain(stream)
+
+    def test_may_end_the_stream(self):
+        """A metric that closes the stream has its message refused."""
+        stream = Stream(3, metric=lambda _: stream.close() or 1)
+
+        assert stream.put("a") is False
+
+    @pytest.mark.parity("STR-51")
+    def test_is_described_in_its_units(self):
+        """Size and capacity in the description are sums of the metric."""
+        stream = Stream(10, metric=len)
+        fill(stream, "abc")
+
+        facts = stream.description()
+        assert (3, 10) == (facts["buffer_size"], facts["buffer_capacity"])
+
+
+class TestInterruptions:
+    """A kill, or a Timeout, may come at any switch."""
+
+    def test_a_killed_take_is_withdrawn(self):
+        """The next message goes to the next take."""
+        stream = Stream()
+        killed, live = waiting(stream.take), waiting(stream.take)
+        killed.kill()
+        fill(stream, "a")
+
+        assert "a" == live.get(timeout=1)
+
+    def test_a_killed_put_is_withdrawn(self):
+        """Its message is never seen."""
+        stream = Stream()
+        killed, live = waiting(stream.put, "a"), waiting(stream.put, "b")
+        killed.kill()
+
+        assert "b" == stream.take()
+        assert live.get(timeout=1) is True
+
+    def test_a_message_on_its_way_to_a_killed_take_stays_first(self):
+        """Handed over but not returned, it is the next to be taken."""
+        stream = Stream(5)
+        taker = waiting(stream.take)
+        taker.kill(block=False)
+        fill(stream, "first", "second")
+        settle()
+
+        assert ["first", "second"] == drain(stream)
+
+    def test_messages_on_their_way_keep_their_order(self):
+        """Of three takes served at once, killing any leaves the others the earlier messages."""
+        for killed in range(3):
+            stream = Stream(5)
+            takers = [waiting(stream.take) for _ in range(3)]
+            takers[killed].kill(block=False)
+            fill(stream, 0, 1, 2, 3)
+            settle()
+            got = [taker.value for n, taker in enumerate(takers) if n != killed]
+
+            assert [0, 1] == got
+            assert [2, 3] == drain(stream)
+
+    def test_a_message_that_comes_back_goes_to_a_take_that_waits(self):
+        """If somebody waits behind the killed take, it is served with the message."""
+        stream = Stream()
+        killed, live = waiting(stream.take), waiting(stream.take)
+        killed.kill(block=False)
+        fill(stream, "a")
+
+        assert "a" == live.get(timeout=1)
+
+    def test_a_put_killed_after_acceptance_leaves_its_message(self):
+        """Accepted is accepted."""
+        stream = Stream()
+        putter = waiting(stream.put, "a")
+        taken = stream.take()
+        putter.kill()
+
+        assert "a" == taken
+        assert [] == drain(stream)
+
+    @pytest.mark.parametrize("buffer", [0, 1, 16])
+    def test_nothing_is_lost_doubled_or_reordered_by_an_interrupted_take(self, buffer):
+        """Thrown at after any switch, a take in a loop loses nothing and changes no order."""
+
+        def scene():
+            nonlocal stream, taken
+            stream, taken = Stream(buffer), []
+
+            def take():
+                for _ in range(3):
+                    taken.append(stream.take())
+
+            def feed():
+                producer = gevent.spawn(stream.put_all, range(6))
+                settle()
+                while len(taken) < 6:
+                    taken.append(stream.try_take(1))
+                producer.join(1)
+
+            return victim(take), feed
+
+        stream, taken = None, []
+        for way in interruptions(scene):
+            assert list(range(6)) == taken, way
+
+    @pytest.mark.parametrize("buffer", [0, 1, 16])
+    def test_an_interrupted_put_is_whole_or_nothing(self, buffer):
+        """Thrown at after any switch, a put in a loop leaves a beginning of its messages."""
+
+        def scene():
+            nonlocal stream, taken, returned
+            stream, taken, returned = Stream(buffer), [], []
+
+            def put():
+                for n in range(buffer + 4):
+                    returned.append(stream.put(n))
+
+            def take():
+                taker = gevent.spawn(lambda: taken.extend(iter(stream.take, None)))
+                settle()
+                stream.close()
+                taker.join(1)
+
+            return victim(put), take
+
+        stream, taken, returned = None, [], []
+        for way in interruptions(scene):
+            assert taken == list(range(len(taken))), way
+            assert len(returned) <= len(taken) <= len(returned) + 1, way
+
+    def test_a_limit_leaves_no_timer(self):
+        """Killed or served, the timer of a try is gone (the watchers are counted after a test)."""
+        stream = Stream()
+        killed = waiting(stream.try_take, 5)
+        killed.kill()
+        served = waiting(stream.try_take, 5)
+        fill(stream, "a")
+        putter = waiting(stream.try_put, "b", 5)
+        putter.kill()
+
+        assert "a" == served.get(timeout=1)
+        assert [] == drain(stream)
+
+
+class TestQueueInterface:
+    """What code written for a gevent queue asks of one."""
+
+    def test_get_raises_empty_and_shutdown(self):
+        """`get` waits as told; the end is gevent's ShutDown."""
+        stream = Stream(1)
+        with pytest.raises(queue.Empty):
+            stream.get_nowait()
+        with pytest.raises(queue.Empty):
+            stream.get(timeout=0.001)
+        stream.put_nowait("a")
+
+        assert "a" == stream.get()
+        stream.close()
+        with pytest.raises(ShutDown):
+            stream.get()
+        with pytest.raises(ShutDown):
+            stream.get_nowait()
+
+    def test_put_nowait_raises_full(self):
+        """A put that would wait is queue.Full, and the message is not in."""
+        stream = Stream(1)
+        stream.put_nowait("a")
+
+        with pytest.raises(queue.Full):
+            stream.put_nowait("b")
+        assert ["a"] == drain(stream)
+
+    def test_sizes_say_what_can_be_done_now(self):
+        """`empty` and `full` tell whether a get or a put would wait."""
+        stream = Stream(1)
+
+        assert (0, True, False) == (stream.qsize(), stream.empty(), stream.full())
+        fill(stream, "a")
+        assert (1, False, True) == (stream.qsize(), stream.empty(), stream.full())
+        unbuffered = Stream()
+        assert (True, True) == (unbuffered.empty(), unbuffered.full())
+        putter = waiting(unbuffered.put, "x")
+        assert (0, False) == (unbuffered.qsize(), unbuffered.empty())
+        assert "x" == unbuffered.take()
+        assert putter.get(timeout=1)
+        taker = waiting(unbuffered.take)
+        assert not unbuffered.full()
+        taker.kill()
+        assert unbuffered.full()
+
+
+class TestThreads:
+    def test_a_message_from_a_thread_is_put_in_the_stream_s_own(self):
+        """`put_threadsafe` gives a future of what `put` would have returned."""
+        stream = Stream()
+        pool = gevent.get_hub().threadpool
+        putter = pool.spawn(lambda: stream.put_threadsafe("a").result(5))
+
+        assert "a" == stream.take()
+        assert putter.get(timeout=5) is True
+        stream.close()
+        assert pool.spawn(lambda: stream.put_threadsafe("b").result(5)).get(timeout=5) is False
+
+    def test_what_put_raises_is_in_the_future(self):
+        """An exception in the stream's own thread reaches the caller in his."""
+        stream = Stream(1, metric=lambda message: 1 / message)
+        future = stream.put_threadsafe(0)
+        settle()
+
+        assert isinstance(future.exception(0), ZeroDivisionError)
+
+    def test_a_cancelled_future_puts_nothing(self):
+        """Cancelled before the hub came round, the message does not enter."""
+        stream = Stream(1)
+        future = stream.put_threadsafe("a")
+        assert future.cancel()
+        settle()
+
+        assert [] == drain(stream)
+
+    def test_close_from_a_thread_ends_waiting_takes(self):
+        """`close_threadsafe` takes effect in the stream's hub."""
+        stream = Stream()
+        gevent.get_hub().threadpool.spawn(stream.close_threadsafe).get(timeout=5)
+
+        assert "end" == stream.take("end")
+
+
+class TestArguments:
+    @pytest.mark.parity("STR-01")
+    def test_negative_buffers_are_none(self):
+        """A negative size acts as 0."""
+        stream = Stream(-5)
+
+        assert stream.try_put("a", 0) is False
+        assert 0 == stream.description()["buffer_capacity"]
+
+    @pytest.mark.parametrize("wrong", [{"buffer": "5"}, {"metric": 5}])
+    def test_wrong_ones_are_named(self, wrong):
+        """A TypeError names the argument before anything happens."""
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            Stream(**wrong)
+
+
+class TestDescription:
+    @pytest.mark.parity("TOP-18")
+    def test_says_what_state_the_stream_is_in(self):
+        """All the facts, as plain data."""
+        stream = Stream(2, description="orders")
+        fill(stream, "a", "b")
+        putter = waiting(stream.put, "c")
+
+        assert {
+            "type": "stream",
+            "description": "orders",
+            "sink": True,
+            "source": True,
+            "buffer_size": 2,
+            "buffer_capacity": 2,
+            "pending_puts": 1,
+            "pending_takes": 0,
+            "permanent": False,
+            "closed": False,
+            "drained": False,
+        } == stream.description()
+        putter.kill()
+
+    @pytest.mark.parity("TOP-22")
+    def test_is_in_the_repr(self):
+        """The printed form shows the description."""
+        assert "buffer_capacity=3" in repr(Stream(3))
+        assert "description='orders'" in repr(Stream(description="orders"))
+
+
+class TestMemory:
+    def test_an_abandoned_stream_dies_without_the_collector(self):
+        """No cycle, no registry: the last reference frees it."""
+        stream = Stream(3)
+        fill(stream, "a")
+        watched = weakref.ref(stream)
+        gc.disable()
+        try:
+            del stream
+
+            assert watched() is None
+        finally:
+            gc.enable()
+
+    def test_an_idle_stream_is_small(self):
+        """An unused stream has none of its lines (measured: 160 bytes)."""
+        import tracemalloc
+
+        Stream(16)
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        streams = [Stream(16) for _ in range(100)]
+        used = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+
+        assert used / len(streams) <= 1024
+
+
+def test_a_take_whose_deferred_is_cancelled_in_flight_is_refused_cleanly():
+    """A deferred realized by somebody else gives the message to the next taker."""
+    stream = Stream()
+    taken_over = stream.take_async()
+    assert taken_over.error(Cancelled("by its owner"))
+    live = waiting(stream.take)
+    fill(stream, "a")
+
+    assert "a" == live.get(timeout=1)
+    assert isinstance(taken_over.exception, Cancelled)
