@@ -91,16 +91,16 @@ def _compute(
         return
     try:
         value = context.run(fn, *args, **kwargs)
-    except Exception as error:
-        made._fail(error, keep(error, 1))
     except BaseException as error:
+        made._on_cancel = None
         made._fail(stopped(error), keep(error, 1))
+        # This frame outlives its function with the error, and would keep the deferred.
+        del made
         if isinstance(error, (SystemExit, KeyboardInterrupt)):
             raise
     else:
-        made.success(value)
-    finally:
         made._on_cancel = None
+        made.success(value)
 
 
 @overload

@@ -9,6 +9,7 @@ their own. `stopped` says it as galeph's own errors, the original chained.
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -31,11 +32,14 @@ del _base
 def keep(error: BaseException, frames: int) -> TracebackType | None:
     """Take so many of galeph's own frames out of a caught error's traceback; return the rest.
 
-    Whatever a frame names lives as long as the error does: its own deferred, for one.
+    Whatever a frame names lives as long as the error does: its own deferred, for one. The frames
+    that are left still know those they were called from, so what has returned is cleared too.
     """
     trace = error.__traceback__
     for _ in range(frames):
         if trace is not None:
+            with suppress(RuntimeError):  # the frame that caught it is still running
+                trace.tb_frame.clear()
             trace = trace.tb_next
     error.__traceback__ = trace
     return trace

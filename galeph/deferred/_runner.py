@@ -108,6 +108,8 @@ class Runner:
 
     def _run_batch(self) -> None:
         work = self.work
+        head: Any = None
+        entries = entry = None
         until = monotonic() + _SLICE
         done = 0
         while work:
@@ -129,6 +131,8 @@ class Runner:
             if not done & _LOOKS_AT_CLOCK and monotonic() >= until:
                 self._rest()
                 until = monotonic() + _SLICE
+        # A frame that an error was raised under outlives its function, with what it names.
+        head = entries = entry = None
 
     def _rest(self) -> None:
         """Let the loop see its I/O: a callback or ``sleep(0)`` would be run before it."""

@@ -296,5 +296,7 @@ class Finally(Stage):
         bottom = self.reach(source)
         if bottom is None:
             return
+        # Seen, even if another error takes its place.
+        bottom._see()
         self.context.run(self.fn)
         self.end_as(bottom)
