@@ -1,34 +1,30 @@
 """`WebSocket`: one open WebSocket as a duplex stream of messages, on either side.
 
-The engine knows the frames, the transport moves the bytes; this joins them. What it decides is
-who reads, since a WebSocket must be read even when nobody takes from it: pings want their pong,
-and a peer's close wants to be noticed by a handler that only puts.
+The engine knows the frames, the transport moves the bytes; this joins them, and knows how a
+WebSocket ends. Three helpers keep it company: `Standby` reads while nobody takes, `ControlFrames`
+sends pings and pongs, `Keepalive` finds out whether the peer is still there.
 
-- *A taker reads in its own greenlet.* An echo server, or any loop of takes, runs without a switch
-  between the socket and the handler, and a waiting one costs a single greenlet.
-- *Nobody took for a second:* a standby greenlet reads in place of the takers, until 16 messages or
-  64 KiB wait for them; then reading stops, and the peer feels it. The next taker that finds nothing
-  waiting sends the standby away (`Transport.interrupt`) and reads itself again.
-- *We close:* the closing greenlet takes the reading over, throws away what still arrives and waits
-  for the peer's close frame.
-
-Whoever reads holds the stream's take turn. Pongs and pings are written by a greenlet that exists
-only while there is one to write: a reader that waited for the writing side could deadlock with a
-peer that does the same. Of several pings only the last is answered (RFC 6455 section 5.5.3).
+However the end begins, one *closing greenlet* brings it about: it sends our close frame behind
+what was put before, takes the reading over, throws away what still arrives, waits for the peer's
+part, and closes the connection. One timer bounds all of this. Takers do not wait for it: they are
+told as soon as it is known that nothing more will come.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import gevent
 
 from galeph import clock as clocks
+from galeph.byte_streams import to_bytes
 from galeph.clock import Timer
 from galeph.deferred import Deferred
 from galeph.errors import GalephError, WebSocketClosed
+from galeph.http._websocket_control import ControlFrames
 from galeph.http._websocket_keepalive import Keepalive
+from galeph.http._websocket_standby import Standby
 from galeph.http.timeouts import Timeouts
 from galeph.message.headers import Headers
 from galeph.protocol.engine import Role
@@ -39,21 +35,17 @@ from galeph.protocol.websocket.events import (
     Failed,
     Message,
     Ping,
+    Pong,
     WebSocketEvent,
 )
-from galeph.stream import hosting
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
-from galeph.stream.waiters import Turn
+from galeph.stream.waiters import Limit, Turn
 from galeph.transport.base import ConnectionInfo, Transport
+from galeph.transport.sending import was_sent_anyway
 
 __all__ = ["WebSocket"]
 
-# How long nobody may take before the standby reads.
-_STAND_BY_AFTER = 1.0
-# What the standby reads ahead: the 16 messages of Aleph, bounded in bytes too.
-_MAX_WAITING = 16
-_MAX_WAITING_BYTES = 64 * 1024
 # After failing a connection, what the peer still sends is dropped up to this much, so that no
 # reset destroys our close frame on its way.
 _MAX_LINGER_BYTES = 256 * 1024
@@ -104,20 +96,11 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         self._engine = engine
         self._timeouts = timeouts
         self._reading = self._take_turn = Turn()
-        self._inbox: deque[str | bytes] = deque()
-        self._inbox_bytes = 0
         # The receiving side has ended: there will be nothing behind the inbox.
         self._is_over = False
         self._failure: BaseException | None = None
-        # Nobody reads: see the module's docstring.
-        self._standby: gevent.Greenlet[..., None] | None = None
-        self._is_dismissed = False
-        self._was_taken = False
-        self._idle_timer: Timer | None = None
-        # Control frames to be sent, and who sends them.
-        self._pong_due: bytes | None = None
-        self._ping_due: bytes | None = None
-        self._postman: gevent.Greenlet[..., None] | None = None
+        self._standby = Standby(self, self._reading, self._hub)
+        self._control = ControlFrames(transport, engine, self._stop_sending)
         # The end.
         self._closer: gevent.Greenlet[..., None] | None = None
         self._close_timer: Timer | None = None
@@ -125,11 +108,11 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         self._keepalive = Keepalive(
             timeouts.ping_interval,
             timeouts.ping_timeout,
-            send=self._send_ping,
-            listen=self._listen,
+            send=self._control.ping,
+            listen=self._standby.listen,
             give_up=self._give_up,
         )
-        self._watch_for_idleness()
+        self._standby.note_take()
 
     @property
     def info(self) -> ConnectionInfo:
@@ -150,57 +133,36 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
             "close_reason": self.close_reason,
         }
 
-    # Living on a server's connection
-
-    def host(self, error: BaseException | None) -> None:
-        """Block while the connection is in use, after its handler has returned or raised ``error``.
-
-        In use is what something is connected to, by a link or a pending asynchronous call.
-        """
-        try:
-            if error is None:
-                hosting.host(self)
-                self.close()
-            elif isinstance(error, Exception):
-                self.close(1011, "internal error")
-            else:
-                # Killed: no time for more than a last word.
-                if not self._engine.close_sent:
-                    self._transport.try_send(b"".join(self._engine.send_close(1011)))
-                return
-            self._gone.wait()
-        finally:
-            self._conclude()
-
-    def drain(self) -> None:
-        """The server shuts down: begin to close. Never blocks."""
-        self.close(1001, "the server is shutting down")
-
     # Receiving
 
     def _take(self, timeout: float | None) -> str | bytes | Nothing:
-        self._was_taken = True
-        if self._standby is not None and not self._is_dismissed:
-            message = self._receive_ready()
+        standby = self._standby
+        if self._is_over or standby.is_reading:
+            message = self._returned.popleft() if self._returned else self._next_ready()
             if message is not EXPIRED or (timeout is not None and timeout <= 0):
                 return message
-            self._is_dismissed = True
-            self._transport.interrupt(_MakeWay())
+            standby.dismiss()
         try:
             return super()._take(timeout)
         finally:
-            self._watch_for_idleness()
+            standby.note_take()
 
     def _receive(self) -> str | bytes | Nothing:
-        while (message := self._receive_ready()) is EXPIRED:
+        while (message := self._next_ready()) is EXPIRED:
             self._read()
         return message
 
     def _receive_ready(self) -> str | bytes | Nothing:
-        if self._inbox:
-            message = self._inbox.popleft()
-            self._inbox_bytes -= len(message)
-            if self._is_over and not self._inbox:
+        while (message := self._next_ready()) is EXPIRED and self._read(waits=False):
+            pass
+        return message
+
+    def _next_ready(self) -> str | bytes | Nothing:
+        """Return the next message of those that have been read. Never switches."""
+        standby = self._standby
+        if standby:
+            message = standby.take()
+            if self._is_over and not standby:
                 self._end(self._failure)
             return message
         if not self._is_over:
@@ -213,7 +175,7 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         return END
 
     def _next_message(self) -> str | bytes | None:
-        """Return the next message of those that have arrived, or None. Never switches."""
+        """See `Readable._next_message`; what is no message is dealt with on the way."""
         next_event = self._engine.next_event
         while True:
             event = next_event()
@@ -223,121 +185,87 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
                 return None
             self._handle(event)
 
-    def _read(self) -> None:
-        """Block until the peer has sent something, or somebody wants us out of the way."""
+    def _read(self, *, waits: bool = True) -> bool:
+        """See `Readable._read`; False if nothing has arrived."""
         try:
-            data = self._transport.recv()
+            data = self._transport.recv() if waits else self._transport.try_recv()
         except _MakeWay:
-            return
+            return False
         except GalephError as error:
             self._lose(str(error), error)
-            return
+            return True
+        if data is None:
+            return False
         self._keepalive.heard()
         self._engine.receive_data(data)
+        return True
+
+    def _make_way(self) -> None:
+        """See `Readable._make_way`."""
+        self._transport.interrupt(_MakeWay())
 
     def _handle(self, event: WebSocketEvent) -> None:
-        if type(event) is Ping:
-            self._pong_due = event.payload
-            self._send_control()
-        elif type(event) is Close:
+        if isinstance(event, Ping):
+            self._control.pong(event.payload)
+        elif isinstance(event, Pong):
+            self._keepalive.receive_pong(event.payload)
+        elif isinstance(event, Close):
             self._receive_close(event)
-        elif type(event) is Failed:
+        elif isinstance(event, Failed):
             if event.code == 1006:
                 self._lose(event.reason)
             else:
                 self._fail_connection(event.code, event.reason)
-        else:
-            self._keepalive.receive_pong(event.payload)  # type: ignore[union-attr]  # a Pong
-
-    # Reading while nobody takes
-
-    def _watch_for_idleness(self) -> None:
-        if self._idle_timer is None and not self._is_over:
-            start_timer = clocks.default().start_timer
-            self._idle_timer = start_timer(_STAND_BY_AFTER, self._note_idleness, ref=False)
-
-    def _note_idleness(self) -> None:
-        self._idle_timer = None
-        if self._was_taken and not self._reading.is_taken:
-            self._was_taken = False
-            self._watch_for_idleness()
-        else:
-            self._listen()
-
-    def _listen(self) -> bool:
-        """Make sure that somebody reads; False while too much waits to be taken."""
-        if self._is_over or self._reading.is_taken or self._standby is not None:
-            return True
-        if self._is_full:
-            return False
-        self._is_dismissed = False
-        self._standby = gevent.spawn(self._stand_by)
-        return True
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self._inbox) >= _MAX_WAITING or self._inbox_bytes >= _MAX_WAITING_BYTES
-
-    def _stand_by(self) -> None:
-        turn = self._reading
-        try:
-            if turn.is_taken:
-                return
-            turn.acquire(self._hub)
-            try:
-                while not (self._is_over or self._is_dismissed or self._is_full):
-                    message = self._next_message()
-                    if message is not None:
-                        self._keep(message)
-                    elif not self._is_over:
-                        self._read()
-            finally:
-                turn.release()
-        finally:
-            self._standby = None
-
-    def _keep(self, message: str | bytes) -> None:
-        self._inbox.append(message)
-        self._inbox_bytes += len(message)
 
     # Sending
 
+    def _put(self, message: Any, timeout: float | None) -> bool | Nothing:
+        # The transport lets senders queue, so there is no turn to wait for here.
+        if self._closed:
+            return False
+        if timeout is None:
+            return self._transmit(message)
+        if timeout <= 0:
+            return self._transmit_ready(message)
+        accepted: bool | Nothing = EXPIRED
+        with Limit(timeout, self._hub):
+            try:
+                accepted = self._transmit(message)
+            except BaseException as error:
+                if was_sent_anyway(error):
+                    accepted = True
+                raise
+        return accepted
+
     def _transmit(self, message: Any) -> bool:
-        buffers = self._engine.send_message(message)
+        buffers = self._frame(message)
         try:
             self._transport.send(buffers)
         except GalephError:
-            # What the peer sent before it went away, a close frame with its reason perhaps, can
-            # still be read; the reader finds the end.
-            self._shut()
-            self._listen()
+            self._stop_sending()
             return False
         return True
 
-    def _send_ping(self, payload: bytes) -> None:
-        self._ping_due = payload
-        self._send_control()
+    def _transmit_ready(self, message: Any) -> bool | Nothing:
+        try_send = self._transport.try_send
+        # Asked first, because what has been framed has to be sent.
+        if try_send(b"") and try_send(b"".join(self._frame(message))):
+            return True
+        return EXPIRED
 
-    def _send_control(self) -> None:
-        if self._postman is None and not self._closed:
-            self._postman = gevent.spawn(self._send_control_frames)
+    def _frame(self, message: Any) -> Sequence[bytes]:
+        if not isinstance(message, str | bytes | bytearray | memoryview):
+            message = to_bytes(message)
+        return self._engine.send_message(message)
 
-    def _send_control_frames(self) -> None:
-        try:
-            while not self._closed:
-                if self._pong_due is not None:
-                    payload, self._pong_due = self._pong_due, None
-                    self._transport.send(self._engine.send_pong(payload))
-                elif self._ping_due is not None:
-                    payload, self._ping_due = self._ping_due, None
-                    self._transport.send(self._engine.send_ping(payload))
-                else:
-                    return
-        except GalephError:
-            self._shut()  # as in `_transmit`
-            self._listen()
-        finally:
-            self._postman = None
+    def _stop_sending(self) -> None:
+        """Refuse puts: the connection is broken.
+
+        What the peer sent before it went away, a close frame with its reason perhaps, can still be
+        read; it is the reader who finds the end.
+        """
+        self._shut()
+        self._standby.listen()
 
     def ping(self, payload: bytes | None = None) -> Deferred[bool]:
         """Ask the peer whether it is there.
@@ -396,8 +324,11 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         self._begin_close(1011, "", error)
 
     def wait_closed(self, timeout: float | None = None) -> bool:
-        """Block until the connection is gone; return whether it is (False after ``timeout``)."""
-        self._listen()
+        """Block until the connection is gone; return whether it is (False after ``timeout``).
+
+        While messages wait that nobody takes, the peer's close may stand behind them unread.
+        """
+        self._standby.listen()
         self._gone.wait(timeout)
         return self._gone.ready()
 
@@ -443,13 +374,14 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         if not self._is_over:
             # What has arrived stays takeable.
             while (message := self._next_message()) is not None:
-                self._keep(message)
+                self._standby.put(message)
             self._end_receiving(failure)
         timeouts = self._timeouts
         limit = timeouts.drain if is_failing else timeouts.websocket_close
         if limit is not None:
             self._close_timer = clocks.default().start_timer(limit, self._cut, ref=False)
-        self._transport.interrupt(_MakeWay())
+        self._keepalive.stop()
+        self._make_way()
         self._closer.start()
 
     def _end_receiving(self, failure: BaseException | None) -> None:
@@ -458,7 +390,7 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         self._is_over = True
         self._failure = failure
         self._shut()
-        if not self._inbox:
+        if not self._standby:
             self._end(failure)
 
     def _finish_close(self, code: int | None, reason: str, *, is_failing: bool) -> None:
@@ -504,13 +436,18 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         self._end_receiving(failure)
         self._conclude()
 
+    def _say_last_word(self) -> None:
+        """Send a close frame if that does not block: there is no time for more."""
+        if not self._engine.close_sent:
+            self._transport.try_send(b"".join(self._engine.send_close(1011)))
+
     def _conclude(self) -> None:
         """Nothing is left of the connection. Never switches; may be called twice."""
         self._transport.close()
-        for timer in (self._idle_timer, self._close_timer):
-            if timer is not None:
-                timer.cancel()
-        self._idle_timer = self._close_timer = None
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        self._standby.stop()
         if self.close_code is None:
             self.close_code = 1006
         self._keepalive.stop()

@@ -45,9 +45,12 @@ from galeph.protocol.websocket.handshake import (
     make_key,
     request_headers,
 )
+from galeph.stream.hosting import host
 from galeph.transport.base import Transport
 from galeph.transport.connect import connect
 from galeph.transport.timelimit import TimeLimit
+
+WebSocket.__module__ = __name__  # where users find it
 
 __all__ = ["WebSocket", "is_websocket_upgrade", "websocket_client", "websocket_connection"]
 
@@ -119,24 +122,54 @@ def websocket_connection(
         return opened
     engine = _make_engine(Role.SERVER, limits or exchange.limits, max_message_bytes)
 
-    def move_in(transport: Transport, received: bytes) -> WebSocket:
+    def move_in(transport: Transport, received: bytes) -> _Tenancy:
         if received:
             engine.receive_data(received)
-        return WebSocket(
+        websocket = WebSocket(
             transport,
             engine,
             headers=request.headers,
             subprotocol=answer.subprotocol,
             timeouts=timeouts or exchange.timeouts,
         )
+        return _Tenancy(websocket)
 
     try:
-        websocket = exchange.switch_protocol(answer.headers, move_in)
+        tenancy = exchange.switch_protocol(answer.headers, move_in)
     except Exception as error:
         opened.error(error)
     else:
-        opened.success(websocket)
+        opened.success(tenancy.websocket)
     return opened
+
+
+class _Tenancy:
+    """A WebSocket that lives on a server's connection; see `galeph.http.exchange.Tenant`."""
+
+    __slots__ = ("websocket",)
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self.websocket = websocket
+
+    def host(self, error: BaseException | None) -> None:
+        """Block while the WebSocket is in use, and end it then. See `Tenant.host`."""
+        websocket = self.websocket
+        try:
+            if error is None:
+                host(websocket)
+                websocket.close()
+            elif isinstance(error, Exception):
+                websocket.close(1011, "internal error")
+            else:
+                websocket._say_last_word()
+                return
+            websocket._gone.wait()
+        finally:
+            websocket._conclude()
+
+    def drain(self) -> None:
+        """The server shuts down: begin to close. Never blocks."""
+        self.websocket.close(1001, "the server is shutting down")
 
 
 def _head_of(request: Request) -> events.Request:

@@ -16,7 +16,12 @@ from galeph.errors import (
     WebSocketClosed,
 )
 from galeph.http import Limits, Request, Timeouts
-from galeph.http.websocket import is_websocket_upgrade, websocket_client, websocket_connection
+from galeph.http.websocket import (
+    _Tenancy,
+    is_websocket_upgrade,
+    websocket_client,
+    websocket_connection,
+)
 from galeph.protocol.websocket.handshake import accept_value
 from tests.http.raw import connected, serving, talk
 from tests.http.websocket_processes import run_client, running_server
@@ -207,14 +212,13 @@ def test_frames_glued_to_the_handshake_are_frames(half):
     with serving(echo) as server, connected(server) as sock:
         sock.sendall(glued[:-half])
         gevent.sleep(0.01)
-        sock.sendall(glued[-half:] + close(1000))
+        sock.sendall(glued[-half:])
         answer = b""
-        while piece := sock.recv(65536):
-            answer += piece
+        while not answer.endswith(b"\x01p"):
+            answer += sock.recv(65536)
     _, _, rest = answer.partition(b"\r\n\r\n")
 
-    assert (TEXT, b"early", True) in parse(rest)
-    assert (PONG, b"p", True) in parse(rest)
+    assert parse(rest) == [(TEXT, b"early", True), (PONG, b"p", True)]
 
 
 @pytest.mark.attack(157)
@@ -329,7 +333,7 @@ def test_deferred_that_the_handler_returns_is_waited_for():
         shake_hands(sock)
         sock.sendall(frame(TEXT, b"hello"))
 
-        assert read_frames(sock, 1) == [(TEXT, b"HELLO", True)]
+        assert read_frames(sock, 2) == [(TEXT, b"HELLO", True), (CLOSE, b"\x03\xe8", True)]
 
 
 @pytest.mark.parity("TOP-13")
@@ -459,6 +463,101 @@ def test_client_has_a_limit_of_its_own():
     assert caught.value.code == 1009
 
 
+# -- hosting
+
+
+class FakeLink:
+    """Something connected to a stream, as far as its host can see."""
+
+    def __init__(self, websocket):
+        self.websocket = websocket
+        websocket._count_pending(1)
+
+    def end(self):
+        self.websocket._count_pending(-1)
+
+
+def test_host_closes_when_nothing_is_connected(ws_pair):
+    """The handler has returned and nobody uses the WebSocket: it is closed with 1000."""
+    websocket, peer = ws_pair
+    host = gevent.spawn(_Tenancy(websocket).host, None)
+    closed = peer.receive()
+    peer.send_raw(peer.close_frame(1000))
+    host.get(timeout=5)
+
+    assert closed == (CLOSE, b"\x03\xe8")
+    assert websocket.wait_closed(0)
+
+
+def test_host_stays_while_something_is_connected(ws_pair):
+    """A link keeps the WebSocket open; with the last one it is closed."""
+    websocket, peer = ws_pair
+    link = FakeLink(websocket)
+    host = gevent.spawn(_Tenancy(websocket).host, None)
+    gevent.sleep(0.02)
+    stayed = not host.ready() and not websocket.closed
+    websocket.put("still here")
+    link.end()
+
+    assert stayed
+    assert [peer.receive(), peer.receive()] == [(TEXT, b"still here"), (CLOSE, b"\x03\xe8")]
+    peer.send_raw(peer.close_frame(1000))
+    host.get(timeout=5)
+
+
+def test_host_leaves_when_the_peer_does(eager_standby, ws_pair):
+    """A WebSocket that is connected to something ends with its peer, too."""
+    websocket, peer = ws_pair
+    link = FakeLink(websocket)
+    host = gevent.spawn(_Tenancy(websocket).host, None)
+    peer.send_raw(peer.close_frame(1001))
+    host.get(timeout=5)
+    link.end()
+
+    assert websocket.close_code == 1001
+
+
+def test_host_tells_the_peer_that_the_handler_failed(ws_pair):
+    """An exception of the handler is 1011."""
+    websocket, peer = ws_pair
+    host = gevent.spawn(_Tenancy(websocket).host, ZeroDivisionError())
+    closed = peer.receive()
+    peer.send_raw(peer.close_frame(1011))
+    host.get(timeout=5)
+
+    assert closed == (CLOSE, b"\x03\xf3internal error")
+
+
+def test_killed_host_says_a_last_word_and_leaves(ws_pair):
+    """A killed connection has no time for the closing handshake, but for a close frame."""
+    websocket, peer = ws_pair
+    gevent.spawn(_Tenancy(websocket).host, gevent.GreenletExit()).get(timeout=5)
+
+    assert peer.receive() == (CLOSE, b"\x03\xf3")
+    assert peer.receive() is None
+    assert websocket.wait_closed(0)
+
+
+def test_host_killed_while_it_waits_leaves_nothing(ws_pair):
+    """A host killed in the middle ends the connection at once."""
+    websocket, peer = ws_pair
+    FakeLink(websocket)
+    host = gevent.spawn(_Tenancy(websocket).host, None)
+    gevent.sleep(0)
+    host.kill()
+
+    assert websocket.wait_closed(0)
+    assert peer.receive() is None
+
+
+def test_drain_says_that_the_server_goes_away(ws_pair):
+    """A server that shuts down closes its WebSockets with 1001."""
+    websocket, peer = ws_pair
+    _Tenancy(websocket).drain()
+
+    assert peer.receive() == (CLOSE, b"\x03\xe9the server is shutting down")
+
+
 # -- the client's handshake
 
 
@@ -478,9 +577,12 @@ def answering(respond):
             if line.lower().startswith("sec-websocket-key")
         )
         answer = respond(key)
-        for piece in [answer] if isinstance(answer, bytes) else answer:
-            sock.sendall(piece)
-        sock.recv(65536)
+        try:
+            for piece in [answer] if isinstance(answer, bytes) else answer:
+                sock.sendall(piece)
+            sock.recv(65536)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the client has had enough
 
     return handle
 
@@ -555,9 +657,11 @@ def test_refusal_is_there_to_be_read(fake_server):
 def test_interim_responses_before_the_101_are_passed_over(fake_server):
     """100 and 103 may come first; endless ones may not."""
     url = fake_server(
-        lambda key: b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
-        + switching(key)
-        + frame(TEXT, b"hi", masked=False)
+        lambda key: (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
+            + switching(key)
+            + frame(TEXT, b"hi", masked=False)
+        )
     )
     endless = fake_server(lambda _: b"HTTP/1.1 100 Continue\r\n\r\n" * 200)
     websocket = websocket_client(url).result(5)
@@ -574,9 +678,9 @@ def test_interim_responses_before_the_101_are_passed_over(fake_server):
 def test_handshake_has_a_deadline(fake_server):
     """A server that accepts and is silent, or dribbles, fails the opening in time."""
 
-    def dribble(_):
-        for _ in range(100):
-            yield b"H"
+    def dribble(key):
+        for octet in switching(key):
+            yield bytes([octet])
             gevent.sleep(0.02)
 
     silent = fake_server(lambda _: b"")

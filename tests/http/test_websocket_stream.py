@@ -1,66 +1,32 @@
-"""An open WebSocket as a stream: who reads, how messages and control frames pass, how it ends."""
+"""An open WebSocket as a stream: how messages pass, and how it ends."""
 
 import gc
+import socket
 import weakref
 
 import gevent
 import pytest
 
 from galeph.errors import WebSocketClosed
-from galeph.http import Timeouts, _websocket_stream
+from galeph.http import Timeouts, WebSocket
+from galeph.message.headers import Headers
 from galeph.protocol.engine import Role
 from galeph.protocol.websocket.engine import WebSocketEngine
-from tests.http.websocket_pairs import QUIET, open_pair
+from galeph.transport.sockets import SocketTransport
+from tests.http.websocket_pairs import QUIET, open_pair, shut
 from tests.protocol.websocket import frames
-from tests.protocol.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from tests.protocol.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT
 
 BOTH = pytest.mark.parametrize("role", list(Role), ids=lambda role: role.value)
-
-
-@pytest.fixture
-def pair():
-    """An open server's WebSocket with its peer, taken down afterwards."""
-    yield from _lend(Role.SERVER)
-
-
-@pytest.fixture(params=list(Role), ids=lambda role: role.value)
-def either(request):
-    """The same for each role in turn."""
-    yield from _lend(request.param)
-
-
-@pytest.fixture
-def eager(monkeypatch):
-    """The standby reader comes at once where it would come after a second."""
-    monkeypatch.setattr(_websocket_stream, "_STAND_BY_AFTER", 0.01)
-
-
-def _lend(role, **options):
-    websocket, peer = open_pair(role, **options)
-    yield websocket, peer
-    shut(websocket, peer)
-
-
-def shut(websocket, peer):
-    peer.close()
-    websocket.close()
-    assert websocket.wait_closed(5)
-
-
-def soon(condition):
-    """Wait until something has happened."""
-    with gevent.Timeout(5):
-        while not condition():
-            gevent.sleep(0.002)
 
 
 # -- messages
 
 
 @pytest.mark.parity("WS-S-03")
-def test_messages_come_as_they_were_sent(either):
+def test_messages_come_as_they_were_sent(either_ws_pair):
     """Text is taken as str, binary as bytes, fragments in one piece, in order."""
-    websocket, peer = either
+    websocket, peer = either_ws_pair
     peer.send(
         (TEXT, "é".encode()), (BINARY, b"b"), (TEXT,), (TEXT, b"in "), (BINARY, bytes(70_000))
     )
@@ -72,9 +38,9 @@ def test_messages_come_as_they_were_sent(either):
 
 
 @pytest.mark.parity("WS-S-04")
-def test_messages_go_out_as_they_were_put(either):
+def test_messages_go_out_as_they_were_put(either_ws_pair):
     """str is sent as text, bytes and other buffers as binary; put says True."""
-    websocket, peer = either
+    websocket, peer = either_ws_pair
     accepted = [websocket.put(m) for m in ("é", b"b", bytearray(b"c"), memoryview(b"d"), "")]
 
     received = [peer.receive() for _ in accepted]
@@ -87,9 +53,9 @@ def test_messages_go_out_as_they_were_put(either):
     ]
 
 
-def test_what_cannot_be_sent_is_refused_and_harms_nothing(pair):
+def test_what_cannot_be_sent_is_refused_and_harms_nothing(ws_pair):
     """A message that is none is the caller's error; the next one passes."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     with pytest.raises(TypeError):
         websocket.put(object())
     with pytest.raises(ValueError, match="surrogates"):
@@ -99,17 +65,17 @@ def test_what_cannot_be_sent_is_refused_and_harms_nothing(pair):
     assert peer.receive() == (TEXT, b"next")
 
 
-def test_many_messages_in_one_read_are_taken_one_by_one(pair):
+def test_many_messages_in_one_read_are_taken_one_by_one(ws_pair):
     """What arrived together is parsed only as it is taken."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     peer.send(*[(TEXT, b"%d" % i) for i in range(1000)])
 
     assert [websocket.take() for _ in range(1000)] == [str(i) for i in range(1000)]
 
 
-def test_try_take_waits_no_longer_than_asked(pair):
+def test_try_take_waits_no_longer_than_asked(ws_pair):
     """Without a message in time there is none lost: the next take gets it."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     first = websocket.try_take(0.01, timeout_value="late")
     at_once = websocket.try_take(0, timeout_value="none")
     peer.send((TEXT, b"a"))
@@ -118,9 +84,9 @@ def test_try_take_waits_no_longer_than_asked(pair):
     assert (first, at_once, second) == ("late", "none", "a")
 
 
-def test_killed_taker_takes_nothing_with_it(pair):
+def test_killed_taker_takes_nothing_with_it(ws_pair):
     """A greenlet killed in its take leaves the message to the next."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     taker = gevent.spawn(websocket.take)
     gevent.sleep(0)
     peer.send((TEXT, b"a"))
@@ -129,9 +95,9 @@ def test_killed_taker_takes_nothing_with_it(pair):
     assert websocket.take() == "a"
 
 
-def test_takers_are_served_in_their_order(pair):
+def test_takers_are_served_in_their_order(ws_pair):
     """Several greenlets may take: each gets one message, first come first served."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     takers = [gevent.spawn(websocket.take) for _ in range(5)]
     gevent.sleep(0)
     peer.send(*[(TEXT, b"%d" % i) for i in range(5)])
@@ -140,9 +106,9 @@ def test_takers_are_served_in_their_order(pair):
     assert [taker.value for taker in takers] == ["0", "1", "2", "3", "4"]
 
 
-def test_concurrent_puts_never_mix(pair):
+def test_concurrent_puts_never_mix(ws_pair):
     """Frames of greenlets that put at once come out whole."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     messages = [bytes([65 + i]) * 200_000 for i in range(8)]
     putters = [gevent.spawn(websocket.put, message) for message in messages]
 
@@ -152,9 +118,9 @@ def test_concurrent_puts_never_mix(pair):
     assert sorted(received) == [(BINARY, message) for message in messages]
 
 
-def test_put_blocks_while_the_peer_does_not_read(pair):
+def test_put_blocks_while_the_peer_does_not_read(ws_pair):
     """Put returns when the kernel has the bytes: nothing is buffered by the WebSocket."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     big = bytes(8_000_000)
     putter = gevent.spawn(websocket.put, big)
     done = putter.join(timeout=0.1)
@@ -165,202 +131,14 @@ def test_put_blocks_while_the_peer_does_not_read(pair):
     assert putter.get(timeout=5) is True
 
 
-# -- control frames
-
-
-@pytest.mark.parity("WS-S-18", "WS-C-20")
-def test_ping_is_answered_and_not_seen(either):
-    """A ping gets a pong with its payload; who takes gets the next message."""
-    websocket, peer = either
-    peer.send((PING, b"p"), (TEXT, b"a"))
-
-    assert websocket.take() == "a"
-    assert peer.receive() == (PONG, b"p")
-
-
-@pytest.mark.attack(173)
-def test_only_the_latest_of_many_pings_is_answered(pair):
-    """A flood of pings costs one pong a read, and pongs that nobody asked for are ignored."""
-    websocket, peer = pair
-    peer.send(*[(PING, b"%d" % i) for i in range(3000)], *[(PONG, b"x")] * 1000, (TEXT, b"end"))
-    taken = websocket.take()
-    pongs = [peer.receive()]
-    while pongs[-1] != (PONG, b"2999"):
-        pongs.append(peer.receive())
-
-    assert taken == "end"
-    assert len(pongs) < 100
-
-
-@pytest.mark.attack(173)
-def test_pings_of_a_peer_that_does_not_read_are_not_piled_up(pair):
-    """While a pong cannot be sent the next ones replace it: memory does not grow."""
-    websocket, peer = pair
-    putter = gevent.spawn(websocket.put, bytes(8_000_000))
-    taker = gevent.spawn(websocket.take)
-    gevent.sleep(0.05)
-    for i in range(50):
-        peer.send(*[(PING, b"%d" % (i * 100 + j)) for j in range(100)])
-        gevent.sleep(0)
-    peer.send((TEXT, b"end"))
-    taken = taker.get(timeout=5)
-    after_the_message = [peer.receive() for _ in range(3)]
-
-    assert taken == "end"
-    assert after_the_message[0] == (BINARY, bytes(8_000_000))
-    assert (PONG, b"4999") in after_the_message[1:]
-    assert putter.get(timeout=5) is True
-
-
-@pytest.mark.parity("WS-S-19", "WS-C-20")
-def test_ping_is_true_when_the_peer_answers(either):
-    """`ping` asks with a payload of its own, or the user's, whether or not anybody takes."""
-    websocket, peer = either
-    plain, mine = websocket.ping(), None
-    opcode, payload = peer.receive()
-    peer.send((PONG, payload))
-    first = plain.result(5)
-    mine = websocket.ping(b"mine")
-    asked = peer.receive()
-    peer.send((PONG, b"other"), (PONG, b"mine"))
-
-    assert opcode == PING
-    assert first is True
-    assert asked == (PING, b"mine")
-    assert mine.result(5) is True
-
-
-@pytest.mark.parity("WS-S-20")
-def test_pings_share_the_one_that_is_outstanding(pair):
-    """Ten pings at once are one frame; its pong answers all ten."""
-    websocket, peer = pair
-    answers = [websocket.ping() for _ in range(10)]
-    _, payload = peer.receive()
-    peer.send((PONG, payload))
-
-    assert [answer.result(5) for answer in answers] == [True] * 10
-    websocket.put("nothing more before this")
-    assert peer.receive() == (TEXT, b"nothing more before this")
-
-
-@pytest.mark.parity("WS-S-19", "WS-S-29")
-def test_ping_is_false_when_the_websocket_ends(pair):
-    """A ping that will never be answered is False; so is one on a closed WebSocket."""
-    websocket, peer = pair
-    answer = websocket.ping()
-    peer.close()
-
-    assert answer.result(5) is False
-    assert websocket.ping().result(5) is False
-
-
-def test_ping_payload_is_checked(pair):
-    """A payload that no ping can carry is the caller's error."""
-    websocket, _ = pair
-    with pytest.raises(ValueError, match="payload has 126 bytes"):
-        websocket.ping(b"x" * 126)
-    with pytest.raises(TypeError, match="payload must be bytes"):
-        websocket.ping("x")
-
-    assert not websocket.closed
-
-
-# -- nobody takes
-
-
-def test_peers_close_is_noticed_by_who_only_puts(eager, pair):
-    """A live feed ends when its reader leaves: put says False."""
-    websocket, peer = pair
-    with gevent.Timeout(5):
-        websocket.put("0")
-        peer.send_raw(peer.close_frame(1001))
-        while websocket.put("more"):
-            gevent.sleep(0.002)
-
-    assert websocket.close_code == 1001
-
-
-def test_pings_are_answered_while_nobody_takes(eager, pair):
-    """The standby reads; the message in front stays for whoever takes next."""
-    websocket, peer = pair
-    peer.send((TEXT, b"a"), (PING, b"p"))
-
-    assert peer.receive() == (PONG, b"p")
-    assert websocket.take() == "a"
-
-
-@pytest.mark.parity("WS-S-28", "WS-C-21")
-def test_standby_reads_sixteen_messages_ahead(eager, pair):
-    """Then reading stops, and the peer feels it; every message comes in order afterwards."""
-    websocket, peer = pair
-    count = 2000
-    sender = gevent.spawn(lambda: [peer.send((BINARY, b"%08d" % i)) for i in range(count)])
-    soon(lambda: websocket._is_full and websocket._standby is None)
-    ahead = len(websocket._inbox)
-    taken = [websocket.take() for _ in range(count)]
-
-    assert ahead == 16
-    assert taken == [b"%08d" % i for i in range(count)]
-    sender.get(timeout=5)
-
-
-@pytest.mark.attack(174)
-def test_standby_keeps_a_bounded_number_of_bytes(eager, pair):
-    """Of large messages one is read beyond 64 KiB, not sixteen."""
-    websocket, peer = pair
-    sender = gevent.spawn(lambda: [peer.send((BINARY, bytes(50_000))) for _ in range(200)])
-    soon(lambda: websocket._is_full and websocket._standby is None)
-
-    assert len(websocket._inbox) == 2
-    assert not sender.ready()
-    assert [len(websocket.take()) for _ in range(200)] == [50_000] * 200
-    sender.get(timeout=5)
-
-
-def test_taker_sends_the_standby_away(eager, pair):
-    """Once somebody takes again there is one greenlet less, and the taker reads itself."""
-    websocket, peer = pair
-    soon(lambda: websocket._standby is not None)
-    taker = gevent.spawn(websocket.take)
-    soon(lambda: websocket._standby is None)
-    peer.send((TEXT, b"a"))
-
-    assert taker.get(timeout=5) == "a"
-
-
-def test_take_without_waiting_finds_what_the_standby_read(eager, pair):
-    """try_take(0) finds messages that have arrived, and disturbs nobody if there are none."""
-    websocket, peer = pair
-    soon(lambda: websocket._standby is not None)
-    standby = websocket._standby
-    nothing = websocket.try_take(0)
-    peer.send((TEXT, b"a"), (TEXT, b"b"))
-    soon(lambda: len(websocket._inbox) == 2)
-
-    assert nothing is None
-    assert [websocket.try_take(0), websocket.try_take(0), websocket.try_take(0)] == ["a", "b", None]
-    assert websocket._standby is standby
-
-
-def test_no_standby_while_somebody_takes_now_and_then(eager, pair):
-    """A loop of takes is never disturbed by the standby."""
-    websocket, peer = pair
-    for _ in range(20):
-        peer.send((TEXT, b"a"))
-        gevent.sleep(0.003)
-
-        assert websocket.take() == "a"
-        assert websocket._standby is None
-
-
 # -- clean ends
 
 
 @pytest.mark.parametrize(("code", "seen"), [(1000, 1000), (1001, 1001), (None, 1005)])
 @pytest.mark.parity("WS-S-26", "WS-C-14")
-def test_clean_close_by_the_peer_drains(either, code, seen):
+def test_clean_close_by_the_peer_drains(either_ws_pair, code, seen):
     """The close frame is echoed; messages before it are taken, then takes give their default."""
-    websocket, peer = either
+    websocket, peer = either_ws_pair
     peer.send_raw(peer.frame(TEXT, b"last") + peer.close_frame(code))
     taken = [websocket.take(), websocket.take("end"), websocket.take("end")]
     echo = peer.receive()
@@ -376,9 +154,9 @@ def test_clean_close_by_the_peer_drains(either, code, seen):
 
 
 @pytest.mark.parity("WS-S-27")
-def test_server_closes_the_connection_first(pair):
+def test_server_closes_the_connection_first(ws_pair):
     """After both close frames the server closes TCP; the peer sees the end at once."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     peer.send_raw(peer.close_frame(1000, b"bye"))
     websocket.take()
 
@@ -404,9 +182,9 @@ def test_client_waits_for_the_server_to_close():
 
 
 @pytest.mark.parity("WS-S-21", "WS-S-23")
-def test_close_begins_and_says_so_once(either):
+def test_close_begins_and_says_so_once(either_ws_pair):
     """The first close sends a frame behind what was put; later calls and puts say False."""
-    websocket, peer = either
+    websocket, peer = either_ws_pair
     websocket.put("last")
     answers = [websocket.close(4000, "done"), websocket.close(), websocket.put("late")]
     received = [peer.receive(), peer.receive()]
@@ -421,9 +199,9 @@ def test_close_begins_and_says_so_once(either):
 
 
 @pytest.mark.parity("WS-S-24")
-def test_one_of_many_closes_wins(pair):
+def test_one_of_many_closes_wins(ws_pair):
     """Of ten greenlets that close at once one is told that it did, and its code is sent."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     closers = [gevent.spawn(websocket.close, 4000 + i) for i in range(10)]
     gevent.joinall(closers)
     winners = [i for i, closer in enumerate(closers) if closer.value]
@@ -437,18 +215,18 @@ def test_one_of_many_closes_wins(pair):
     ("code", "reason"), [(999, ""), (1005, ""), (1006, ""), (5000, ""), (1000, "x" * 124)]
 )
 @pytest.mark.parity("WS-S-22")
-def test_close_that_cannot_be_sent_is_refused(pair, code, reason):
+def test_close_that_cannot_be_sent_is_refused(ws_pair, code, reason):
     """A reserved code or a long reason is the caller's error, and closes nothing."""
-    websocket, _ = pair
+    websocket, _ = ws_pair
     with pytest.raises(ValueError, match=r"code|reason"):
         websocket.close(code, reason)
 
     assert not websocket.closed
 
 
-def test_waiting_taker_is_told_when_we_close(pair):
+def test_waiting_taker_is_told_when_we_close(ws_pair):
     """Close wakes who waits for a message: there will be none."""
-    websocket, _ = pair
+    websocket, _ = ws_pair
     taker = gevent.spawn(websocket.take, "end")
     gevent.sleep(0)
     websocket.close()
@@ -457,9 +235,9 @@ def test_waiting_taker_is_told_when_we_close(pair):
     assert websocket.drained
 
 
-def test_what_has_arrived_stays_takeable_after_close(pair):
+def test_what_has_arrived_stays_takeable_after_close(ws_pair):
     """Close does not throw messages away that were there before it."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     peer.send((TEXT, b"a"), (TEXT, b"b"), (TEXT, b"c"))
     first = websocket.take()
     websocket.close()
@@ -473,9 +251,9 @@ def test_what_has_arrived_stays_takeable_after_close(pair):
     assert websocket.drained
 
 
-def test_with_block_closes(pair):
+def test_with_block_closes(ws_pair):
     """Leaving the block closes with 1000, by an exception with 1011."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     with pytest.raises(ZeroDivisionError), websocket:
         1 / 0  # noqa: B018
 
@@ -492,9 +270,9 @@ def test_with_block_closes(pair):
 
 
 @pytest.mark.parametrize("code", [1002, 1008, 1011, 1013, 3000, 4000])
-def test_close_with_another_code_fails_the_stream(either, code):
+def test_close_with_another_code_fails_the_stream(either_ws_pair, code):
     """Messages before it are taken; then takes raise the code and the reason."""
-    websocket, peer = either
+    websocket, peer = either_ws_pair
     peer.send_raw(peer.frame(TEXT, b"last") + peer.close_frame(code, b"why"))
     last = websocket.take()
     with pytest.raises(WebSocketClosed) as caught:
@@ -510,9 +288,9 @@ def test_close_with_another_code_fails_the_stream(either, code):
 
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.attack(176)
-def test_end_without_close_frame_is_1006(either, inside):
+def test_end_without_close_frame_is_1006(either_ws_pair, inside):
     """A peer that just leaves fails the stream with 1006, which is never sent."""
-    websocket, peer = either
+    websocket, peer = either_ws_pair
     peer.send_raw(peer.frame(TEXT, b"last"))
     if inside:
         peer.send_raw(peer.frame(TEXT, b"part", fin=False))
@@ -529,9 +307,9 @@ def test_end_without_close_frame_is_1006(either, inside):
 
 
 @pytest.mark.attack(177)
-def test_close_inside_a_message_never_looks_drained(pair):
+def test_close_inside_a_message_never_looks_drained(ws_pair):
     """The close is echoed, without a hang, and who takes learns that a message was cut."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     peer.send_raw(peer.frame(TEXT, b"par", fin=False) + peer.close_frame(1000))
     with pytest.raises(WebSocketClosed, match="1000 inside a message"):
         websocket.take()
@@ -551,9 +329,9 @@ def test_close_inside_a_message_never_looks_drained(pair):
     ],
 )
 @pytest.mark.attack(158, 160, 164, 167)
-def test_broken_rule_is_answered_with_its_code_and_the_connection_closed(pair, data, code):
+def test_broken_rule_is_answered_with_its_code_and_the_connection_closed(ws_pair, data, code):
     """The peer gets the close frame whatever it still sends, and the stream fails with the code."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     peer.send_raw(peer.frame(TEXT, b"good") + data)
     good = websocket.take()
     with pytest.raises(WebSocketClosed) as caught:
@@ -569,9 +347,9 @@ def test_broken_rule_is_answered_with_its_code_and_the_connection_closed(pair, d
     assert websocket.wait_closed(5)
 
 
-def test_fail_closes_with_1011_and_raises_the_error(pair):
+def test_fail_closes_with_1011_and_raises_the_error(ws_pair):
     """A stream connected to this one that failed ends it; who takes sees that error."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     websocket.fail(LookupError("gone"))
     with pytest.raises(LookupError, match="gone"):
         websocket.take()
@@ -581,9 +359,9 @@ def test_fail_closes_with_1011_and_raises_the_error(pair):
     assert peer.receive() == (CLOSE, b"\x03\xf3")
 
 
-def test_lost_connection_ends_a_loop_of_puts(pair):
+def test_lost_connection_ends_a_loop_of_puts(ws_pair):
     """Once the peer is gone put says False and raises nothing."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     peer.transport.abort()
     with gevent.Timeout(5):
         while websocket.put(bytes(10_000)):
@@ -642,7 +420,7 @@ def test_close_to_a_peer_that_does_not_read_ends_in_time():
 @BOTH
 @pytest.mark.attack(174)
 @pytest.mark.parity("WS-S-15")
-def test_silent_peer_is_pinged_and_given_up(eager, role):
+def test_silent_peer_is_pinged_and_given_up(eager_standby, role):
     """Without any answer the WebSocket ends with 1011, though nobody takes."""
     websocket, peer = open_pair(
         role, timeouts=Timeouts(ping_interval=0.05, ping_timeout=0.1, drain=0.2)
@@ -671,7 +449,7 @@ def test_peer_that_neither_reads_nor_answers_is_given_up():
     peer.close()
 
 
-def test_application_that_does_not_take_is_not_the_peers_fault(eager):
+def test_application_that_does_not_take_is_not_the_peers_fault(eager_standby):
     """While unread messages keep us from hearing pongs nobody is given up."""
     websocket, peer = open_pair(timeouts=Timeouts(ping_interval=0.02, ping_timeout=0.02, drain=1))
     peer.send(*[(TEXT, b"x")] * 40)
@@ -682,107 +460,12 @@ def test_application_that_does_not_take_is_not_the_peers_fault(eager):
     shut(websocket, peer)
 
 
-# -- life on a server's connection
-
-
-class FakeLink:
-    """Something connected to a stream, as far as its host can see."""
-
-    def __init__(self, websocket):
-        self.websocket = websocket
-        websocket._count_pending(1)
-
-    def end(self):
-        self.websocket._count_pending(-1)
-
-
-def test_host_closes_when_nothing_is_connected(pair):
-    """The handler has returned and nobody uses the WebSocket: it is closed with 1000."""
-    websocket, peer = pair
-    host = gevent.spawn(websocket.host, None)
-    closed = peer.receive()
-    peer.send_raw(peer.close_frame(1000))
-    host.get(timeout=5)
-
-    assert closed == (CLOSE, b"\x03\xe8")
-    assert websocket.wait_closed(0)
-
-
-def test_host_stays_while_something_is_connected(pair):
-    """A link keeps the WebSocket open; with the last one it is closed."""
-    websocket, peer = pair
-    link = FakeLink(websocket)
-    host = gevent.spawn(websocket.host, None)
-    gevent.sleep(0.02)
-    stayed = not host.ready() and not websocket.closed
-    websocket.put("still here")
-    link.end()
-
-    assert stayed
-    assert [peer.receive(), peer.receive()] == [(TEXT, b"still here"), (CLOSE, b"\x03\xe8")]
-    peer.send_raw(peer.close_frame(1000))
-    host.get(timeout=5)
-
-
-def test_host_leaves_when_the_peer_does(eager, pair):
-    """A WebSocket that is connected to something ends with its peer, too."""
-    websocket, peer = pair
-    link = FakeLink(websocket)
-    host = gevent.spawn(websocket.host, None)
-    peer.send_raw(peer.close_frame(1001))
-    host.get(timeout=5)
-    link.end()
-
-    assert websocket.close_code == 1001
-
-
-def test_host_tells_the_peer_that_the_handler_failed(pair):
-    """An exception of the handler is 1011."""
-    websocket, peer = pair
-    host = gevent.spawn(websocket.host, ZeroDivisionError())
-    closed = peer.receive()
-    peer.send_raw(peer.close_frame(1011))
-    host.get(timeout=5)
-
-    assert closed == (CLOSE, b"\x03\xf3internal error")
-
-
-def test_killed_host_says_a_last_word_and_leaves(pair):
-    """A killed connection has no time for the closing handshake, but for a close frame."""
-    websocket, peer = pair
-    gevent.spawn(websocket.host, gevent.GreenletExit()).get(timeout=5)
-
-    assert peer.receive() == (CLOSE, b"\x03\xf3")
-    assert peer.receive() is None
-    assert websocket.wait_closed(0)
-
-
-def test_host_killed_while_it_waits_leaves_nothing(pair):
-    """A host killed in the middle ends the connection at once."""
-    websocket, peer = pair
-    FakeLink(websocket)
-    host = gevent.spawn(websocket.host, None)
-    gevent.sleep(0)
-    host.kill()
-
-    assert websocket.wait_closed(0)
-    assert peer.receive() is None
-
-
-def test_drain_says_that_the_server_goes_away(pair):
-    """A server that shuts down closes its WebSockets with 1001."""
-    websocket, peer = pair
-    websocket.drain()
-
-    assert peer.receive() == (CLOSE, b"\x03\xe9the server is shutting down")
-
-
 # -- facts
 
 
-def test_description_says_how_it_stands(pair):
+def test_description_says_how_it_stands(ws_pair):
     """Plain data for people: who, what was agreed, how it ended."""
-    websocket, peer = pair
+    websocket, peer = ws_pair
     before = websocket.description()
     websocket.close(4001, "enough")
     peer.send_raw(peer.close_frame(4001, b"enough"))
@@ -814,12 +497,6 @@ def test_ended_websocket_is_collected():
 
 def test_engine_is_asked_for_the_role():
     """A pair of our own WebSockets understands itself in both directions."""
-    import socket
-
-    from galeph.http.websocket import WebSocket
-    from galeph.message.headers import Headers
-    from galeph.transport.sockets import SocketTransport
-
     left, right = (
         WebSocket(
             SocketTransport(sock),

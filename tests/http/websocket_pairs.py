@@ -71,3 +71,22 @@ def open_pair(role=Role.SERVER, *, timeouts=QUIET, subprotocol=None, **limits):
         timeouts=timeouts,
     )
     return websocket, Peer(theirs, masked=role is Role.SERVER)
+
+
+def lend(role):
+    websocket, peer = open_pair(role)
+    yield websocket, peer
+    shut(websocket, peer)
+
+
+def shut(websocket, peer):
+    peer.close()
+    websocket.close()
+    assert websocket.wait_closed(5)
+
+
+def soon(condition):
+    """Wait until something has happened."""
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0.002)

@@ -47,7 +47,10 @@ def run_client(url, body):
     """Run ``body`` with ``url`` in a process; return what it gave to ``say``."""
     script = f"{CLIENT}\n{body}\nprint(json.dumps(said))"
     done = subprocess.run(
-        [sys.executable, "-c", script, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60
+        [sys.executable, "-c", script, url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)
