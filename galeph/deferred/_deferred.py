@@ -463,7 +463,6 @@ class Deferred(_AsyncResult[T], Generic[T]):
             error = Cancelled("cancelled" if reason is None else str(reason))
         if not self._fail(error, None):
             return False
-        self._see()  # by whoever cancelled it
         call_off(self, error)
         return True
 

@@ -1,8 +1,8 @@
 """Errors that nobody ever saw.
 
-A deferred that failed while nobody hung on it gets a `Witness`. Looking at the outcome dismisses
-it. If instead the deferred dies, the witness dies with it, and its finalizer puts the exception
-on a bounded deque. That is all a finalizer may do: the garbage collector runs it anywhere, in the
+A deferred that failed (otherwise than with `Cancelled`) while nobody hung on it gets a `Witness`.
+Looking at the outcome dismisses it. If instead the deferred dies, the witness dies with it, and
+its finalizer puts the exception on a bounded deque. That is all a finalizer may do: the garbage collector runs it anywhere, in the
 hub and in sections that must not switch, and a log handler of a patched process blocks.
 
 The deque is emptied in ordinary greenlet time: by the hub's runner, when the next deferred fails
@@ -24,6 +24,7 @@ from typing import Any
 from gevent._hub_local import get_hub_if_exists
 
 from galeph.deferred._runner import runner_of
+from galeph.errors import Cancelled
 
 __all__ = [
     "DROPPED",
@@ -88,11 +89,12 @@ class Witness:
             DROPPED.left.append(self.exception)
 
 
-def witness(exception: BaseException) -> Witness:
+def witness(exception: BaseException) -> Witness | None:
     """Make a witness, and see to what earlier ones have left."""
     if DROPPED.left:
         report_soon()
-    return Witness(exception)
+    # Whoever cancels or kills knows it, as with a greenlet.
+    return None if isinstance(exception, Cancelled) else Witness(exception)
 
 
 def report_soon() -> None:

@@ -71,6 +71,8 @@ def future(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Deferred
     """
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {fn!r}")
+    if DROPPED.left:
+        report_soon()
     made: Deferred[T] = Deferred()
     greenlet = Greenlet(_compute, made, copy_context(), fn, args, kwargs)
     # A greenlet killed before its first switch runs no `except` and no `finally`.

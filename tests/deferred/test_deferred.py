@@ -159,7 +159,7 @@ class TestClaim:
 
 class TestThreads:
     def test_one_winner(self):
-        """Of threads racing to realize 20,000 deferreds, exactly one wins each, by value or error."""
+        """Of threads racing to realize 20,000 deferreds exactly one wins each."""
         rounds, racers = 20_000, 3
         deferreds = [Deferred() for _ in range(rounds)]
         wins = [[] for _ in range(racers)]
@@ -217,7 +217,7 @@ class TestThreads:
         assert [] == [i.opname for i in between if "BACKWARD" in i.opname or "RESUME" in i.opname]
 
     def test_no_listener_is_lost(self):
-        """A listener hung on while a thread realizes the deferred runs once, in every interleaving."""
+        """A listener hung on while a thread realizes the deferred runs, once."""
         rounds = 5_000
         deferreds = [Deferred() for _ in range(rounds)]
         for d in deferreds[::2]:

@@ -323,9 +323,7 @@ class TestLength:
         assert 100_000 == deferred.success(0).chain(*fns).get()
         assert 100_000 == later(0).chain(*fns).get()
 
-    @pytest.mark.parametrize(
-        "count", [100_000, pytest.param(1_000_000, marks=pytest.mark.long)]
-    )
+    @pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=pytest.mark.long)])
     def test_linked(self, count):
         """Any number of stages, each linked to the one before, need no stack."""
         first = d = Deferred()

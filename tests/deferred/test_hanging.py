@@ -1,0 +1,259 @@
+"""Whose a deferred is, and how entries are hung on and found."""
+
+from __future__ import annotations
+
+import gc
+
+import gevent
+import pytest
+from gevent.event import AsyncResult
+from gevent.exceptions import InvalidThreadUseError
+from gevent.monkey import get_original
+
+from galeph import deferred
+from galeph.deferred import Deferred
+from galeph.deferred._entries import EntryQueue, Link
+from galeph.deferred._hanging import adopt, has_company, is_free, listen, thread_ident, unlisten
+from galeph.deferred.producer import on_ready
+
+
+def in_thread(fn, *args):
+    """Call a function in a real OS thread, while this hub runs; return what came of it."""
+    results = []
+
+    def run():
+        try:
+            results.append(fn(*args))
+        except BaseException as error:
+            results.append(error)
+        finally:
+            hub = gevent._hub_local.get_hub_if_exists()
+            if hub is not None:
+                hub.destroy(destroy_loop=True)
+
+    thread = get_original("threading", "Thread")(target=run)
+    thread.start()
+    while thread.is_alive():
+        gevent.sleep(0.001)
+    thread.join()
+    return results[0]
+
+
+class TestOwner:
+    def test_nobody_at_first(self):
+        """A fresh deferred belongs to no hub, and takes none to be realized and looked at."""
+        d = deferred.success(1)
+        d.get()
+        d.chain(str)
+
+        assert d.hub is None
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda d: d.rawlink(id),
+            lambda d: d.link(id),
+            lambda d: d.on_realized(id, id),
+            lambda d: d.chain(id),
+            lambda d: d.catch(id),
+            lambda d: d.timeout(10),
+            adopt,
+        ],
+    )
+    def test_first_user_owns(self, use):
+        """The hub of whoever first hangs something on is the owner."""
+        d = Deferred()
+        use(d)
+
+        assert d.hub is gevent.get_hub()
+        d.cancel()
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda d: d.get(),
+            lambda d: d.wait(),
+            lambda d: d.result(1),
+            lambda d: d.rawlink(id),
+            lambda d: d.link(id),
+            lambda d: d.on_realized(id, id),
+            lambda d: d.chain(id),
+            lambda d: d.timeout(10),
+        ],
+    )
+    def test_foreign_thread_is_refused(self, use):
+        """Another thread can neither wait nor hang anything on: InvalidThreadUseError."""
+        d = Deferred()
+        adopt(d)
+
+        assert isinstance(in_thread(use, d), InvalidThreadUseError)
+        assert not d.ready()
+
+    def test_number_of_the_thread(self):
+        """The thread's own number, not its greenlet's, also where gevent has patched."""
+        numbers = {gevent.spawn(thread_ident) for _ in range(2)}
+        gevent.joinall(numbers)
+
+        assert {gevent.get_hub().thread_ident} == {greenlet.value for greenlet in numbers}
+
+
+class TestRealizingFromAThread:
+    def test_wakes_waiters_of_every_kind(self):
+        """get, gevent.wait, links, listeners and stages run in the owner's thread, soon."""
+        d = Deferred()
+        here = thread_ident()
+        seen = []
+        d.rawlink(lambda _: seen.append(("rawlink", thread_ident())))
+        d.link(lambda _: seen.append(("link", thread_ident())))
+        d.on_realized(lambda _: seen.append(("listener", thread_ident())), id)
+        d.chain(lambda _: seen.append(("stage", thread_ident())))
+        on_ready(d, lambda: seen.append(("inline", thread_ident())))
+        get_original("threading", "Timer")(0.01, d.success, (1,)).start()
+        keep_running = gevent.spawn(gevent.sleep, 5)
+
+        with gevent.Timeout(4):
+            assert [d] == gevent.wait([d])
+            assert 1 == d.get()
+            gevent.sleep(0.005)
+        keep_running.kill()
+
+        assert {"rawlink", "link", "listener", "stage", "inline"} == {kind for kind, _ in seen}
+        assert {here} == {thread for _, thread in seen}
+
+    def test_gevent_wait_links_before_there_is_a_hub(self):
+        """gevent.wait on a fresh deferred wakes up when a thread realizes it."""
+        d = Deferred()
+        get_original("threading", "Timer")(0.01, d.success, (1,)).start()
+        keep_running = gevent.spawn(gevent.sleep, 5)
+
+        assert [d] == gevent.wait([d], timeout=3)
+        keep_running.kill()
+
+    def test_cancel_from_a_thread(self):
+        """cancel may come from any thread."""
+        d = Deferred()
+        seen = []
+        d.on_realized(seen.append, seen.append)
+
+        assert in_thread(d.cancel) is True
+        gevent.sleep(0.005)
+
+        assert [d.exception] == seen
+
+    def test_owner_is_gone(self):
+        """A deferred whose owner's hub was destroyed can still be realized and read."""
+
+        def hang():
+            d = Deferred()
+            d.on_realized(print, print)
+            d.rawlink(print)
+            return d
+
+        d = in_thread(hang)
+
+        assert d.success(1) is True
+        assert 1 == d.get()
+
+    def test_new_hub_after_the_old(self):
+        """A deferred left by a destroyed hub of this thread can be waited for in the next."""
+
+        def two_hubs():
+            d = Deferred()
+            adopt(d)
+            gevent.get_hub().destroy(destroy_loop=True)
+            gevent.spawn_later(0.001, d.success, 1)
+            return d.get()
+
+        assert 1 == in_thread(two_hubs)
+
+
+class TestEntries:
+    def test_unlisten(self):
+        """An entry that is taken off does not run."""
+        d = Deferred()
+        seen = []
+        entry = Link(seen.append)
+        listen(d, entry)
+
+        unlisten(d, entry)
+        unlisten(d, entry)
+        d.success(1)
+        gevent.sleep(0.002)
+
+        assert [] == seen
+
+    def test_company(self):
+        """Waiters, links and listeners are company; inline callbacks are not."""
+        assert not has_company(Deferred())
+        for hang in (lambda d: d.rawlink(id), lambda d: d.link(id), lambda d: d.chain(id)):
+            d = Deferred()
+            hang(d)
+            assert has_company(d)
+        d = Deferred()
+        on_ready(d, int)
+        assert not has_company(d)
+
+    def test_free(self):
+        """Free is what is realized and has nothing queued, outside the hub."""
+        pending, realized, queued = Deferred(), deferred.success(1), Deferred()
+        queued.link(id)
+        queued.success(1)
+        in_hub = AsyncResult()
+        gevent.get_hub().loop.run_callback(lambda: in_hub.set(is_free(realized)))
+
+        assert not is_free(pending)
+        assert is_free(realized)
+        assert not is_free(queued)
+        assert in_hub.get() is False
+        assert is_free(queued)
+
+    def test_many_entries_are_not_a_list(self):
+        """A long list of entries becomes a queue: taking them off one by one stays cheap."""
+        d = Deferred()
+        for _ in range(100):
+            d.link(id)
+
+        assert EntryQueue is type(d._entries)
+        assert 100 == len(d._entries)
+        d.success(1)
+        gevent.sleep(0.005)
+        assert 0 == len(d._entries)
+
+    def test_inline_before_listeners(self):
+        """An inline callback runs where the deferred is realized, before any listener."""
+        d = Deferred()
+        seen = []
+        d.on_realized(seen.append, seen.append)
+        on_ready(d, seen.append, "inline")
+        d.on_realized(seen.append, seen.append)
+
+        d.success("listener")
+        assert ["inline"] == seen
+        gevent.sleep(0.002)
+
+        assert ["inline", "listener", "listener"] == seen
+
+    def test_inline_may_hang_more_on(self):
+        """A listener hung on by an inline callback runs after those that were there."""
+        d = Deferred()
+        seen = []
+        d.link(lambda _: seen.append("first"))
+        on_ready(d, lambda: d.link(lambda _: seen.append("second")))
+
+        d.success(1)
+        gevent.sleep(0.002)
+
+        assert ["first", "second"] == seen
+
+    def test_abandoned_graph_is_collected(self):
+        """A pending graph of stages that nobody can realize any more is garbage."""
+        gc.collect()
+        before = sum(type(thing) is Deferred for thing in gc.get_objects())
+        for _ in range(100):
+            a, b = Deferred(), Deferred()
+            joined = deferred.zip(a.chain(id), b.catch(id), deferred.alt(a, b)).timeout(None)
+            joined.on_realized(id, id)
+        del a, b, joined
+        gc.collect()
+
+        assert before == sum(type(thing) is Deferred for thing in gc.get_objects())
