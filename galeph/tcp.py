@@ -29,7 +29,7 @@ from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.waiters import Limit
 from galeph.tls import to_client_context, to_server_context
-from galeph.transport.base import ConnectionInfo, Transport
+from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
 from galeph.transport.names import check_endpoint
 from galeph.transport.sending import was_sent_anyway
@@ -66,6 +66,7 @@ class TcpStream(ActiveSource[bytes], ActiveSink[Any]):
     """
 
     _kind = "tcp"
+    _watch: EndWatch | None = None
 
     def __init__(self, transport: Transport) -> None:
         super().__init__()
@@ -186,11 +187,29 @@ class TcpStream(ActiveSource[bytes], ActiveSink[Any]):
             self._end(error)
             self._transport.abort()
 
+    # Being hosted
+
+    def _give_back(self, message: Any) -> None:
+        super()._give_back(message)
+        if self._host is not None and self._watch is None and not self._transport.closed:
+            # The host has met bytes while it watched for the peer's end by receiving, and they
+            # are nobody's yet. From here on the end must be seen past them.
+            self._watch = self._transport.watch_end(self._peer_left)
+
     def _peer_left(self) -> None:
-        """Hear that the peer has ended, or the connection broke: nobody may be there to read it."""
         turn = self._take_turn
         if turn is None or not turn.is_taken:
             self.close()
+
+    def keep_while_connected(self) -> None:
+        """Block while something is connected to the stream, in the greenlet that hosts it."""
+        if self.link_count and not self.closed:
+            try:
+                host_stream(self)
+            finally:
+                watch, self._watch = self._watch, None
+                if watch is not None:
+                    watch.cancel()
 
 
 def start_server(
@@ -249,23 +268,13 @@ def _serve(handler: Callable[[TcpStream, ConnectionInfo], object], connection: C
         awaited = to_deferred(result) if hasattr(result, "rawlink") else None
         if awaited is not None:
             on_ready(awaited, _close_if_failed, stream, awaited)
-        _host(stream)
+        stream.keep_while_connected()
         if awaited is not None:
             awaited.get()
             # What it did may have connected the stream to something.
-            _host(stream)
+            stream.keep_while_connected()
     finally:
         stream.close()
-
-
-def _host(stream: TcpStream) -> None:
-    """Block while something is connected to the stream."""
-    if stream.link_count and not stream.closed:
-        watch = stream._transport.watch_end(stream._peer_left)
-        try:
-            host_stream(stream)
-        finally:
-            watch.cancel()
 
 
 def _close_if_failed(stream: TcpStream, awaited: Deferred[Any]) -> None:
