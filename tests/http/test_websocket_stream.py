@@ -6,6 +6,7 @@ import weakref
 
 import gevent
 import pytest
+from gevent.queue import Full
 
 from galeph.errors import WebSocketClosed
 from galeph.http import Timeouts, WebSocket
@@ -13,9 +14,9 @@ from galeph.message.headers import Headers
 from galeph.protocol.engine import Role
 from galeph.protocol.websocket.engine import WebSocketEngine
 from galeph.transport.sockets import SocketTransport
-from tests.http.websocket_pairs import QUIET, open_pair, shut
+from tests.http.websocket_pairs import QUIET, open_pair, shut, soon
 from tests.protocol.websocket import frames
-from tests.protocol.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT
+from tests.protocol.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 
 BOTH = pytest.mark.parametrize("role", list(Role), ids=lambda role: role.value)
 
@@ -131,6 +132,59 @@ def test_put_blocks_while_the_peer_does_not_read(ws_pair):
     assert putter.get(timeout=5) is True
 
 
+def test_try_put_waits_no_longer_than_asked(ws_pair):
+    """What could not go out in time is withdrawn; what had begun is sent whole, and counts."""
+    websocket, peer = ws_pair
+    first = websocket.try_put(bytes(8_000_000), 0.05, "late")
+    second = websocket.try_put(b"withdrawn", 0.05, "late")
+    now = websocket.try_put(b"now", 0, "full")
+    with pytest.raises(Full):
+        websocket.put_nowait(b"now")
+    received = peer.receive()
+    websocket.put(b"next")
+    third = peer.receive()
+    now_empty = websocket.try_put(b"now", 0)
+    fourth = peer.receive()
+
+    assert (first, second, now, now_empty) == (True, "late", "full", True)
+    assert received == (BINARY, bytes(8_000_000))
+    assert (third, fourth) == ((BINARY, b"next"), (BINARY, b"now"))
+
+
+def test_killed_putter_leaves_no_half_message(ws_pair):
+    """A put that has begun is finished in the background; the stream stays usable."""
+    websocket, peer = ws_pair
+    putter = gevent.spawn(websocket.put, bytes(8_000_000))
+    gevent.sleep(0.01)
+    putter.kill()
+    last = gevent.spawn(websocket.put, "last")
+
+    assert peer.receive() == (BINARY, bytes(8_000_000))
+    assert peer.receive() == (TEXT, b"last")
+    assert last.get(timeout=5) is True
+
+
+def test_try_take_finds_what_is_in_the_kernel(ws_pair):
+    """A limit of 0 finds a message that has arrived, though nobody has read it yet."""
+    websocket, peer = ws_pair
+    nothing = websocket.try_take(0, timeout_value="none")
+    peer.send((PING, b"p"), (TEXT, b"a"))
+    found = websocket.try_take(0, timeout_value="none")
+
+    assert (nothing, found) == ("none", "a")
+    assert peer.receive() == (PONG, b"p")
+
+
+def test_message_given_back_is_the_next(eager_standby, ws_pair):
+    """A taker that cannot use its message gives it back, before all others, standby or not."""
+    websocket, peer = ws_pair
+    peer.send((TEXT, b"a"), (TEXT, b"b"))
+    websocket._give_back(websocket.take())
+    soon(lambda: websocket._standby.is_reading)
+
+    assert [websocket.take(), websocket.take()] == ["a", "b"]
+
+
 # -- clean ends
 
 
@@ -233,6 +287,17 @@ def test_waiting_taker_is_told_when_we_close(ws_pair):
 
     assert taker.get(timeout=5) == "end"
     assert websocket.drained
+
+
+def test_take_after_close_does_not_wait_for_the_peer(ws_pair):
+    """While the closing handshake goes on, takers already know that it is over."""
+    websocket, peer = ws_pair
+    websocket.close()
+    ours = peer.receive()
+
+    assert ours == (CLOSE, b"\x03\xe8")
+    assert websocket.try_take(1, "end", "late") == "end"
+    assert not websocket.wait_closed(0)
 
 
 def test_what_has_arrived_stays_takeable_after_close(ws_pair):
