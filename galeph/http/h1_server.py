@@ -329,11 +329,10 @@ class H1ServerConnection:
             self._service.limits.max_drain_bytes
         ):
             self.engine.close_after_response()
-        event = events.Response(
-            response.status,
-            self._service.fields_to_send(response),
-            response.reason,
-        )
+        event = events.Response(response.status, response.headers, response.reason)
+        event.defaults = self._service.default_fields()
+        if response.http_version:
+            event.headers = self._service.fields_to_forward(response)
         if isinstance(body, bytes):
             event.end_stream = not body
             event.content_length = len(body)

@@ -81,9 +81,10 @@ class Service:
         self.monotonic = self._clock.monotonic
         self.deadlines = Deadlines(self._clock)
         self._peer_log = PeerLog(_LOGGER)
-        self._server_field = [] if server_header is None else [("Server", server_header)]
-        self._fields: list[tuple[str, str]] = []
-        self._fields_second = -1
+        self._time = self._clock.time
+        self._server_field = () if server_header is None else (("Server", server_header),)
+        self._fields: tuple[tuple[str, str], ...] = ()
+        self._fields_made = -1
         # Counts, for `Server.stats()`.
         self.requests = 0
         self.refusals = 0
@@ -126,22 +127,20 @@ class Service:
 
     # Responses
 
-    def default_fields(self) -> list[tuple[str, str]]:
+    def default_fields(self) -> tuple[tuple[str, str], ...]:
         """Return the fields every response carries; made once a second."""
-        second = int(self._clock.time())
-        if second != self._fields_second:
-            self._fields_second = second
-            self._fields = [*self._server_field, ("Date", format_date(second))]
+        now = self._time()
+        if not 0 <= now - self._fields_made < 1:
+            self._fields_made = second = int(now)
+            self._fields = (*self._server_field, ("Date", format_date(second)))
         return self._fields
 
-    def fields_to_send(self, response: Response) -> Headers:
-        """Return the response's fields and those every response carries."""
-        headers = response.headers
-        if response.http_version:  # it came from another server: see RFC 9110 section 7.6.1
-            headers = headers.copy()
-            for name in (*_HOP_BY_HOP, *split_list(headers.get_all("connection"))):
-                headers.discard(name)
-        return headers.with_defaults(self.default_fields())
+    def fields_to_forward(self, response: Response) -> Headers:
+        """Return what another server's response says beyond its connection (RFC 9110 7.6.1)."""
+        headers = response.headers.copy()
+        for name in (*_HOP_BY_HOP, *split_list(headers.get_all("connection"))):
+            headers.discard(name)
+        return headers
 
     def plain_response(self, status: int) -> Response:
         """Return a response that says no more than its status."""

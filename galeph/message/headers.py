@@ -145,7 +145,10 @@ class Headers(Mapping[str, str]):
         return super().values()
 
     def items(self) -> ItemsView[str, str]:
-        return super().items()
+        """Return each name once, as first spelled, with what ``headers[name]`` gives."""
+        if len(self._index) == len(self._pairs):
+            return dict(self._pairs).items()
+        return {name: self[name] for name in self}.items()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Headers):
@@ -225,8 +228,9 @@ class Headers(Mapping[str, str]):
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
         twin = Headers.__new__(Headers)
-        twin._pairs = self._pairs.copy()
-        twin._index = _copy_index(self._index)
+        pairs = twin._pairs = self._pairs.copy()
+        index = self._index
+        twin._index = index.copy() if len(index) == len(pairs) else _copy_index(index)
         return twin
 
     def with_defaults(self, pairs: Iterable[tuple[str, str]]) -> Headers:

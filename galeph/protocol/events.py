@@ -68,7 +68,9 @@ class Response:
     """A final response head.
 
     ``content_length`` None with ``end_stream`` False means that the body is framed by chunks, by
-    the stream's end, or (HTTP/1.0) by the connection's.
+    the stream's end, or (HTTP/1.0) by the connection's. ``defaults`` are fields to send where
+    ``headers`` does not have them: kept apart, so that what a server says in every response is
+    neither merged nor encoded for each.
     """
 
     status: int
@@ -78,6 +80,7 @@ class Response:
     content_length: int | None = None
     end_stream: bool = False
     stream_id: int = 0
+    defaults: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)

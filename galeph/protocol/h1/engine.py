@@ -98,8 +98,7 @@ class H1Engine:
 
     def send(self, event: Event) -> Sequence[bytes]:
         """See `Engine.send`."""
-        kind = type(event)
-        if kind is Data:
+        if type(event) is Data:
             return self._sender.send_data(event)
         is_server = self.role is Role.SERVER
         if isinstance(event, Response) and is_server:
@@ -180,9 +179,7 @@ class H1Engine:
     @property
     def _keeps_alive(self) -> bool:
         receiver = self._receiver
-        return (
-            receiver.keep_alive and self._sender.keep_alive and receiver.state <= receiving.DONE
-        )
+        return receiver.keep_alive and self._sender.keep_alive and receiver.state <= receiving.DONE
 
     def close_after_response(self) -> None:
         """Let the response that is sent next say ``Connection: close``."""

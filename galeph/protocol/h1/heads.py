@@ -24,6 +24,7 @@ from galeph.protocol.policy import refuse
 
 __all__ = [
     "consult_h11",
+    "match_plain_start",
     "match_request",
     "match_response",
     "parse_fields",
@@ -34,6 +35,8 @@ __all__ = [
 _FIELDS = rb"(?:" + TCHAR + rb"++:[\t -~]*+\r\n)*+\r\n"
 # A target's bytes: visible ASCII (RFC 3986 has no others). Which form it has is the policy's.
 match_request = re.compile(TCHAR + rb"++ [!-~]++ HTTP/1\.[01]\r\n" + _FIELDS).match
+# The start of a request whose fields are known already: HTTP/1.1, origin form, no fragment.
+match_plain_start = re.compile(rb"(" + TCHAR + rb"++) (/[!\"$-~]*+) HTTP/1\.1\r\n").match
 match_response = re.compile(rb"HTTP/1\.[01] [1-9][0-9][0-9] [\t -~]*+\r\n" + _FIELDS).match
 
 _unfold = re.compile(rb"\r\n[\t ]++").sub

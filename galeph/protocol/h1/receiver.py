@@ -31,6 +31,9 @@ from galeph.protocol.limits import Limits
 
 __all__ = ["Receiver"]
 
+# The fields by which a head says that there is more than itself.
+_SAYS_MORE = {"content-length", "transfer-encoding", "expect"}
+
 HEAD, BODY, DONE, SWITCHED, ENDED, FAILED = range(6)
 
 
@@ -46,6 +49,8 @@ class Receiver:
         "_has_skipped",
         "_head_bytes",
         "_interim",
+        "_known",
+        "_last_fields",
         "_limits",
         "_role",
         "_scanner",
@@ -76,6 +81,9 @@ class Receiver:
         self._body: Body | None = None
         self._end_due = False
         self._failure: tuple[str, int, str] | None = None
+        # Server: the field lines of the last plain head, and what they mean once they came twice.
+        self._last_fields = b""
+        self._known: Headers | None = None
         # Client: the request whose response is to come, as (method, wants an upgrade).
         self._awaited: tuple[str, bool] | None = None
         self._interim = 0
@@ -136,6 +144,8 @@ class Receiver:
     def _read_request_head(self) -> Event:
         buffer = self._buffer
         if self._scanner is None:
+            if self._known is not None and (request := self._recognize_request(buffer)) is not None:
+                return request
             match = heads.match_request(buffer)
             if match is not None:
                 end = match.end()
@@ -170,7 +180,45 @@ class Receiver:
         lines = buffer[: end - 4].decode("ascii").split("\r\n")
         method, target, version = lines[0].split(" ")
         del lines[0]
-        return self._begin_request(method, target, version, Headers.from_lines(lines))
+        headers = Headers.from_lines(lines)
+        request = self._begin_request(method, target, version, headers)
+        if self.state == DONE and self.keep_alive:
+            self._remember_fields(buffer[buffer.find(b"\n") + 1 : end], request)
+        return request
+
+    def _remember_fields(self, fields: bytes, request: Request) -> None:
+        """Keep what these field lines mean, if they have come twice.
+
+        Whoever keeps a connection mostly says the same again: browsers, clients with a session,
+        proxies. Only what says nothing about a body, and was judged without looking at the target.
+        """
+        if fields != self._last_fields:
+            self._last_fields = fields
+            self._known = None
+        elif (
+            request.http_version == "HTTP/1.1"
+            and request.scheme is None
+            and not _SAYS_MORE & request.headers._index.keys()
+        ):
+            self._known = request.headers.copy()
+
+    def _recognize_request(self, buffer: bytes) -> Request | None:
+        """Return the request if all of it but method and target has come before."""
+        match = heads.match_plain_start(buffer)
+        if match is None or not buffer.startswith(self._last_fields, match.end()):
+            return None
+        end = match.end() + len(self._last_fields)
+        method, target = match.groups()
+        known = self._known
+        if end > self._smallest or method == b"CONNECT" or known is None:
+            return None
+        self.fast_heads += 1
+        self._head_bytes = end
+        self._buffer = buffer[end:]
+        self._has_skipped = False
+        self.state = DONE
+        headers = known.copy()
+        return Request(method.decode(), target.decode(), headers, None, headers["host"])
 
     def _begin_request(self, method: str, target: str, version: str, headers: Headers) -> Request:
         if len(headers._pairs) > self._limits.max_headers:

@@ -24,6 +24,14 @@ _FIXED, _CHUNKED, _UNTIL_CLOSE, _SILENT = range(4)
 
 _CACHE_STATUS_LINES: dict[int, bytes] = {}
 
+# Status line and field lines of the responses a server gives again and again, validated and
+# without any say in framing; by status, defaults and fields. The date is among them, so that an
+# entry serves for a second.
+_CACHE_HEADS: dict[tuple[object, ...], bytes] = {}
+_CACHE_SIZE = 256
+_CACHE_HEAD_BYTES = 1024
+_OWN_SAY = frozenset(("connection", "content-length", "transfer-encoding"))
+
 
 class Sender:
     """Frames one message after the other."""
@@ -60,11 +68,35 @@ class Sender:
         """Frame a response head to a request with this method and version."""
         if self.state != IDLE:
             raise LocalProtocolError("a second response to one request")
+        length = event.content_length
+        key = (event.status, event.defaults, *event.headers._pairs)
+        if (
+            length is not None
+            and length >= 0
+            and peer_version == "HTTP/1.1"
+            and self.keep_alive
+            and method not in ("HEAD", "CONNECT")
+            and not event.reason
+            and event.end_stream == (length == 0)
+            and (start := _CACHE_HEADS.get(key)) is not None
+        ):
+            self._kind = _FIXED
+            self._left = length
+            self.state = BODY if length else DONE
+            return [b"%bContent-Length: %d\r\n\r\n" % (start, length)]
+        return self._send_new_response(event, method, peer_version, key)
+
+    def _send_new_response(
+        self, event: Response, method: str, peer_version: str, key: tuple[object, ...]
+    ) -> list[bytes]:
         status = event.status
         if not 200 <= status <= 999:
             raise LocalProtocolError(f"{status} is not a final status")
-        pairs = event.headers._pairs
-        index = event.headers._index
+        headers = event.headers
+        if event.defaults:
+            headers = headers.with_defaults(event.defaults)
+        pairs = headers._pairs
+        index = headers._index
         if "transfer-encoding" in index:
             raise LocalProtocolError("Transfer-Encoding is galeph's to set")
         length = event.content_length
@@ -72,7 +104,7 @@ class Sender:
             length = _declared_length(length, index.get("content-length"))
         line, kind = b"", _FIXED
         if status in (204, 304) or (method == "CONNECT" and status < 300):
-            pairs = _bodyless_fields(event, length)
+            pairs = _bodyless_fields(event, headers, length)
             length = 0
         elif length is not None:
             if "content-length" not in index:
@@ -90,14 +122,15 @@ class Sender:
             raise LocalProtocolError(f"no body, but a Content-Length of {length}")
         keep_alive = self.keep_alive and kind != _UNTIL_CLOSE
         if "connection" in index or not keep_alive or peer_version == "HTTP/1.0":
-            keep_alive, said = _settle_connection(
-                event.headers, peer_version, keep_alive=keep_alive
-            )
+            keep_alive, said = _settle_connection(headers, peer_version, keep_alive=keep_alive)
             line += said
         start = _CACHE_STATUS_LINES.get(status)
         if start is None or event.reason:
             start = _encode_status_line(status, event.reason)
-        head = b"".join([start, *encode_fields(pairs), line, b"\r\n"])
+        start += b"".join(encode_fields(pairs))
+        if not event.reason and status not in (204, 304) and not _OWN_SAY & index.keys():
+            _remember_head(key, start)
+        head = b"%b%b\r\n" % (start, line)
         self.keep_alive = keep_alive
         self._kind = kind
         self._left = length or 0
@@ -191,6 +224,13 @@ def _short_body(left: int) -> LocalProtocolError:
     return LocalProtocolError(f"the body is {left} bytes shorter than its Content-Length")
 
 
+def _remember_head(key: tuple[object, ...], start: bytes) -> None:
+    if len(start) <= _CACHE_HEAD_BYTES:
+        if len(_CACHE_HEADS) >= _CACHE_SIZE:
+            _CACHE_HEADS.clear()
+        _CACHE_HEADS[key] = start
+
+
 def _encode_status_line(status: int, reason: str) -> bytes:
     text = reason or reason_phrase(status)
     validate_field("reason", text)  # a reason phrase obeys the grammar of a value
@@ -200,9 +240,11 @@ def _encode_status_line(status: int, reason: str) -> bytes:
     return line
 
 
-def _bodyless_fields(event: Response, length: int | None) -> list[tuple[str, str]]:
+def _bodyless_fields(
+    event: Response, headers: Headers, length: int | None
+) -> list[tuple[str, str]]:
     """Return the fields of a head that no body may follow (RFC 9110 section 8.6)."""
-    pairs = event.headers._pairs
+    pairs = headers._pairs
     if event.status == 304:
         return pairs
     if length:
