@@ -46,7 +46,8 @@ class Streamed:
 
     def close(self) -> None:
         """Close what the pieces come from, if it can be closed."""
-        for one in (self._body, self._pieces):
+        both = (self._body, self._pieces)
+        for one in both[: 1 if self._pieces is self._body else 2]:
             close = getattr(one, "close", None)
             if close is not None:
                 close()
