@@ -1,14 +1,19 @@
 """Opening WebSockets on both sides, by hand, between ourselves, and with another implementation."""
 
+import importlib.util
 import logging
+import ssl
+from pathlib import Path
 
 import gevent
 import pytest
+import trustme
 from gevent import socket
 from gevent.server import StreamServer
 
 from galeph import http, stream
 from galeph.errors import (
+    CertificateError,
     ConnectRefused,
     HandshakeFailed,
     LocalProtocolError,
@@ -892,6 +897,76 @@ def test_server_of_another_library_refuses_what_it_does_not_want():
 
     assert refused.value.response.status == 403
     assert caught.value.code == 1009
+
+
+# -- TLS
+
+
+@pytest.mark.parity("WS-C-07", "WS-C-19")
+def test_wss_verifies_the_server_unless_told_not_to():
+    """By default the certificate must prove the name; the WebSocket then runs over TLS."""
+    ca = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    with serving(echo, tls=context) as server:
+        url = f"wss://localhost:{server.port}/"
+        with pytest.raises(CertificateError):
+            websocket_client(url).result(5)
+        trusting = {"ca": ca.cert_pem.bytes()}
+        with pytest.raises(CertificateError):
+            websocket_client(f"wss://127.0.0.1:{server.port}/", tls=trusting).result(5)
+        with websocket_client(url, tls=trusting).result(5) as websocket:
+            websocket.put("x" * 300_000)
+            echoed = websocket.take()
+        gone = websocket.wait_closed(5)
+        with websocket_client(url, tls={"insecure": True}).result(5) as other:
+            other.put("insecure")
+            insecure = other.take()
+        other.wait_closed(5)
+
+    assert (len(echoed), insecure) == (300_000, "insecure")
+    assert gone
+    assert websocket.info.tls is not None
+    assert websocket.close_code == 1000
+
+
+# -- the example
+
+
+def test_chat_room():
+    """examples/chat.py: a page for browsers, and everybody hears what one says."""
+    path = Path(__file__).parents[2] / "examples" / "chat.py"
+    spec = importlib.util.spec_from_file_location("chat_example", path)
+    chat = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(chat)
+    with serving(chat.chat) as server:
+        page = talk(server, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        origin = {"Origin": f"http://127.0.0.1:{server.port}"}
+        ann, bob = (websocket_client(url_of(server), headers=origin).result(5) for _ in range(2))
+        with pytest.raises(HandshakeFailed, match="403"):
+            websocket_client(url_of(server), headers={"Origin": "http://evil.example"}).result(5)
+        heard = []
+        ann.put("Ann")
+        heard.append(ann.take())
+        bob.put("Bob")
+        heard += [ann.take(), bob.take()]
+        ann.put("hello")
+        heard += [ann.take(), bob.take()]
+        ann.close()
+        heard.append(bob.take())
+        bob.close()
+        gone = ann.wait_closed(5), bob.wait_closed(5)
+
+    assert b"text/html" in page
+    assert b"new WebSocket" in page
+    assert heard == [
+        "Ann has come in, 1 in the room",
+        *["Bob has come in, 2 in the room"] * 2,
+        *["Ann: hello"] * 2,
+        "Ann has left",
+    ]
+    assert gone == (True, True)
+    assert chat.members == set()
 
 
 def test_public_names():
