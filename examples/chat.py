@@ -9,9 +9,7 @@ PAGE = """<!doctype html>
 <form><input id="line" autofocus placeholder="name, then what to say"></form><pre id="room"></pre>
 <script>
   const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/`);
-  const show = (text) => { document.getElementById("room").textContent += text + "\\n"; };
-  socket.onmessage = (event) => show(event.data);
-  socket.onclose = (event) => show(`-- closed (${event.code})`);
+  socket.onmessage = (event) => { document.getElementById("room").append(event.data + "\\n"); };
   document.forms[0].onsubmit = (event) => {
     socket.send(document.getElementById("line").value);
     event.target.reset();
