@@ -154,6 +154,10 @@ class Source(Endpoint, Generic[T_co]):
         self._arrived()
         self._links_changed()
 
+    def _abandon(self) -> None:
+        """Close because whatever was connected is gone. Never blocks, never switches."""
+        self.close()
+
     def _arrived(self) -> None:
         """Let what is connected to this source know that a take would find something now."""
         if self._outlet is not None:

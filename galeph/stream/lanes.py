@@ -209,7 +209,7 @@ class Lane:
         self.load(Ending(stopped(error)))
         is_idle = self.carry()
         if not self.outlet.links:
-            self.outlet.source.close()
+            self.outlet.source._abandon()
         pass_on(error, self)
         return is_idle
 
@@ -278,7 +278,7 @@ class Lane:
         self._folded.clear()
         source = derived.detach()
         self._leave(derived, Ending(error))
-        source.close()
+        source._abandon()
 
     # Delivering
 
@@ -315,13 +315,19 @@ class Lane:
 
     # Waiting
 
-    def serve(self, accepted: object) -> bool:  # noqa: ARG002  (the receipt's signature)
-        """Hear that the message it has been waiting with is accepted (or given up)."""
+    def serve(self, accepted: object) -> bool:
+        """Hear that the message it has been waiting with is accepted, or refused."""
+        if accepted is False and self._entering is not None:
+            self._entering.refused(self.message)
+        self.release()
+        return True
+
+    def release(self) -> None:
+        """Carry on without the message it has been waiting with. Never switches."""
         if self._entering is not None:
             self._entering.served()
         self._entering = self._leaving = self._value = self._resting = self.message = None
         self.resume()
-        return True
 
     def abandon(self) -> None:
         """Leave the line that the message stands in, and forget everything. Never switches."""

@@ -120,9 +120,13 @@ class Link:
                 self._timer = default_clock().start_timer(self.timeout, self._expire)
             return False
         if accepted is False:
-            self._keep(value)
-            self._sink_is_gone()
+            self.refused(value)
         return True
+
+    def refused(self, message: Any) -> None:
+        """End because the sink is closed."""
+        self._keep(message)
+        self._sink_is_gone()
 
     def served(self) -> None:
         """Hear that the message in the sink's line is accepted, or withdrawn."""
@@ -130,6 +134,8 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.sink.closed:
+            self.sink_closed()
 
     def _withdraw(self) -> None:
         """Take the message that waits out of the sink's line, and keep it for the source."""
@@ -137,7 +143,7 @@ class Link:
         if lane is not None:
             self.sink._withdraw(lane)
             self._keep(lane.message)
-            lane.serve(False)
+            lane.release()
 
     def _keep(self, message: Any) -> None:
         """Give the source back a message that nobody else will get."""
@@ -172,7 +178,7 @@ class Link:
             message = lane.message
             self.sink._withdraw(lane)
             self._give_up(message)
-            lane.serve(False)
+            lane.release()
 
     def _give_up(self, message: Any) -> None:
         """End because the sink did not accept a message in time."""
@@ -206,7 +212,7 @@ class Link:
     def _tell_source(self) -> None:
         outlet = self.source._outlet
         if self.upstream or outlet is None or not outlet.links:
-            self.source.close()
+            self.source._abandon()
 
     def remove(self) -> bool:
         """Take the link off both streams. False if that was done before. Never switches."""
@@ -262,4 +268,7 @@ class Branch:
         return True
 
     def served(self) -> None:
+        """Do nothing: nobody waits here."""
+
+    def refused(self, message: Any) -> None:
         """Do nothing: nobody waits here."""

@@ -168,7 +168,7 @@ class Derived(Source[Any]):
             if not is_attached or outlet_of(source).links:
                 return
             if not isinstance(source, Derived):
-                source.close()
+                source._abandon()
                 return
             node = source
 

@@ -171,7 +171,7 @@ class Outlet:
                 lane.abandon()
             self.busy.clear()
             self.feed(Ending(stopped(error)))
-            self.source.close()
+            self.source._abandon()
             raise
 
     def move(self) -> None:

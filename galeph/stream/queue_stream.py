@@ -414,6 +414,20 @@ class Stream(Source[T], Sink[T]):
             self._failure = error
             self._finish()
 
+    def _abandon(self) -> None:
+        # The puts that wait would wait for ever.
+        self.close()
+        if self._closed:
+            putters, self._putters = self._putters, _EMPTY
+            for putter in putters:
+                putter.serve(False)
+            self._look_for_end()
+
+    @property
+    def drained(self) -> bool:
+        # A message given back makes a difference even after the end.
+        return super().drained and not self._messages
+
     @property
     def error(self) -> BaseException | None:
         return None if self._messages or self._putters else self._failure
