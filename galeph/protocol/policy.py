@@ -304,14 +304,15 @@ def judge_response(
     Raises:
         RemoteProtocolError: it does not say, or says it twice.
     """
-    if has_no_body(status) or request_method == "HEAD":
-        return _BODYLESS
-    if request_method == "CONNECT" and status < 300:
+    if request_method == "CONNECT" and 200 <= status < 300:
         return _BODYLESS  # rule 2: the framing fields of a tunnel's answer are ignored
     index = headers._index
+    has_body = not has_no_body(status) and request_method != "HEAD"
+    framing = Framing(UNTIL_CLOSE)
     if "content-length" in index or "transfer-encoding" in index:
-        return _frame(index, http_version, max_body_bytes)
-    return Framing(UNTIL_CLOSE)
+        # Also where they frame nothing: two readers may not agree that they do not.
+        framing = _frame(index, http_version, max_body_bytes if has_body else None)
+    return framing if has_body else _BODYLESS
 
 
 # Both

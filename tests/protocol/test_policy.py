@@ -510,6 +510,19 @@ class TestResponseFraming:
         """Rule 2: after 2xx to CONNECT the tunnel begins."""
         assert self.frame(field, method="CONNECT") == Framing(NO_BODY)
 
+    @pytest.mark.attack(215)
+    @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304), ("GET", 103)])
+    def test_that_contradicts_itself_is_refused_even_where_there_is_none(self, method, status):
+        """Two readers may not agree that there is none."""
+        fields = [("Content-Length", "5"), ("Transfer-Encoding", "chunked")]
+        answer = refusal(self.frame, *fields, method=method, status=status)
+
+        assert answer == (400, "length-and-coding")
+
+    def test_is_not_bounded_where_there_is_none(self):
+        """HEAD of a large file is no large body."""
+        assert self.frame(("Content-Length", "1001"), method="HEAD") == Framing(NO_BODY)
+
     def test_is_as_usual_for_a_refused_tunnel(self):
         """A 407 has a body."""
         framing = self.frame(("Content-Length", "5"), method="CONNECT", status=407)

@@ -197,6 +197,7 @@ class Receiver:
             self._known = None
         elif (
             request.http_version == "HTTP/1.1"
+            and request.target != request.authority  # CONNECT, whose target replaces Host
             and request.scheme is None
             and not _SAYS_MORE & request.headers._index.keys()
         ):
@@ -275,13 +276,13 @@ class Receiver:
         method, wants_upgrade = self._awaited
         if len(headers._pairs) > self._limits.max_headers:
             policy.refuse("too-many-fields", "too many response fields", 431)
+        framing = policy.judge_response(
+            method, status, version, headers, self._limits.max_body_bytes
+        )
         if status < 200:
             return self._read_interim(status, headers, wants_upgrade=wants_upgrade)
         self._awaited = None
         self._interim = 0
-        framing = policy.judge_response(
-            method, status, version, headers, self._limits.max_body_bytes
-        )
         kind = framing.kind
         self.keep_alive = kind != policy.UNTIL_CLOSE and policy.wants_keep_alive(version, headers)
         response = Response(status, headers, reason.strip(" \t"), version)
