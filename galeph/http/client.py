@@ -312,17 +312,17 @@ def _make_headers(
 
 def _perform(call: _Call) -> Response:
     """Do what was asked for, in a greenlet of its own."""
-    left = None if call.ends_at is None else max(call.ends_at - clock.default().monotonic(), 0.0)
     late = partial(DeadlineExceeded, "the deadline passed before the response had begun")
+    left = None if call.ends_at is None else call.ends_at - clock.default().monotonic()
     try:
+        if left is not None and left <= 0:
+            raise late()
         with TimeLimit(left, late):
             response = _follow(call)
     finally:
         if isinstance(call.body, Streamed) and not call.body.is_taken:
             call.body.close()
-    if call.raise_for_status:
-        response.raise_for_status()
-    return response
+    return response.raise_for_status() if call.raise_for_status else response
 
 
 def _follow(call: _Call) -> Response:

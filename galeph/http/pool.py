@@ -368,7 +368,7 @@ def connection_pool(
     check_seconds("idle_timeout", idle_timeout)
     check_type("limits", limits, Limits)
     check_type("timeouts", timeouts, Timeouts)
-    return ConnectionPool(
+    pool = ConnectionPool(
         connections_per_host=connections_per_host,
         total_connections=total_connections,
         max_waiting=max_waiting,
@@ -377,6 +377,9 @@ def connection_pool(
         limits=_LIMITS if limits is None else limits,
         timeouts=Timeouts() if timeouts is None else timeouts,
     )
+    if tls is not None:
+        pool.check_tls(tls)
+    return pool
 
 
 def _check_count(name: str, value: object, least: int) -> None:
