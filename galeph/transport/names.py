@@ -51,13 +51,20 @@ def resolve(host: str, port: int, *, kind: int = socket.SOCK_STREAM) -> list[Soc
     try:
         # With these flags the C library asks nobody and does not block.
         found = get_original("socket", "getaddrinfo")(host, port, 0, kind, 0, numeric)
-    except (OSError, UnicodeError):
-        try:
-            found = get_hub().resolver.getaddrinfo(host, port, 0, kind)
-        except (OSError, UnicodeError) as error:
-            if isinstance(error, TimeoutError):
-                raise
-            raise connect_error(error, f"resolving {host}") from error
+    except UnicodeError as error:
+        raise connect_error(error, f"resolving {host}") from error
+    except OSError:
+        found = _ask(host, port, kind)
     if not found:
         raise ResolveError(socket.EAI_NONAME, f"{host} has no address")
     return [SocketAddress(one[0], one[1], one[2], one[4]) for one in found]
+
+
+def _ask(host: str, port: int, kind: int) -> Any:
+    try:
+        return get_hub().resolver.getaddrinfo(host, port, 0, kind)
+    except TimeoutError:
+        # Not the resolver's answer, but a limit somebody has set around us.
+        raise
+    except OSError as error:
+        raise connect_error(error, f"resolving {host}") from error

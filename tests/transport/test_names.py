@@ -1,0 +1,119 @@
+"""From host and port to socket addresses."""
+
+from __future__ import annotations
+
+import socket
+
+import gevent
+import pytest
+from gevent import get_hub
+
+from galeph.errors import ConnectTimeout, ResolveError
+from galeph.transport.names import SocketAddress, check_endpoint, resolve
+from galeph.transport.timelimit import TimeLimit
+
+
+class Resolver:
+    """Stands for the hub's; notes what it is asked."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def getaddrinfo(self, host, *_args):
+        self.asked.append(host)
+        return self.answer()
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def resolver(monkeypatch):
+    def install(answer):
+        made = Resolver(answer)
+        monkeypatch.setattr(get_hub(), "resolver", made)
+        return made
+
+    return install
+
+
+def fails_with(error):
+    def answer():
+        raise error
+
+    return answer
+
+
+class TestResolve:
+    def test_an_address_asks_nobody(self, resolver):
+        """What is an address already is taken as it is."""
+        asked = resolver(lambda: []).asked
+
+        expected = SocketAddress(
+            socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ("127.0.0.1", 80)
+        )
+        assert [expected] == resolve("127.0.0.1", 80)
+        assert ("::1", 80, 0, 0) == resolve("::1", 80)[0].address
+        assert socket.SOCK_DGRAM == resolve("127.0.0.1", 80, kind=socket.SOCK_DGRAM)[0].kind
+        assert [] == asked
+
+    def test_a_name_asks_the_hub(self, resolver):
+        """A name goes to the hub's resolver, and its order is kept."""
+        found = [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 80, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)),
+        ]
+        asked = resolver(lambda: found).asked
+
+        assert ["::1", "127.0.0.1"] == [one.address[0] for one in resolve("name", 80)]
+        assert ["name"] == asked
+
+    def test_unknown_name(self, resolver):
+        """A name without an address is a ResolveError, which is a gaierror too."""
+        resolver(fails_with(socket.gaierror(socket.EAI_NONAME, "not known")))
+
+        with pytest.raises(socket.gaierror) as caught:
+            resolve("nowhere.invalid", 80)
+        assert ResolveError is caught.type
+
+    def test_no_answer_at_all(self, resolver):
+        """An empty answer is a ResolveError as well."""
+        resolver(lambda: [])
+
+        with pytest.raises(ResolveError):
+            resolve("nowhere.invalid", 80)
+
+    def test_impossible_name(self):
+        """A name that cannot be written in DNS is a ResolveError, not a UnicodeError."""
+        with pytest.raises(ResolveError):
+            resolve("x" * 70 + ".example", 80)
+
+    def test_a_time_limit_passes_through(self, resolver):
+        """A limit around it that runs out is not taken for the resolver's answer."""
+        resolver(lambda: gevent.sleep(5))
+
+        with pytest.raises(ConnectTimeout), TimeLimit(0.01, ConnectTimeout):
+            resolve("slow.example", 80)
+
+
+class TestCheckEndpoint:
+    @pytest.mark.parametrize(
+        ("host", "port", "kind", "names"),
+        [
+            (b"host", 80, TypeError, "host"),
+            ("", 80, ValueError, "host"),
+            ("host", "80", TypeError, "port"),
+            ("host", 0, ValueError, "port"),
+            ("host", 65536, ValueError, "port"),
+        ],
+    )
+    def test_refused(self, host, port, kind, names):
+        """Host and port that can be nobody's are refused by the name of the argument."""
+        with pytest.raises(kind, match=names):
+            check_endpoint(host, port)
+
+    def test_taken(self):
+        """The first and the last port are ports."""
+        assert check_endpoint("host", 1) is None
+        assert check_endpoint("host", 65535) is None

@@ -1,0 +1,91 @@
+"""Connected sockets and transports for the tests, and peers that misbehave."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from contextlib import contextmanager
+
+import gevent
+from gevent import socket as gsocket
+from gevent.monkey import get_original
+
+from galeph.transport.sockets import SocketTransport
+
+# The standard library's, also in a patched process.
+Socket = get_original("socket", "socket")
+
+
+def socket_pair(buffer_bytes=None):
+    """Client and server end of a TCP connection, both of the standard library."""
+    with Socket() as listener:
+        _limit(listener, buffer_bytes)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client = Socket()
+        _limit(client, buffer_bytes)
+        client.connect(listener.getsockname())
+        fd, _ = listener._accept()
+    server = Socket(fileno=fd)
+    for end in (client, server):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client, server
+
+
+def _limit(sock, buffer_bytes):
+    if buffer_bytes is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+
+
+def transport_pair(buffer_bytes=None):
+    """The same as transports: client, server."""
+    client, server = socket_pair(buffer_bytes)
+    return SocketTransport(client), SocketTransport(server, is_server=True)
+
+
+@contextmanager
+def transport_and_peer(buffer_bytes=None):
+    """A transport, and the bare socket (not blocking the hub) at the other end."""
+    client, server = socket_pair(buffer_bytes)
+    peer = gsocket.socket(fileno=client.detach())
+    peer.settimeout(5)
+    transport = SocketTransport(server, is_server=True)
+    with peer:
+        try:
+            yield transport, peer
+        finally:
+            transport.abort()
+            gevent.sleep(0)
+
+
+@contextmanager
+def dialled(port, host="127.0.0.1"):
+    """A bare client of a server, which blocks its greenlet only."""
+    with gsocket.create_connection((host, port), timeout=5) as sock:
+        yield sock
+
+
+def reset(sock):
+    """Close with a RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def read_to_the_end(sock):
+    """What still comes, and whether the end was an orderly one."""
+    received = bytearray()
+    try:
+        while data := sock.recv(65536):
+            received += data
+    except ConnectionResetError:
+        return bytes(received), False
+    return bytes(received), True
+
+
+def settle(condition, timeout=3.0):
+    """Wait until something is so, and say whether it came to be."""
+    with gevent.Timeout(timeout, False):
+        while not condition():
+            gevent.sleep(0.002)
+    return condition()
