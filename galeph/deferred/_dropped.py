@@ -2,8 +2,9 @@
 
 A deferred that failed (otherwise than with `Cancelled`) while nobody hung on it gets a `Witness`.
 Looking at the outcome dismisses it. If instead the deferred dies, the witness dies with it, and
-its finalizer puts the exception on a bounded deque. That is all a finalizer may do: the garbage collector runs it anywhere, in the
-hub and in sections that must not switch, and a log handler of a patched process blocks.
+its finalizer puts the exception on a bounded deque. That is all a finalizer may do: the garbage
+collector runs it anywhere, in the hub and in sections that must not switch, and a log handler of
+a patched process blocks.
 
 The deque is emptied in ordinary greenlet time: by the hub's runner, when the next deferred fails
 or is made by a function of this package; by whoever sweeps from time to time, through
