@@ -5,8 +5,10 @@ handler, and a waiting one costs a single greenlet. But a WebSocket must be read
 takes: pings want their pong, and a handler that only puts wants to learn that its peer has closed.
 
 So when nobody has taken for a second, a standby greenlet reads in place of the takers, until 16
-messages or 64 KiB wait for them. Then it stops, and the peer feels it. A taker who finds nothing
-waiting sends the standby away and reads itself again. Whoever reads holds the stream's take turn.
+messages or 64 KiB wait for them. Then it stops, and the peer feels it; from then on only the end
+of the connection is watched for, so that puts to a peer that has left are refused however much it
+had to say. A taker who finds nothing waiting sends the standby away and reads itself again. Whoever
+reads holds the stream's take turn.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import gevent
 from galeph import clock as clocks
 from galeph.clock import Timer
 from galeph.stream.waiters import Turn
+from galeph.transport.base import EndWatch
 
 __all__ = ["Readable", "Standby"]
 
@@ -45,6 +48,9 @@ class Readable(Protocol):
     def _make_way(self) -> None:
         """Have whoever is blocked in `_read` return. Never switches."""
 
+    def _watch_end(self) -> EndWatch | None:
+        """Refuse puts once the connection has ended, unless the watch is cancelled before."""
+
 
 class Standby:
     """The messages that wait for a taker, and who reads them.
@@ -64,6 +70,7 @@ class Standby:
         "_timer",
         "_turn",
         "_was_taken",
+        "_watch",
         "_websocket",
     )
 
@@ -77,6 +84,7 @@ class Standby:
         self._is_dismissed = False
         self._was_taken = False
         self._timer: Timer | None = None
+        self._watch: EndWatch | None = None
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -97,6 +105,7 @@ class Standby:
         """Return the first message that waits; there must be one."""
         message = self._messages.popleft()
         self._size -= len(message)
+        self._end_watch()
         return message
 
     # Who reads
@@ -136,8 +145,15 @@ class Standby:
                         websocket._read()
             finally:
                 turn.release()
+            if self.is_full and not websocket._is_over:
+                self._watch = websocket._watch_end()
         finally:
             self._reader = None
+
+    def _end_watch(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
 
     # When
 
@@ -163,3 +179,4 @@ class Standby:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._end_watch()

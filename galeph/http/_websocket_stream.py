@@ -41,7 +41,7 @@ from galeph.protocol.websocket.events import (
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.waiters import Limit, Turn
-from galeph.transport.base import ConnectionInfo, Transport
+from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.sending import was_sent_anyway
 
 __all__ = ["WebSocket"]
@@ -204,6 +204,14 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         """See `Readable._make_way`."""
         self._transport.interrupt(_MakeWay())
 
+    def _watch_end(self) -> EndWatch | None:
+        """See `Readable._watch_end`."""
+        try:
+            return self._transport.watch_end(self._stop_sending)
+        except GalephError:
+            self._stop_sending()
+            return None
+
     def _handle(self, event: WebSocketEvent) -> None:
         if isinstance(event, Ping):
             self._control.pong(event.payload)
@@ -254,7 +262,7 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         return EXPIRED
 
     def _frame(self, message: Any) -> Sequence[bytes]:
-        if not isinstance(message, str | bytes | bytearray | memoryview):
+        if message.__class__ is not bytes and not isinstance(message, str):
             message = to_bytes(message)
         return self._engine.send_message(message)
 

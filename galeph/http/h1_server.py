@@ -37,6 +37,7 @@ from galeph.http.incoming import IncomingBody
 from galeph.http.outgoing import Streamed, prepare_body
 from galeph.http.request import Request
 from galeph.http.response import Response
+from galeph.http.service import to_response
 from galeph.message.headers import Headers
 from galeph.protocol import events
 from galeph.protocol.engine import Role
@@ -56,6 +57,9 @@ _READ_BYTES = 65536
 _SLICE_BYTES = 256 * 1024
 # Head and body go out in one system call up to this size; above it the copy costs more.
 _JOIN_BYTES = 64 * 1024
+
+# The peer's doing or ours, but no bug: the connection is over and nobody is left to tell.
+_CONNECTION_ENDS = (TransportError, ResourceClosed, WriteTimeout)
 
 # What the connection is waiting for, which decides what its deadline means.
 _FIRST_BYTE, _HEAD, _IDLE, _HANDLER, _BODY, _WRITE, _LINGER, _TENANT = range(8)
@@ -136,10 +140,12 @@ class H1ServerConnection:
         service.deadlines.watch(self)
         service.begin(self.engine)
         self._connection.on_drain = self.drain
+        if self._connection.is_draining:  # it began during the TLS handshake
+            self.engine.close_after_response()
         self._connection.is_idle = True
         try:
             self._serve_requests()
-        except (TransportError, ResourceClosed, WriteTimeout) as error:
+        except _CONNECTION_ENDS as error:
             service.log_peer(logging.DEBUG, self.info, "connection ended: %s", error)
         finally:
             service.deadlines.forget(self)
@@ -220,10 +226,16 @@ class H1ServerConnection:
     def _answer(self, event: events.Request) -> bool:
         """Serve one request; return whether the connection goes on."""
         service = self._service
-        self._begin_exchange(event)
+        service.requests += 1
+        self._requests_left -= 1
+        if not self._requests_left:
+            self.engine.close_after_response()
+        self._incoming = None if event.end_stream else IncomingBody(self, event)
         request = Request._from_event(event, self, self._scheme)
         try:
-            response = service.context.copy().run(service.call, request)
+            response = service.context.copy().run(service.handler, request)
+            if type(response) is not Response:
+                response = to_response(response)
         except (Exception, Timeout) as error:
             answer = self._judge_failure(request, error)
             if answer is None:
@@ -250,14 +262,6 @@ class H1ServerConnection:
         finally:
             self._ended.trailers = incoming.trailers
             incoming.close()
-
-    def _begin_exchange(self, event: events.Request) -> None:
-        service = self._service
-        service.requests += 1
-        self._requests_left -= 1
-        if not self._requests_left or self._connection.is_draining:
-            self.engine.close_after_response()
-        self._incoming = None if event.end_stream else IncomingBody(self, event)
 
     def _judge_failure(self, request: Request, error: BaseException) -> Response | None:
         """Decide what a handler's exception means; return its answer, None if there is none."""
@@ -303,23 +307,28 @@ class H1ServerConnection:
 
     def _respond(self, method: str, response: Response) -> bool:
         """Send the response; return whether it was sent whole."""
-        service = self._service
         try:
             body = prepare_body(response.body)
-            head = self._frame_head(response, body)
+            if type(body) is bytes and self._incoming is None and 0 < len(body) <= _JOIN_BYTES:
+                head = self._make_head(response, body)
+                self._write(self.engine.send_whole(head, body))
+                return True
+            framed = self._frame_head(response, body)
         except Exception as error:
+            if isinstance(error, _CONNECTION_ENDS):
+                raise
             response.close()
-            service.log_bug(None, error)
-            response = service.plain_response(500)
+            self._service.log_bug(None, error)
+            response = self._service.plain_response(500)
             body = response.body
-            head = self._frame_head(response, body)
+            framed = self._frame_head(response, body)
         if isinstance(body, bytes):
             if body:
-                head += self.engine.send(Data(body, True))
-            self._write(head if len(body) > _JOIN_BYTES else b"".join(head))
+                framed += self.engine.send(Data(body, end_stream=True))
+            self._write(framed if len(body) > _JOIN_BYTES else b"".join(framed))
             return True
         try:
-            return self._stream(method, head, body, response.trailers)
+            return self._stream(method, framed, body, response.trailers)
         finally:
             body.close()
 
@@ -329,7 +338,11 @@ class H1ServerConnection:
             self._service.limits.max_drain_bytes
         ):
             self.engine.close_after_response()
-        event = events.Response(response.status, response.headers, response.reason)
+        return list(self.engine.send(self._make_head(response, body)))
+
+    def _make_head(self, response: Response, body: bytes | Streamed) -> events.Response:
+        status = response.status
+        event = events.Response(status, response.headers, response.reason)
         event.defaults = self._service.default_fields()
         if response.http_version:
             event.headers = self._service.fields_to_forward(response)
@@ -338,11 +351,11 @@ class H1ServerConnection:
             event.content_length = len(body)
         elif response.trailers is None:
             event.content_length = body.length
-        if event.status in (204, 304):
+        if status in (204, 304):
             if body != b"":
-                raise LocalProtocolError(f"a {event.status} response has no body")
+                raise LocalProtocolError(f"a {status} response has no body")
             event.content_length = None
-        return list(self.engine.send(event))
+        return event
 
     def _stream(
         self, method: str, head: list[bytes], body: Streamed, trailers: Headers | None
@@ -354,7 +367,7 @@ class H1ServerConnection:
                 for piece in body:
                     self._write(engine.send(Data(piece)))
             self._write(engine.send(EndOfMessage(trailers)))
-        except (TransportError, ResourceClosed, WriteTimeout):
+        except _CONNECTION_ENDS:
             raise
         except BaseException as error:
             # The head is out: a cut connection is the only honest way to say "not complete".

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Request"]
 
-_DEFAULT_BUFFERED_BYTES = 1024 * 1024
-
 
 class Request:
     """An HTTP request.
@@ -46,28 +44,19 @@ class Request:
         body: what to send: bytes, str, a file, an iterable, a Source, or None.
     """
 
-    __slots__ = (
-        "_body",
-        "_exchange",
-        "_query",
-        "_stream",
-        "headers",
-        "host",
-        "http_version",
-        "max_buffered_bytes",
-        "method",
-        "path",
-        "query_string",
-        "scheme",
-    )
-
     method: str
     scheme: str
     host: str
     path: str
     query_string: str
     headers: Headers
-    http_version: str
+
+    # Defaults on the class and not slots to fill: one request is made for each that comes in.
+    http_version = "HTTP/1.1"
+    _exchange: Exchange | None = None
+    _body: Any = None
+    _stream: Source[bytes] | None = None
+    _query: MultiDictProxy[str] | None = None
 
     def __init__(
         self, method: str, url: str, headers: HeaderItems | None = None, body: Any = None
@@ -75,12 +64,7 @@ class Request:
         self.method = method
         self.scheme, self.host, self.path, self.query_string = split_url(url)
         self.headers = headers.copy() if isinstance(headers, Headers) else Headers(headers)
-        self.http_version = "HTTP/1.1"
-        self.max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
-        self._exchange: Exchange | None = None
         self._body = body
-        self._stream: Source[bytes] | None = None
-        self._query: MultiDictProxy[str] | None = None
 
     @classmethod
     def _from_event(cls, event: events.Request, exchange: Exchange, scheme: str) -> Request:
@@ -91,12 +75,9 @@ class Request:
         self.host = event.authority
         self.path, _, self.query_string = event.target.partition("?")
         self.headers = event.headers
-        self.http_version = event.http_version
-        self.max_buffered_bytes = exchange.max_buffered_bytes
+        if event.http_version != "HTTP/1.1":
+            self.http_version = event.http_version
         self._exchange = exchange
-        self._body = None
-        self._stream = None
-        self._query = None
         return self
 
     @classmethod
@@ -109,12 +90,7 @@ class Request:
         self.path = target.path
         self.query_string = target.query_string
         self.headers = headers
-        self.http_version = "HTTP/1.1"
-        self.max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
-        self._exchange = None
         self._body = body
-        self._stream = None
-        self._query = None
         return self
 
     def __repr__(self) -> str:
@@ -222,7 +198,7 @@ class Request:
         body = self.body
         if not isinstance(body, BodyReader):
             raise TypeError("only a received body can be read")
-        return body.read_all(self.max_buffered_bytes)
+        return body.read_all(self._on_server().max_buffered_bytes)
 
     def text(self) -> str:
         """Return the body as text, in the charset of Content-Type, else UTF-8.

@@ -45,18 +45,14 @@ class Response:
     has been read to its end or `close` is called; ``with response:`` does that.
     """
 
-    __slots__ = (
-        "_incoming",
-        "_stream",
-        "_trailers",
-        "body",
-        "headers",
-        "http_version",
-        "max_buffered_bytes",
-        "reason",
-        "status",
-        "url",
-    )
+    # Defaults on the class and not slots to fill: one is made a request, and three of these differ.
+    reason = ""
+    http_version = ""
+    url = ""
+    max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
+    _trailers: Headers | None = None
+    _incoming: Incoming | None = None
+    _stream: Source[bytes] | None = None
 
     def __init__(
         self,
@@ -73,13 +69,8 @@ class Response:
         self.status = status
         self.headers = headers if type(headers) is Headers else Headers(headers)
         self.body = body
-        self._trailers = None if trailers is None else Headers(trailers)
-        self._incoming: Incoming | None = None
-        self.reason = ""
-        self.http_version = ""
-        self.url = ""
-        self.max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
-        self._stream: Source[bytes] | None = None
+        if trailers is not None:
+            self._trailers = Headers(trailers)
 
     @classmethod
     def _from_event(
@@ -90,13 +81,10 @@ class Response:
         self.status = event.status
         self.headers = event.headers
         self.body = body
-        self._trailers = None
         self._incoming = incoming
         self.reason = event.reason
         self.http_version = event.http_version
         self.url = url
-        self.max_buffered_bytes = _DEFAULT_BUFFERED_BYTES
-        self._stream = None
         return self
 
     def __repr__(self) -> str:

@@ -91,19 +91,7 @@ class Service:
         self._engines: set[H1Engine] = set()
         self._counts = dict.fromkeys(_ENGINE_COUNTS, 0)
 
-    # Calling the handler
-
-    def call(self, request: Request) -> Response:
-        """Call the handler and make what it returns a `Response`."""
-        result = self.handler(request)
-        if type(result) is Response:
-            return result
-        if request._on_server().has_switched:
-            # What a handler returns after an upgrade is waited for and otherwise ignored.
-            if isinstance(result, (AsyncResult, Greenlet)):
-                result.get()
-            return Response(204)
-        return to_response(result)
+    # Failures
 
     def answer_failure(self, request: Request, error: BaseException) -> Response:
         """Return the answer to a handler's exception; log it unless it is the peer's doing."""

@@ -29,6 +29,9 @@ from galeph.protocol.limits import Limits
 
 __all__ = ["H1Engine"]
 
+# Methods whose response has no body as a rule, and no request at all.
+_WITHOUT_BODY = ("HEAD", "CONNECT", "")
+
 
 class H1Engine:
     """An HTTP/1 connection without the connection.
@@ -113,6 +116,19 @@ class H1Engine:
             self._sender.give_up()
             return ()
         raise LocalProtocolError(f"{type(event).__name__} cannot be sent here on HTTP/1")
+
+    def send_whole(self, event: Response, body: bytes) -> bytes:
+        """Frame a response and all of its body, which is not empty, as one buffer.
+
+        The same as sending the head and then the data; on the path of a plain request.
+        """
+        sender = self._sender
+        if self._method not in _WITHOUT_BODY and self._peer_version == "HTTP/1.1":
+            head = sender.known_head(event, len(body))
+            if head is not None:
+                sender.state = sending.DONE
+                return head + body
+        return b"".join([*self.send(event), *self.send(Data(body, end_stream=True))])
 
     def _send_response(self, event: Response) -> Sequence[bytes]:
         method = self._method

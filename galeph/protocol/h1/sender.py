@@ -69,26 +69,31 @@ class Sender:
         if self.state != IDLE:
             raise LocalProtocolError("a second response to one request")
         length = event.content_length
-        key = (event.status, event.defaults, *event.headers._pairs)
         if (
             length is not None
-            and length >= 0
             and peer_version == "HTTP/1.1"
-            and self.keep_alive
             and method not in ("HEAD", "CONNECT")
-            and not event.reason
             and event.end_stream == (length == 0)
-            and (start := _CACHE_HEADS.get(key)) is not None
         ):
-            self._kind = _FIXED
-            self._left = length
-            self.state = BODY if length else DONE
-            return [b"%bContent-Length: %d\r\n\r\n" % (start, length)]
-        return self._send_new_response(event, method, peer_version, key)
+            head = self.known_head(event, length)
+            if head is not None:
+                self._kind = _FIXED
+                self._left = length
+                self.state = BODY if length else DONE
+                return [head]
+        return self._send_new_response(event, method, peer_version)
 
-    def _send_new_response(
-        self, event: Response, method: str, peer_version: str, key: tuple[object, ...]
-    ) -> list[bytes]:
+    def known_head(self, event: Response, length: int) -> bytes | None:
+        """Return a head like one that was sent before, None if there was none; changes nothing.
+
+        Only for a body of this length, in a response to HTTP/1.1 that keeps the connection.
+        """
+        if not self.keep_alive or self.state != IDLE or event.reason or length < 0:
+            return None
+        start = _CACHE_HEADS.get((event.status, event.defaults, *event.headers._pairs))
+        return None if start is None else b"%bContent-Length: %d\r\n\r\n" % (start, length)
+
+    def _send_new_response(self, event: Response, method: str, peer_version: str) -> list[bytes]:
         status = event.status
         if not 200 <= status <= 999:
             raise LocalProtocolError(f"{status} is not a final status")
@@ -129,7 +134,7 @@ class Sender:
             start = _encode_status_line(status, event.reason)
         start += b"".join(encode_fields(pairs))
         if not event.reason and status not in (204, 304) and not _OWN_SAY & index.keys():
-            _remember_head(key, start)
+            _remember_head((status, event.defaults, *event.headers._pairs), start)
         head = b"%b%b\r\n" % (start, line)
         self.keep_alive = keep_alive
         self._kind = kind
