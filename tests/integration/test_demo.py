@@ -29,7 +29,7 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--window-size=1280,860",
+    "--window-size=1280,960",
 )
 
 
