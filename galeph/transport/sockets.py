@@ -209,7 +209,12 @@ class SocketTransport:
 
     def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:
         """Block until the kernel has all of ``data``; see `Transport`."""
-        if data.__class__ is not bytes or self.turns.is_taken or self._budget <= 0:
+        if (
+            data.__class__ is not bytes
+            or len(data) > _SEND_BUDGET
+            or self.turns.is_taken
+            or self._budget <= 0
+        ):
             send_whole(self, views_of(data), committed=committed)
             return
         # As `_write`, without the call: this is the path of every small response. The kernel

@@ -48,7 +48,7 @@ def fails_with(error):
 class TestResolve:
     def test_an_address_asks_nobody(self, resolver):
         """What is an address already is taken as it is."""
-        asked = resolver(lambda: []).asked
+        asked = resolver(list).asked
 
         expected = SocketAddress(
             socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ("127.0.0.1", 80)
@@ -79,7 +79,7 @@ class TestResolve:
 
     def test_no_answer_at_all(self, resolver):
         """An empty answer is a ResolveError as well."""
-        resolver(lambda: [])
+        resolver(list)
 
         with pytest.raises(ResolveError):
             resolve("nowhere.invalid", 80)

@@ -167,7 +167,7 @@ class TestInterrupted:
         assert b"abc" == sender.sent
 
     def test_the_finisher_is_killed(self, sender):
-        """If even the background greenlet is killed, the connection ends: half a message is none."""
+        """If even the background greenlet is killed, the connection ends."""
         finish_in_background(sender, views_of(b"abc"))
         gevent.sleep(0)
         sender.allow(1)

@@ -1,0 +1,105 @@
+"""A forked child leaves the connections of its parent alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from galeph.transport import forks
+
+SCRIPT = """
+import sys
+{patch}
+import os, stat, gevent
+from gevent import socket
+from galeph import tls
+from galeph.transport.serving import serve_connections
+
+def echo(connection):
+    while data := connection.transport.recv():
+        connection.transport.send(data)
+
+server = serve_connections(echo)
+client = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+client.sendall(b"before")
+assert client.recv(100) == b"before"
+(connection,) = server.connections
+inherited = [connection.transport.fileno(), server._listener.socket.fileno()]
+
+child = os.fork()
+if child == 0:
+    # The child runs its hub: what it had inherited must be nothing to it.
+    gevent.sleep(0.3)
+    for fd in inherited:
+        # The number may be in use again, for the child's own epoll.
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os._exit(3)
+        except OSError:
+            pass
+    os._exit(0 if connection.transport.closed else 4)
+
+for number in range(20):
+    message = b"message %d" % number
+    client.sendall(message)
+    assert client.recv(100) == message, "the child has eaten a message"
+    gevent.sleep(0.01)
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0, status
+client.sendall(b"after")
+assert client.recv(100) == b"after", "the child's end has ended the connection"
+with socket.create_connection(("127.0.0.1", server.port), timeout=5) as another:
+    another.sendall(b"new")
+    assert another.recv(100) == b"new"
+client.close()
+server.close(0).get()
+print("held")
+"""
+
+
+class TestFork:
+    @pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+    def test_the_parent_does_not_notice(self, patch):
+        """Descriptors are closed in the child; nothing is said to peers, nothing read of theirs."""
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", SCRIPT.format(patch=patch)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+        assert ("held\n", "") == (ran.stdout, ran.stderr)
+
+
+class TestRegistry:
+    def test_keeps_nothing_alive(self):
+        """What nobody else holds is not held by the registry either."""
+
+        class Owner:
+            def abandon(self):
+                pass
+
+        owner = Owner()
+        forks.abandon_in_child(owner)
+        assert owner in forks._OWNERS
+        before = len(forks._OWNERS)
+        del owner
+
+        assert before - 1 == len(forks._OWNERS)
+
+    def test_forget(self):
+        """What is closed is forgotten; forgetting twice is harmless."""
+
+        class Owner:
+            def abandon(self):
+                pass
+
+        owner = Owner()
+        forks.abandon_in_child(owner)
+        forks.forget(owner)
+        forks.forget(owner)
+
+        assert owner not in forks._OWNERS
