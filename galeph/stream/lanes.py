@@ -310,7 +310,7 @@ class Lane:
         if type(value) is Ending or derived.box._offer(value, self) is not EXPIRED:
             return True
         self._leaving = self._value = None
-        self._resting = ref(derived)
+        self._resting = ref(derived, self._release_soon)
         return False
 
     # Waiting
@@ -321,6 +321,16 @@ class Lane:
             self._entering.refused(self.message)
         self.release()
         return True
+
+    def _release_soon(self, box_gone: object) -> None:
+        """Hear that the message lies where nobody can take it. In the collector, on any thread."""
+        loop = self.outlet.source._hub.loop
+        if loop is not None:
+            loop.run_callback_threadsafe(self._release_from, box_gone)
+
+    def _release_from(self, box_gone: object) -> None:
+        if self._resting is box_gone:
+            self.release()
 
     def release(self) -> None:
         """Carry on without the message it has been waiting with. Never switches."""

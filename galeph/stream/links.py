@@ -263,6 +263,10 @@ class Branch:
         """Keep the operator alive, because something is connected below it."""
         self._held = self._derived()
 
+    def let_go(self) -> None:
+        """Let the operator die when nobody else holds it: nothing is connected below it."""
+        self._held = None
+
     def put(self, value: Any, lane: Lane) -> bool:  # noqa: ARG002  (the signature of Link)
         """Drop a message on its way to an operator that is gone."""
         return True

@@ -101,13 +101,25 @@ class Outlet:
         outlet.kick()
 
     def remove(self, link: Link | Branch) -> None:
-        """Take out a link. Never switches."""
+        """Take out a link; what is above it may not be connected any more. Never switches."""
         self.links.remove(link)
         if link.lane.state is State.STALLED and link.lane in self.busy:
             self.busy.remove(link.lane)
-        if not self.links and self._limit is not None:
+        outlet = self
+        while (branch := outlet.source._branch) is not None and not outlet.link_count:
+            branch.let_go()
+            outlet = outlet_of(branch.source)
+        if branch is None:
+            outlet.source._links_changed()
+            if not outlet.has_demand():
+                outlet._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        """Have the greenlet that moves the messages look whether anybody wants them."""
+        if self._limit is not None:
             self._limit.interrupt()
-        self.source._links_changed()
+        elif self._waiter is not None and self._waiter.outcome is WAITING:
+            self._waiter.serve(None)
 
     def drop_dead_soon(self, _: object) -> None:
         """Hear that an operator has died. In the garbage collector, on any thread."""
@@ -122,10 +134,6 @@ class Outlet:
             self._has_dead = False
             for link in [link for link in self.links if link.is_dead]:
                 self.remove(link)
-                if link.lane.state is State.WAITING:
-                    # Nobody is left to take what it waits with; it must not hold up the others.
-                    link.lane.abandon()
-                    self.lane_is_idle(link.lane)
 
     def has_demand(self) -> bool:
         """Whether anybody below wants a message: something connected, or a waiting take."""
@@ -280,7 +288,7 @@ class Outlet:
         for lane in tuple(self.busy):
             if lane.state is State.STALLED and lane.carry():
                 self.busy.remove(lane)
-        if self.busy and not self.source._source_is_passive:
+        while self.busy and not self.source._source_is_passive and self.has_demand():
             self._waiter = Waiter(self.source._hub)
             try:
                 self._waiter.wait()
@@ -298,8 +306,7 @@ class Outlet:
             parent, self.parent = self.parent, None
             parent.resume()
         elif self._waiter is not None:
-            if self._waiter.outcome is WAITING:
-                self._waiter.serve(None)
+            self._stop_waiting()
         else:
             self.kick()
 

@@ -1,0 +1,96 @@
+"""The debug check that a stream is used only in the thread it belongs to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import gevent
+import pytest
+
+from galeph.stream import Stream
+from galeph.stream.ownership import IS_DEBUG, checks_owner
+from tests.stream.wires import Wire
+
+
+def in_thread(fn, *args):
+    """What ``fn`` raises in another OS thread."""
+
+    def run():
+        try:
+            return fn(*args)
+        except Exception as error:
+            return error
+
+    return gevent.get_hub().threadpool.spawn(run).get(timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("put", ["a"]),
+        ("try_put", ["a", 0]),
+        ("put_async", ["a"]),
+        ("take", []),
+        ("try_take", [0]),
+        ("get_nowait", []),
+        ("take_async", []),
+        ("close", []),
+        ("fail", [ValueError()]),
+        ("qsize", []),
+    ],
+)
+def test_foreign_threads_are_refused(name, args):
+    """Every operation names itself and what to call instead, and does nothing."""
+    stream = Stream(2)
+    error = in_thread(getattr(stream, name), *args)
+
+    assert isinstance(error, RuntimeError)
+    assert "put_threadsafe" in str(error)
+    assert (0, False) == (stream.qsize(), stream.closed)
+
+
+def test_active_streams_are_checked_too():
+    """A connection belongs to its thread as a queue does."""
+    wire = Wire("a")
+
+    assert isinstance(in_thread(wire.take), RuntimeError)
+    assert isinstance(in_thread(wire.put, "a"), RuntimeError)
+    assert "a" == wire.take()
+
+
+def test_the_calls_for_other_threads_are_allowed():
+    """`put_threadsafe` and `close_threadsafe` are what the check points to."""
+    stream = Stream(2)
+    future = in_thread(stream.put_threadsafe, "a")
+    in_thread(stream.close_threadsafe)
+    gevent.sleep(0)
+
+    assert future.result(0) is True
+    assert ["a"] == list(stream)
+
+
+def test_without_debug_nothing_is_paid():
+    """The class is left as it is."""
+
+    class Plain:
+        def put(self):
+            pass
+
+    untouched = Plain.put
+    checks_owner("put", is_on=False)(Plain)
+
+    assert untouched is Plain.put
+
+
+def test_the_environment_decides():
+    """On in our tests; off in a process without GALEPH_DEBUG."""
+    code = "from galeph.stream.ownership import IS_DEBUG; print(IS_DEBUG)"
+    environment = {k: v for k, v in os.environ.items() if k != "GALEPH_DEBUG"}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert IS_DEBUG
+    assert "False" == printed.strip()
