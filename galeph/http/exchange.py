@@ -61,10 +61,6 @@ class Exchange(Protocol):
     def continue_(self) -> None:
         """Send 100 (Continue) if the client waits for it and nothing was answered yet."""
 
-    @property
-    def has_switched(self) -> bool:
-        """Whether `switch_protocol` was called: no response follows."""
-
     def switch_protocol(
         self, headers: Headers, tenant: Callable[[Transport, bytes], AnyTenant]
     ) -> AnyTenant:

@@ -17,9 +17,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gevent import Timeout
+from gevent import Greenlet, Timeout
+from gevent.event import AsyncResult
 
 from galeph.errors import (
     IncompleteBody,
@@ -68,14 +69,13 @@ _FIRST_BYTE, _HEAD, _IDLE, _HANDLER, _BODY, _WRITE, _LINGER, _TENANT = range(8)
 class _EndedExchange:
     """What a request holds on to once it has been answered: facts, and nothing that can block."""
 
-    __slots__ = ("has_switched", "info", "limits", "max_buffered_bytes", "timeouts", "trailers")
+    __slots__ = ("info", "limits", "max_buffered_bytes", "timeouts", "trailers")
 
     def __init__(self, connection: H1ServerConnection) -> None:
         self.info = connection.info
         self.limits = connection.limits
         self.timeouts = connection.timeouts
         self.max_buffered_bytes = connection.max_buffered_bytes
-        self.has_switched = False
         self.trailers: Headers | None = None
 
     def open_body(self) -> BodyReader:
@@ -235,7 +235,7 @@ class H1ServerConnection:
         try:
             response = service.context.copy().run(service.handler, request)
             if type(response) is not Response:
-                response = to_response(response)
+                response = self._settle(response)
         except (Exception, Timeout) as error:
             answer = self._judge_failure(request, error)
             if answer is None:
@@ -262,6 +262,12 @@ class H1ServerConnection:
         finally:
             self._ended.trailers = incoming.trailers
             incoming.close()
+
+    def _settle(self, result: Any) -> Response:
+        """Make a response of what the handler returned; ignore it after an upgrade."""
+        while isinstance(result, (AsyncResult, Greenlet)):
+            result = result.get()
+        return to_response(result) if self._tenant is None else Response(204)
 
     def _judge_failure(self, request: Request, error: BaseException) -> Response | None:
         """Decide what a handler's exception means; return its answer, None if there is none."""
@@ -456,11 +462,6 @@ class H1ServerConnection:
             return
 
     # Another protocol
-
-    @property
-    def has_switched(self) -> bool:
-        """See `Exchange.has_switched`."""
-        return self._tenant is not None
 
     def switch_protocol(
         self, headers: Headers, tenant: Callable[[Transport, bytes], AnyTenant]

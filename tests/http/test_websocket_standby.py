@@ -3,6 +3,7 @@
 import gevent
 import pytest
 
+from galeph.errors import WebSocketClosed
 from tests.http.websocket_pairs import soon
 from tests.protocol.websocket.frames import BINARY, PING, PONG, TEXT
 
@@ -89,3 +90,27 @@ def test_no_standby_while_somebody_takes_now_and_then(eager_standby, ws_pair):
 
         assert websocket.take() == "a"
         assert not websocket._standby.is_reading
+
+
+@pytest.mark.parametrize("says_goodbye", [True, False])
+def test_talkative_peer_that_leaves_is_noticed(eager_standby, ws_pair, says_goodbye):
+    """Though too much waits to be read on, puts are refused; and no message is lost by that."""
+    websocket, peer = ws_pair
+    peer.send(*[(TEXT, b"x")] * 40)
+    if says_goodbye:
+        peer.send_raw(peer.close_frame(1001))
+    soon(lambda: websocket._standby.is_full and not websocket._standby.is_reading)
+    peer.transport.send_eof()
+    with gevent.Timeout(5):
+        while websocket.put("news"):
+            gevent.sleep(0.01)
+    taken = [websocket.take() for _ in range(40)]
+
+    assert taken == ["x"] * 40
+    if says_goodbye:
+        assert websocket.take("end") == "end"
+    else:
+        with pytest.raises(WebSocketClosed, match="1006"):
+            websocket.take()
+    assert websocket.wait_closed(5)
+    assert websocket.close_code == (1001 if says_goodbye else 1006)

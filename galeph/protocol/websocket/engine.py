@@ -208,15 +208,15 @@ class WebSocketEngine:
                 if not self._is_eof:
                     return NEED_DATA
                 return self._end(Failed(1006, "the connection ended without a close frame"))
-            if isinstance(event, TextMessage | BytesMessage):
+            if type(event) is TextMessage or type(event) is BytesMessage:
                 data = self._gather(event)
                 if data is not None:
                     return Message(data)
-            elif isinstance(event, PingFrame):
+            elif type(event) is PingFrame:
                 return Ping(bytes(event.payload))
-            elif isinstance(event, PongFrame):
+            elif type(event) is PongFrame:
                 return Pong(bytes(event.payload))
-            elif isinstance(event, CloseConnection):
+            elif type(event) is CloseConnection:
                 return self._end(self._interpret_close(event))
         return NEED_DATA
 

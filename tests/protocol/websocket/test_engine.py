@@ -3,9 +3,12 @@
 The table follows the order of the Autobahn test suite where one of its cases is meant.
 """
 
+import itertools
 import tracemalloc
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from galeph.errors import LocalProtocolError
 from galeph.protocol.engine import Role
@@ -150,6 +153,60 @@ def test_ping_between_fragments_leaves_the_message_intact(kind):
     whole = "abc" if kind == TEXT else b"abc"
 
     assert [Ping(b"1"), Pong(b"2"), Message(whole)] == three_ways(data)
+
+
+@st.composite
+def conversations(draw):
+    """Messages and control frames, fragmented at will, and the octets that carry them."""
+    events, octets = [], b""
+    for _ in range(draw(st.integers(1, 4))):
+        payload = draw(st.text(max_size=300) | st.binary(max_size=300))
+        data = payload.encode() if isinstance(payload, str) else payload
+        cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=4)))
+        ends = [0, *cuts, len(data)]
+        pieces = [data[a:b] for a, b in itertools.pairwise(ends)]
+        for i, piece in enumerate(pieces):
+            opcode = CONTINUATION if i else TEXT if isinstance(payload, str) else BINARY
+            octets += frame(opcode, piece, fin=i == len(pieces) - 1)
+            if i < len(pieces) - 1 and draw(st.booleans()):
+                ping = draw(st.binary(max_size=10))
+                octets += frame(PING, ping)
+                events.append(Ping(ping))
+        events.append(Message(payload))
+    return events, octets
+
+
+@settings(max_examples=100, deadline=None)
+@given(conversations(), st.lists(st.integers(1, 50), min_size=1, max_size=20))
+def test_any_fragmentation_and_any_delivery_give_the_same_messages(conversation, sizes):
+    """However messages are fragmented, and however the octets arrive, the events are the same."""
+    expected, octets = conversation
+    engine = server()
+    found = []
+    for size in itertools.cycle(sizes):
+        engine.receive_data(octets[:size] or b"")
+        octets = octets[size:]
+        if not octets:
+            break
+        found += events_of(engine)
+    found += events_of(engine)
+
+    assert expected == found
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_noise_never_breaks_the_engine(noise):
+    """Whatever octets come, they end in events, at most one of which is an end."""
+    engine = server(max_message_bytes=100, max_fragments=3)
+    engine.receive_data(noise + b"\xff" * 20)
+    found = events_of(engine)
+    engine.receive_data(b"")
+    found += events_of(engine)
+    ends = [event for event in found if isinstance(event, Close | Failed)]
+
+    assert len(ends) == 1
+    assert ends == found[-1:]
 
 
 # -- what is wrong
