@@ -228,10 +228,8 @@ def read_chunks(data: bytes) -> Body:
     body = b""
     rest = data
     while True:
-        line, end, rest = _line(rest)
+        line, rest = _line(rest)
         size = check_chunk_line(line)
-        if not end:
-            raise Incomplete
         if size == 0:
             break
         if len(body) + size > MAX_BODY:
@@ -243,9 +241,7 @@ def read_chunks(data: bytes) -> Body:
         body, rest = body + rest[:size], rest[size + 2 :]
     lines = []
     while True:
-        line, end, rest = _line(rest)
-        if not end:
-            raise Incomplete
+        line, rest = _line(rest)
         if not line:
             break
         if line[:1] in (b" ", b"\t"):
@@ -261,19 +257,18 @@ def read_chunks(data: bytes) -> Body:
     return Body(body, trailers, rest)
 
 
-def _line(data: bytes) -> tuple[bytes, bytes, bytes]:
+def _line(data: bytes) -> tuple[bytes, bytes]:
     line, end, rest = data.partition(b"\r\n")
-    if b"\r" in line[:-1] or b"\n" in line or (end and line.endswith(b"\r")):
+    if not end:
+        raise Incomplete  # the engine may refuse such a line already, or still wait
+    if b"\r" in line or b"\n" in line:
         raise Refused("bare line end")
-    return line, end, rest
+    return line, rest
 
 
 def check_chunk_line(line: bytes) -> int:
     """h11 lets any extension, white space at the end and 20 digits pass. The house does not."""
     size, semicolon, extensions = line.partition(b";")
-    size = size.removesuffix(b"\r") if not semicolon else size
-    if not size and not semicolon:
-        raise Incomplete if line in (b"", b"\r") else Refused("no size")
     if not size or not _HEX.issuperset(size) or len(size) > 16 or int(size, 16) >= 1 << 63:
         raise Refused("bad size")
     if semicolon:
