@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from galeph.errors import *  # noqa: F403  (every error stands at the top level too)
-from galeph.errors import __all__ as _ERRORS
+from galeph.errors import __all__ as _error_names
 
 __version__ = "0.1.0"
 
@@ -28,7 +28,7 @@ _MODULES = (
     "udp",
 )
 
-__all__ = ["__version__", *_ERRORS, *_MODULES]  # noqa: PLE0604  (all of them are strings)
+__all__ = ["__version__", *_error_names, *_MODULES]  # noqa: PLE0604  (all of them are strings)
 
 
 def __getattr__(name: str) -> Any:

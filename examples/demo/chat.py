@@ -21,7 +21,7 @@ class Room:
         """Serve one member until it leaves."""
         socket = http.websocket_connection(request).get()
         name = request.query.get("name", "").strip()[:24] or f"guest {next(self._guests)}"
-        outbox = stream.Stream(buffer=64)
+        outbox: stream.Stream[str] = stream.Stream(buffer=64)
         stream.connect(outbox, socket)
         for line in self._history:
             outbox.try_put(line, 0)

@@ -34,7 +34,7 @@ class Counters:
 
     def subscribe(self) -> Any:
         """Return a stream of Server-Sent Events; close it to unsubscribe."""
-        events = stream.Stream(buffer=8)
+        events: stream.Stream[bytes] = stream.Stream(buffer=8)
         self._subscribers.add(events)
         events.on_closed(lambda: self._subscribers.discard(events))
         events.try_put(self._snapshot(), 0)

@@ -96,7 +96,7 @@ def _remaining_length(file: Any) -> int | None:
     try:
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and "b" in getattr(file, "mode", "b"):
-            return max(status.st_size - file.tell(), 0)
+            return max(status.st_size - int(file.tell()), 0)
     except (AttributeError, OSError, ValueError):
         pass  # no real file (BytesIO raises UnsupportedOperation, which is both): try to seek
     try:

@@ -88,7 +88,7 @@ class TestRefusals:
 
     @pytest.mark.attack(95)
     def test_answer_survives_an_upload(self):
-        """The answer to a refused upload is not destroyed by a reset while the client still sends."""
+        """The answer to a refused upload is not destroyed by a reset while it still sends."""
         body = b"x" * 200_000
         with serving(lambda _: None, limits=http.Limits(max_body_bytes=1000)) as server:
             received = talk(server, post(body))
@@ -396,14 +396,17 @@ class TestCounts:
 
 def test_two_connections_do_not_wait_for_each_other():
     """A handler that blocks blocks its own connection only."""
-    with serving(lambda request: gevent.sleep(1 if "slow" in request.path else 0)) as server:
-        with connected(server) as slow, connected(server) as quick:
-            slow.sendall(get("/slow"))
-            quick.sendall(GET)
-            started = time.monotonic()
-            Reader(quick).read()
+    with (
+        serving(lambda request: gevent.sleep(1 if "slow" in request.path else 0)) as server,
+        connected(server) as slow,
+        connected(server) as quick,
+    ):
+        slow.sendall(get("/slow"))
+        quick.sendall(GET)
+        started = time.monotonic()
+        Reader(quick).read()
 
-            assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 0.5
 
 
 def test_reset_by_the_client_is_no_error(caplog):
