@@ -26,7 +26,7 @@ class Demo:
         self._packets = udp.socket(0, host=host).get()
         self._echo = tcp.start_server(lambda s, _: stream.connect(s, s), 0, host=host)
         self._http = http.start_server(self.handle, port, host=host)
-        self._workers: list[gevent.Greenlet] = [
+        self._workers: list[gevent.Greenlet[..., None]] = [
             gevent.spawn(self._counters.receive, self._packets),
             gevent.spawn(self._counters.publish_every_second),
         ]

@@ -37,6 +37,10 @@ from galeph.transport.sending import Views, finish_in_background, send_whole, vi
 from galeph.transport.timelimit import TimeLimit
 from galeph.transport.turns import Turns
 
+# A fatal alert, unexpected_message, in the record of a handshake without a version (RFC 8446
+# sections 5.1 and 6).
+_ALERT = b"\x15\x03\x01\x00\x02\x02\x0a"
+
 __all__ = ["TLSTransport", "check_context", "client_handshake", "server_handshake"]
 
 _RECORDS = 65536
@@ -184,6 +188,9 @@ class TLSTransport:
             except SSLWantReadError:
                 self._feed_handshake()
             except SSLError as error:
+                if self._object.server_side and not self._outgoing.pending:
+                    # What is no TLS at all (a plain HTTP request) OpenSSL refuses in silence.
+                    self._outgoing.write(_ALERT)
                 self._try_flush()
                 raise tls_error(error, self.peer) from error
             else:
