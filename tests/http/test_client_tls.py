@@ -1,0 +1,162 @@
+"""The client over TLS: the certificate proves the host, and connections know their identity."""
+
+from __future__ import annotations
+
+import ssl
+
+import gevent
+import pytest
+from gevent import socket
+
+from galeph import http
+from galeph.errors import CertificateError, IncompleteBody, TLSError
+from tests.http.raw import serving
+from tests.http.scripted import OK, pool_of, scripted
+from tests.transport.certificates import authority, client_context, server_context
+
+
+@pytest.fixture
+def server():
+    """A galeph server with a certificate for localhost and 127.0.0.1."""
+
+    def handler(request):
+        return http.Response(body=request.read() or b"hello")
+
+    with serving(handler, tls=server_context()) as running:
+        yield running
+
+
+def ca():
+    return authority().cert_pem.bytes()
+
+
+def test_a_request_over_tls(server):
+    """An https request is answered, and its connection is used again."""
+    with pool_of(tls={"ca": ca()}) as pool:
+        url = f"https://localhost:{server.port}/"
+        for _ in range(3):
+            assert b"hello" == http.get(url, pool=pool).result(5).bytes()
+        assert b"x" * 300_000 == http.post(url, body=b"x" * 300_000, pool=pool).result(5).bytes()
+
+        assert (1, 3) == (pool.stats().opened, pool.stats().reused)
+
+
+def test_a_context_of_the_callers(server):
+    """A request may bring its own context, in place of the pool's."""
+    with pool_of() as pool:
+        url = f"https://127.0.0.1:{server.port}/"
+        for _ in range(2):
+            assert b"hello" == http.get(url, pool=pool, tls=client_context()).result(5).bytes()
+
+        assert 1 == pool.stats().opened
+
+
+def test_an_unknown_authority_is_refused(server):
+    """By default the certificate has to be one the system trusts."""
+    with pool_of() as pool, pytest.raises(CertificateError):
+        http.get(f"https://localhost:{server.port}/", pool=pool).result(5)
+
+
+def test_the_certificate_must_be_the_hosts():
+    """A certificate for another name is refused; `server_hostname` says which to expect."""
+    answer = http.Response(body=b"other")
+    with (
+        serving(lambda _: answer, tls=server_context(), host="127.0.0.2") as other,
+        pool_of(tls={"ca": ca()}) as pool,
+    ):
+        url = f"https://127.0.0.2:{other.port}/"
+        with pytest.raises(CertificateError):
+            http.get(url, pool=pool).result(5)
+        named = {"ca": ca(), "server_hostname": "localhost"}
+
+        assert b"other" == http.get(url, pool=pool, tls=named).result(5).bytes()
+
+
+def test_connections_are_not_shared_across_identities(server):
+    """Equal options share connections; another context or another name does not."""
+    with pool_of(tls={"ca": ca()}) as pool:
+        url = f"https://localhost:{server.port}/"
+        for tls in (None, {"ca": ca()}, client_context(), {"ca": ca(), "insecure": True}, None):
+            assert b"hello" == http.get(url, pool=pool, tls=tls).result(5).bytes()
+
+        assert (3, 2) == (pool.stats().opened, pool.stats().reused)
+
+
+def test_https_to_a_server_without():
+    """A server that answers without TLS is a TLSError."""
+
+    def script(peer):
+        peer.fill()
+        peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        peer.wait_closed()
+
+    with scripted(script) as plain, pool_of(tls={"ca": ca()}) as pool, pytest.raises(TLSError):
+        http.get(f"https://127.0.0.1:{plain.port}/", pool=pool).result(5)
+
+
+@pytest.mark.attack(292)
+def test_failed_handshakes_leave_nothing(server):
+    """After a hundred failed handshakes the pool is as empty as before."""
+    with pool_of() as pool:
+        for _ in range(100):
+            with pytest.raises(CertificateError):
+                http.get(f"https://localhost:{server.port}/", pool=pool).result(5)
+
+        assert 0 == pool.stats().connections
+
+
+def wrapped_server(script):
+    """One TLS connection, served by a script of a thread-free ssl object over a gevent socket."""
+    from gevent.ssl import SSLContext
+
+    context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority().issue_cert("127.0.0.1").configure_cert(context)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+
+    def serve():
+        raw, _ = listener.accept()
+        listener.close()
+        with context.wrap_socket(raw, server_side=True) as sock:
+            sock.recv(65536)
+            script(sock)
+
+    return listener.getsockname()[1], gevent.spawn(serve)
+
+
+@pytest.mark.parametrize("is_orderly", [True, False])
+def test_only_a_close_notify_ends_a_body(is_orderly):
+    """A body without length ends with close_notify; a TCP end without it is a truncation."""
+
+    def script(sock):
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\nbody")
+        gevent.sleep(0.01)
+        if is_orderly:
+            sock.unwrap()
+
+    port, greenlet = wrapped_server(script)
+    with pool_of(tls=client_context()) as pool:
+        received = http.get(f"https://127.0.0.1:{port}/", pool=pool).result(5)
+        if is_orderly:
+            assert b"body" == received.bytes()
+        else:
+            with pytest.raises(IncompleteBody):
+                received.bytes()
+    greenlet.kill()
+
+
+def test_an_idle_tls_connection_that_ended_is_not_used():
+    """A close_notify that came while the connection was idle is seen before it is used again."""
+
+    def script(sock):
+        sock.sendall(OK)
+        sock.unwrap()
+
+    port, greenlet = wrapped_server(script)
+    with pool_of(tls=client_context()) as pool:
+        http.get(f"https://127.0.0.1:{port}/", pool=pool).result(5)
+        gevent.sleep(0.02)
+        with pytest.raises(ConnectionRefusedError):
+            http.get(f"https://127.0.0.1:{port}/", pool=pool).result(5)
+    greenlet.kill()
