@@ -1,0 +1,185 @@
+"""The pump: it has a greenlet only while there is something to move."""
+
+from __future__ import annotations
+
+import gc
+
+import gevent
+import greenlet
+import pytest
+
+from galeph.stream import Stream, connect, consume
+from galeph.stream.outlets import outlet_of
+from tests.stream.scenes import settle, waiting
+from tests.stream.wires import Wire
+
+
+def suspended():
+    """The greenlets that are under way, but for those that wait for work."""
+    gc.collect()
+    return {
+        found
+        for found in gc.get_objects()
+        if isinstance(found, greenlet.greenlet)
+        and found
+        and not found.dead
+        and not getattr(found, "is_parked", False)
+    }
+
+
+class TestGreenlets:
+    def test_an_idle_link_between_queues_has_none(self):
+        """Neither before its first message nor between messages."""
+        before = suspended()
+        source, sink = Stream(), Stream(9)
+        connect(source, sink)
+        settle()
+
+        assert before == suspended()
+        source.put_all("abc")
+        settle()
+        assert before == suspended()
+
+    def test_waiting_for_a_full_queue_takes_none(self):
+        """The message stands in the sink's line by itself."""
+        before = suspended()
+        source, sinks = Stream(9), [Stream(), Stream()]
+        for sink in sinks:
+            connect(source, sink)
+        source.put_all("abc")
+        settle()
+
+        assert before == suspended()
+        assert ["a", "a", "b", "b", "c", "c"] == [sink.take() for _ in "abc" for sink in sinks]
+
+    def test_a_connection_s_pump_has_one_while_something_is_connected(self):
+        """And it is gone with the last link, wherever it was blocked."""
+        before = suspended()
+        wire, sink = Wire(), Stream()
+        reading = connect(wire, sink)
+        settle()
+
+        assert 1 == len(suspended() - before)
+        reading.cancel()
+        settle()
+        assert before == suspended()
+        offering = connect(wire, sink)
+        wire.arrive("a")
+        settle()
+        assert 1 == len(suspended() - before)
+        offering.cancel()
+        settle()
+        assert before == suspended()
+        assert "a" == wire.take()
+
+    def test_an_operator_nobody_takes_from_has_none(self):
+        """Also on a connection where messages arrive."""
+        before = suspended()
+        wire = Wire("a")
+        mapped = wire.map(str)
+        settle()
+
+        assert before == suspended()
+        assert "a" == mapped.take()
+
+
+class TestMoving:
+    def test_one_greenlet_at_a_time_moves_a_source(self):
+        """Takes, connections and forks together never read it twice at once."""
+        wire, sink, seen = Wire(), Stream(50), []
+        mapped = wire.map(str)
+        takers = [waiting(mapped.take) for _ in range(3)]
+        connect(mapped, sink)
+        consume(wire, seen.append)
+        takers += [waiting(mapped.take) for _ in range(3)]
+        for n in range(10):
+            wire.arrive(n)
+            settle()
+        wire.end()
+        settle()
+
+        assert 1 == wire.most_inside
+        assert list(range(10)) == seen
+        got = [taker.get(timeout=1) for taker in takers] + list(sink)
+        assert sorted(map(str, range(10))) == sorted(got)
+
+    def test_nothing_is_moved_that_nobody_wants(self):
+        """Operators without takers leave the messages in the source."""
+        source = Stream(9)
+        first, second = source.map(str), source.map(str)
+        source.put_all([1, 2])
+        settle()
+
+        assert 2 == source.qsize()
+        assert "1" == first.take()
+        assert 1 == source.qsize()
+        assert "1" == second.take()
+
+    def test_a_take_beside_the_pump_competes(self):
+        """Whoever takes from a connected source gets what the links then do not."""
+        source, sink = Stream(9), Stream(9)
+        taker = waiting(source.take)
+        connect(source, sink)
+        source.put_all("ab")
+        settle()
+
+        assert "a" == taker.get(timeout=1)
+        assert "b" == sink.take()
+
+    def test_an_interrupted_move_goes_on_where_it_was(self):
+        """A pump killed while one of its sinks is full loses nothing for the next."""
+        wire, sink = Wire("a", "b"), Stream()
+        mapped = wire.map(str)
+        fork = []
+
+        def move():
+            fork.extend([connect(mapped, sink), connect(mapped, Stream(9))])
+            outlet_of(wire).move()
+
+        mover = waiting(move)
+        mover.kill()
+        settle()
+
+        assert "a" == sink.take()
+        assert "b" == sink.take()
+        for each in fork:
+            each.cancel()
+        settle()
+
+    def test_a_message_that_comes_when_nobody_is_left_stays(self):
+        """The last link goes in the moment the message arrives: it is given back."""
+        wire, sink = Wire(), Stream()
+        moved = connect(wire, sink)
+        settle()
+        wire.arrive("a")
+        moved.cancel()
+        settle()
+
+        assert "a" == wire.take()
+
+
+class TestRest:
+    @pytest.mark.parametrize("kind", ["queue", "iterable"])
+    def test_io_is_seen_while_a_long_supply_is_moved(self, kind):
+        """A timer fires on time, however many messages are there already."""
+        supply = range(50_000)
+        if kind == "queue":
+            stream = Stream(len(supply))
+            stream.put_all(supply)
+            stream.close()
+            supply = stream
+        late = []
+
+        def watch():
+            while not done.ready():
+                before = gevent.get_hub().loop.now()
+                gevent.sleep(0.001)
+                gevent.get_hub().loop.update_now()
+                late.append(gevent.get_hub().loop.now() - before)
+
+        done = consume(supply, lambda _: None)
+        watcher = gevent.spawn(watch)
+        done.get(timeout=30)
+        watcher.kill()
+
+        assert len(late) >= 3
