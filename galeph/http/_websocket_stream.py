@@ -12,6 +12,7 @@ told as soon as it is known that nothing more will come.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from galeph.errors import GalephError, WebSocketClosed
 from galeph.http._websocket_control import ControlFrames
 from galeph.http._websocket_keepalive import Keepalive
 from galeph.http._websocket_standby import Standby
+from galeph.http.peer_log import PeerLog
 from galeph.http.timeouts import Timeouts
 from galeph.message.headers import Headers
 from galeph.protocol.engine import Role
@@ -51,6 +53,10 @@ __all__ = ["WebSocket"]
 _MAX_LINGER_BYTES = 256 * 1024
 # Codes that say "we are done" (RFC 6455 section 7.4.1), and no code at all.
 _CLEAN_CODES = frozenset({1000, 1001, 1005})
+
+
+# The rate belongs to the logger, and that to the process.
+_PEER_LOG = PeerLog(logging.getLogger("galeph.websocket"))
 
 
 class _MakeWay(Exception):
@@ -406,6 +412,10 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
         transport = self._transport
         try:
             transport.send(self._engine.send_close(code, reason))
+            if is_failing:
+                info = transport.info
+                peer = info.remote_addr, info.remote_port
+                _PEER_LOG.log(logging.INFO, "%s:%s failed: %s, closed with %s", *peer, reason, code)
             self._reading.acquire(self._hub)
             try:
                 if is_failing:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from galeph.errors import HandshakeFailed
+from galeph.errors import HandshakeFailed, ResourceClosed, TimedOut, TransportError
 from galeph.http.body import BodyReader
 from galeph.http.timeouts import Timeouts
 from galeph.message.headers import Headers
 from galeph.protocol.limits import Limits
 from galeph.transport.base import ConnectionInfo, Transport
 
-__all__ = ["AnyTenant", "Exchange", "HandshakeRefused", "Tenant"]
+__all__ = ["AnyTenant", "Exchange", "HandshakeRefused", "NoTenant", "Tenant"]
 
 
 class HandshakeRefused(HandshakeFailed):
@@ -36,8 +36,30 @@ class Tenant(Protocol):
         ``error`` is what the handler raised, if it did: then end at once, and say so to the peer.
         """
 
+    def explains(self, error: BaseException) -> bool:
+        """Whether what the handler raised is only the news that the peer has ended the connection.
+
+        That is no failure of the handler's.
+        """
+
     def drain(self) -> None:
         """The server is shutting down: begin to end in order. Never blocks."""
+
+
+class NoTenant:
+    """Stands in while the 101 is on its way: if that fails, there is nobody to answer."""
+
+    __slots__ = ()
+
+    def host(self, error: BaseException | None) -> None:
+        """Return at once."""
+
+    def explains(self, error: BaseException) -> bool:
+        """Whether ``error`` says that the connection broke."""
+        return isinstance(error, (TransportError, ResourceClosed, TimedOut))
+
+    def drain(self) -> None:
+        """Do nothing."""
 
 
 AnyTenant = TypeVar("AnyTenant", bound=Tenant)

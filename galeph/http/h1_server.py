@@ -33,7 +33,7 @@ from galeph.errors import (
     WriteTimeout,
 )
 from galeph.http.body import BodyReader
-from galeph.http.exchange import AnyTenant, Tenant
+from galeph.http.exchange import AnyTenant, NoTenant, Tenant
 from galeph.http.incoming import IncomingBody
 from galeph.http.outgoing import Streamed, prepare_body
 from galeph.http.request import Request
@@ -272,7 +272,10 @@ class H1ServerConnection:
     def _judge_failure(self, request: Request, error: BaseException) -> Response | None:
         """Decide what a handler's exception means; return its answer, None if there is none."""
         if self._tenant is not None:
-            self._service.log_bug(request, error)
+            if self._tenant.explains(error):
+                self._service.log_peer(logging.DEBUG, self.info, "connection ended: %s", error)
+            else:
+                self._service.log_bug(request, error)
             self._tenant.host(error)
             return None
         if self._incoming is not None and error is self._incoming.error:
@@ -469,7 +472,9 @@ class H1ServerConnection:
         """See `Exchange.switch_protocol`."""
         if self.engine.has_answered:
             raise LocalProtocolError("the response has begun")
-        self._write(self.engine.send(InterimResponse(101, headers)))
+        head = self.engine.send(InterimResponse(101, headers))
+        self._tenant = NoTenant()
+        self._write(head)
         self._phase = _TENANT
         self.deadline = NEVER
         self._tenant = moved_in = tenant(self.transport, self.engine.trailing_data())

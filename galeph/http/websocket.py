@@ -167,6 +167,10 @@ class _Tenancy:
         finally:
             websocket._conclude()
 
+    def explains(self, error: BaseException) -> bool:
+        """Whether ``error`` is what takes from the WebSocket raise. See `Tenant.explains`."""
+        return error is self.websocket.error
+
     def drain(self) -> None:
         """The server shuts down: begin to close. Never blocks."""
         self.websocket.close(1001, "the server is shutting down")

@@ -32,6 +32,9 @@ class Shouting:
             self.transport.send(data.upper())
             data = self.transport.recv()
 
+    def explains(self, error):
+        return isinstance(error, EOFError)
+
     def drain(self):
         self.drained += 1
         self.transport.close()
@@ -82,6 +85,19 @@ def test_tenant_is_told_what_the_handler_raised(caplog):
     assert answer.endswith(b"\r\n\r\nOH NO\n")
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "LookupError: bug" in caplog.text
+
+
+def test_error_that_the_tenant_explains_is_no_bug(caplog):
+    """A handler that only passes on that its peer has gone has not failed."""
+
+    def handler(request):
+        switch(request)
+        raise EOFError
+
+    with serving(handler) as server:
+        talk(server, UPGRADE)
+
+    assert caplog.records == []
 
 
 def test_tenant_is_told_when_the_server_shuts_down():

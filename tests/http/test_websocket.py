@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import ssl
+import struct
 from pathlib import Path
 
 import gevent
@@ -14,6 +15,7 @@ from gevent.server import StreamServer
 from galeph import http, stream
 from galeph.errors import (
     CertificateError,
+    ConnectionLost,
     ConnectRefused,
     HandshakeFailed,
     LocalProtocolError,
@@ -401,6 +403,83 @@ def test_handler_that_raises_closes_with_1011(caplog):
 
     assert caught.value.code == 1011
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [LookupError]
+
+
+def test_peer_that_ends_badly_is_no_bug_of_the_handler(caplog):
+    """A loop over the messages raises WebSocketClosed; the log has no traceback for that."""
+    caplog.set_level(logging.INFO, "galeph")
+    with serving(echo) as server:
+        for end in (b"", close(4000, b"why"), frame(0x3)):
+            with connected(server) as sock:
+                shake_hands(sock)
+                sock.sendall(end)
+                if end:
+                    read_frames(sock, 1)
+
+    assert [record.name for record in caplog.records] == ["galeph.websocket"]
+    assert "Invalid opcode 0x3, closed with 1002" in caplog.text
+
+
+def reset(sock):
+    """Close with a RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+@pytest.mark.fault("F1", part="ws")
+def test_client_that_resets_at_any_byte_harms_nobody(caplog):
+    """Through the handshake, a message, a ping and a close: nothing is left, and no traceback."""
+    conversation = upgrade() + frame(TEXT, b"hello") + frame(PING, b"p") + close(1000)
+    with serving(echo) as server, connected(server) as witness:
+        shake_hands(witness)
+        for end in range(len(conversation) + 1):
+            sock = socket.create_connection(("127.0.0.1", server.port))
+            sock.sendall(conversation[:end])
+            gevent.sleep(0)
+            reset(sock)
+        with gevent.Timeout(2):
+            while server.stats().active > 1:
+                gevent.sleep(0.01)
+        witness.sendall(frame(TEXT, b"unharmed"))
+
+        assert read_frames(witness, 1) == [(TEXT, b"unharmed", True)]
+    assert caplog.records == []
+
+
+@pytest.mark.fault("F1", part="ws")
+def test_server_that_resets_at_any_byte_fails_the_client(caplog):
+    """Wherever the answer or a frame breaks off there is one error, in one place, and no hang."""
+    conversation = b""
+
+    def handle(sock, _):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += sock.recv(65536)
+        key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r")[0].decode()
+        nonlocal conversation
+        conversation = switching(key) + frame(TEXT, b"hello", masked=False)
+        sock.sendall(conversation[: ends[-1]])
+        gevent.sleep(0.001)
+        reset(sock)
+
+    ends = [0]
+    outcomes = []
+    server = StreamServer(("127.0.0.1", 0), handle)
+    server.start()
+    while ends[-1] <= len(conversation):
+        opening = websocket_client(f"ws://127.0.0.1:{server.server_port}")
+        try:
+            with gevent.Timeout(5), opening.result() as websocket:
+                for message in websocket:
+                    assert message == "hello"
+        except (HandshakeFailed, ConnectionLost, WebSocketClosed) as error:
+            outcomes.append(type(error))
+        ends.append(ends[-1] + 1)
+    server.stop()
+
+    assert len(outcomes) == len(ends) - 1
+    assert outcomes[-1] is WebSocketClosed
+    assert caplog.records == []
 
 
 def test_handler_that_is_killed_ends_the_connection():

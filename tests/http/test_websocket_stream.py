@@ -96,6 +96,34 @@ def test_killed_taker_takes_nothing_with_it(ws_pair):
     assert websocket.take() == "a"
 
 
+def test_kills_at_any_moment_lose_no_message(ws_pair):
+    """Takers come and are killed while messages flow: each message is taken once, in order."""
+    websocket, peer = ws_pair
+    count = 300
+    taken = []
+
+    def take_on():
+        while True:
+            taken.append(int(websocket.take()))
+
+    def send():
+        for i in range(count):
+            peer.send((TEXT, b"%d" % i))
+            gevent.sleep(0 if i % 3 else 0.0005)
+
+    sender = gevent.spawn(send)
+    with gevent.Timeout(20):
+        while len(taken) < count:
+            taker = gevent.spawn(take_on)
+            for _ in range(len(taken) % 4):
+                gevent.sleep(0)
+            gevent.sleep(0.0005 * (len(taken) % 3))
+            taker.kill()
+    sender.get()
+
+    assert taken == list(range(count))
+
+
 def test_takers_are_served_in_their_order(ws_pair):
     """Several greenlets may take: each gets one message, first come first served."""
     websocket, peer = ws_pair
