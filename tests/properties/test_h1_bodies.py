@@ -10,6 +10,8 @@ from functools import partial
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from galeph.message.headers import Headers
+from galeph.protocol.policy import is_trailer_allowed, wants_keep_alive
 from tests.properties.h1_oracle import (
     Body,
     Incomplete,
@@ -98,8 +100,7 @@ def _verdict(data):
 
 def _shown(trailers):
     """As judged: h11 hands every trailer on."""
-    dropped = {"date"}
-    return tuple(pair for pair in trailers if pair[0].lower() not in dropped)
+    return tuple(pair for pair in trailers if is_trailer_allowed(pair[0]))
 
 
 def _check(reading, data):
@@ -204,8 +205,7 @@ def _by_oracle(data):
             break
         bodies.append((verdict.start, verdict.headers, body.data, body.trailers))
         data = body.rest
-        options = [value for name, value in verdict.headers if name == "Connection"]
-        if "close" in options or (verdict.start[4] == "HTTP/1.0" and not options):
+        if not wants_keep_alive(verdict.start[4], Headers(verdict.headers)):
             break
     return bodies
 

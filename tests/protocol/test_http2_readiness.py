@@ -205,7 +205,7 @@ def engines(request):
 
 
 def handler(exchange: Exchange) -> tuple[list[InterimResponse], Message]:
-    """Answer by what was asked, in one way for both versions."""
+    """Answer by what was asked."""
     request = exchange.heads[0]
     headers = Headers({"X-Method": request.method, "X-Authority": request.authority})
     if request.target == "/hints":
