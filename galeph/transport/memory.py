@@ -62,12 +62,18 @@ class _Pipe:
         self.size += len(data)
 
     def get(self, max_bytes: int) -> bytes:
-        data = self.chunks.popleft()
-        if len(data) > max_bytes:
-            self.chunks.appendleft(data[max_bytes:])
-            data = data[:max_bytes]
-        self.size -= len(data)
-        return data
+        """As a kernel does: what is there, whatever pieces it came in."""
+        parts = []
+        room = max_bytes
+        while room and self.chunks:
+            data = self.chunks.popleft()
+            if len(data) > room:
+                self.chunks.appendleft(data[room:])
+                data = data[:room]
+            room -= len(data)
+            parts.append(data)
+        self.size -= max_bytes - room
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class _Watch:

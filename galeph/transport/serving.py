@@ -131,20 +131,22 @@ class Connection:
 
     def _run(self) -> None:
         server = self._server
-        failure = None
+        failure: BaseException | None = None
         try:
             if server._tls_context is None or self._shake_hands(server):
                 server._serve(self)
         except GreenletExit:
             pass
-        except BaseException:
-            failure = sys.exc_info()
+        except BaseException as error:
+            failure = error
         finally:
             is_lost = self.transport.closed
             self.transport.close()
             server._discard(self)
         if failure is not None:
             self._report(failure, is_lost=is_lost)
+            # Its traceback holds this frame: without this they would be a cycle.
+            failure = None
 
     def _shake_hands(self, server: Server) -> bool:
         context, timeout = server._tls_context, server._tls_timeout
@@ -156,13 +158,13 @@ class Connection:
             return False
         return True
 
-    def _report(self, failure: Any, *, is_lost: bool) -> None:
+    def _report(self, failure: BaseException, *, is_lost: bool) -> None:
         """Say once what ended the handler: its bug, or a peer that left."""
-        error = failure[1]
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            self._server._hub.handle_error(self, *failure)
-        elif is_lost and isinstance(error, (ConnectionLost, ResourceClosed)):
-            _log.debug("%s: the connection ended under its handler: %s", self.peer, error)
+        if isinstance(failure, (KeyboardInterrupt, SystemExit)):
+            # To the main greenlet, as gevent does; it would be printed there and here.
+            self._server._hub.handle_system_error(type(failure), failure, failure.__traceback__)
+        elif is_lost and isinstance(failure, (ConnectionLost, ResourceClosed)):
+            _log.debug("%s: the connection ended under its handler: %s", self.peer, failure)
         else:
             _log.error("%s: the handler of this connection failed", self.peer, exc_info=failure)
 

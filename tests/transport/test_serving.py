@@ -1,0 +1,519 @@
+"""Servers: who is connected, and how all of that ends."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import subprocess
+import sys
+
+import gevent
+import pytest
+from gevent.event import Event
+from gevent.monkey import get_original
+
+from galeph import clock
+from galeph.errors import ConnectError, ResourceClosed, TimedOut, TransportError
+from galeph.testing import ManualClock
+from galeph.transport.listener import bind_listen_socket
+from galeph.transport.serving import Connection, DrainReport, ServerStats, serve_connections
+from tests.transport.wire import dialled, read_to_the_end, reset, settle
+
+
+def echo(connection):
+    while data := connection.transport.recv():
+        connection.transport.send(data)
+
+
+@pytest.fixture
+def serve():
+    """Starts servers; at the end they are cut."""
+    started = []
+
+    def start(*args, **options):
+        started.append(serve_connections(*args, **options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close(0)
+        server.wait(2)
+
+
+class TestServing:
+    def test_echo(self, serve):
+        """A connection is served in a greenlet of its own while the server is up."""
+        server = serve(echo)
+        with dialled(server.port) as one, dialled(server.port) as other:
+            one.sendall(b"one")
+            other.sendall(b"other")
+
+            assert b"other" == other.recv(100)
+            assert b"one" == one.recv(100)
+
+    def test_closed_when_serve_returns(self, serve):
+        """When the function has returned, the connection is closed in order."""
+        server = serve(lambda connection: connection.transport.send(b"bye"))
+        with dialled(server.port) as client:
+            assert (b"bye", True) == read_to_the_end(client)
+
+    def test_listens_when_it_returns(self, serve):
+        """A connection made before the hub ran once is served."""
+        server = serve(echo)
+
+        assert server.port > 0
+        assert ("127.0.0.1", server.port) == server.address
+        with dialled(server.port) as client:
+            client.sendall(b"x")
+            assert b"x" == client.recv(10)
+
+    def test_most_connections(self, serve):
+        """Above its limit none is accepted, none refused, and the next one in when one leaves."""
+        server = serve(echo, max_connections=2)
+        with dialled(server.port) as one, dialled(server.port) as two:
+            one.sendall(b"1")
+            two.sendall(b"2")
+            assert (b"1", b"2") == (one.recv(10), two.recv(10))
+            with dialled(server.port) as three:
+                three.sendall(b"3")
+                gevent.sleep(0.02)
+                assert 2 == server.stats().active
+                assert not server.stats().is_accepting
+                one.close()
+
+                assert b"3" == three.recv(10)
+                two.sendall(b"still")
+                assert b"still" == two.recv(10)
+
+    def test_listen_socket(self, serve):
+        """A listening socket may be handed in; it stays its owner's."""
+        with bind_listen_socket("127.0.0.1", 0, backlog=5) as sock:
+            server = serve(echo, listen_socket=sock)
+            assert sock.getsockname()[1] == server.port
+            with dialled(server.port) as client:
+                client.sendall(b"x")
+                assert b"x" == client.recv(10)
+            server.close(0).get()
+            again = serve(echo, listen_socket=sock)
+            # Closed by its owner under the server's feet: the server has its own descriptor.
+            sock.close()
+            with dialled(again.port) as client:
+                client.sendall(b"y")
+                assert b"y" == client.recv(10)
+
+    def test_arguments(self):
+        """What cannot be listened with is refused before anything is bound."""
+        with pytest.raises(ValueError, match="max_connections"):
+            serve_connections(echo, max_connections=0)
+        with pytest.raises(ValueError, match="port"):
+            serve_connections(echo, port=70000)
+        with pytest.raises(TypeError, match="listen_socket"):
+            serve_connections(echo, listen_socket="80")
+
+    def test_taken_port(self, serve):
+        """A port that is taken is said where the server is started."""
+        port = serve(echo).port
+
+        with pytest.raises(TransportError, match=str(port)):
+            serve_connections(echo, port=port)
+
+
+class TestContext:
+    def test_of_the_starter(self, serve):
+        """Connections run in the context of whoever started the server, each in a fresh copy."""
+        variable = contextvars.ContextVar("variable", default="unset")
+        seen = []
+
+        def look(connection):
+            seen.append(variable.get())
+            variable.set("set by a connection")
+            gevent.sleep(0)
+            seen.append(variable.get())
+
+        variable.set("the starter's")
+        server = serve(look)
+        variable.set("later")
+        for _ in range(2):
+            with dialled(server.port) as client:
+                read_to_the_end(client)
+
+        assert ["the starter's", "set by a connection"] * 2 == seen
+        assert "later" == variable.get()
+
+
+class TestFailures:
+    def test_bug_in_the_handler(self, serve, caplog):
+        """What the function raises closes this connection and is logged once, with the peer."""
+
+        def fail(connection):
+            if connection.transport.recv() == b"fail":
+                raise KeyError("a bug")
+            echo(connection)
+
+        server = serve(fail)
+        with dialled(server.port) as other, dialled(server.port) as client:
+            other.sendall(b"start")
+            client.sendall(b"fail")
+            address = client.getsockname()
+
+            assert (b"", True) == read_to_the_end(client)
+            other.sendall(b"unharmed")
+            assert b"unharmed" == other.recv(100)
+        (record,) = caplog.records
+        assert ("galeph.server", "ERROR") == (record.name, record.levelname)
+        assert f"127.0.0.1:{address[1]}" in record.message
+        assert KeyError is record.exc_info[0]
+
+    def test_peer_that_resets(self, serve, caplog):
+        """A connection that breaks under its function is one DEBUG line, without traceback."""
+        server = serve(echo)
+        with caplog.at_level(logging.DEBUG, "galeph.server"), dialled(server.port) as client:
+            client.sendall(b"x")
+            client.recv(1)
+            reset(client)
+            assert settle(lambda: not server.stats().active)
+
+        (record,) = caplog.records
+        assert ("DEBUG", None) == (record.levelname, record.exc_info)
+
+    def test_loss_of_another_connection_is_a_failure(self, serve, caplog):
+        """A handler that fails with the loss of a connection of its own is a bug like another."""
+
+        def fail(_):
+            raise ConnectError(1, "my upstream is gone")
+
+        server = serve(fail)
+        with dialled(server.port) as client:
+            read_to_the_end(client)
+
+        assert ["ERROR"] == [record.levelname for record in caplog.records]
+
+    def test_timeout_of_the_users(self, serve, caplog):
+        """A gevent.Timeout that the function lets out is its failure, and ends nobody else."""
+
+        def fail(_):
+            gevent.Timeout(0.01).start()
+            gevent.sleep(5)
+
+        server = serve(fail)
+        with dialled(server.port) as client:
+            read_to_the_end(client)
+
+        assert ["ERROR"] == [record.levelname for record in caplog.records]
+        assert server.stats().is_accepting
+
+    def test_killed(self, serve, caplog):
+        """A connection whose greenlet is killed is closed, and that is no failure."""
+        server = serve(echo)
+        with dialled(server.port) as client:
+            client.sendall(b"x")
+            client.recv(1)
+            (connection,) = server.connections
+            gevent.kill(connection.greenlet)
+
+            assert (b"", True) == read_to_the_end(client)
+        assert 0 == server.stats().active
+        assert not caplog.records
+
+    def test_killed_before_its_first_line(self, serve, monkeypatch):
+        """A greenlet that never came to run leaves no open connection."""
+        monkeypatch.setattr(Connection, "_run", lambda self: None)
+        server = serve(echo)
+        with dialled(server.port) as client:
+            assert (b"", True) == read_to_the_end(client)
+
+        assert 0 == server.stats().active
+
+    @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+    def test_interrupt_goes_to_the_main_greenlet(self, serve, kind):
+        """What is meant to end the program reaches its main greenlet, as gevent does."""
+
+        def fail(_):
+            raise kind
+
+        server = serve(fail)
+        with dialled(server.port), pytest.raises(kind):
+            server.wait()
+
+        assert server.stats().is_accepting
+
+    def test_resets_at_any_moment(self, serve, caplog):
+        """Clients that reset before, while and after they are served leave nothing behind."""
+        server = serve(echo)
+        with caplog.at_level(logging.INFO, "galeph.server"):
+            for number in range(60):
+                with dialled(server.port) as client:
+                    if number % 3:
+                        client.sendall(b"x" * number * 100)
+                    if number % 3 == 2:
+                        client.recv(1)
+                    if number % 2:
+                        gevent.sleep(0)
+                    reset(client)
+            assert settle(lambda: not server.stats().active)
+
+        assert 60 >= server.stats().accepted
+        assert not caplog.records
+
+
+class TestClosing:
+    def test_nothing_to_do(self, serve):
+        """A server without connections is closed at once, and says so."""
+        server = serve(echo)
+        report = server.close().get(timeout=1)
+
+        assert (0, 0, 0, 0) == (report.idle, report.finished, report.cut, report.stuck)
+        assert not server.stats().is_accepting
+        with pytest.raises(ConnectionRefusedError), dialled(server.port):
+            pass
+
+    def test_idle_connections_are_closed_at_once(self, serve):
+        """A connection that says it is idle is closed in order, in no time."""
+
+        def idle(connection):
+            connection.is_idle = True
+            with pytest.raises(ResourceClosed):
+                connection.transport.recv()
+
+        server = serve(idle)
+        with dialled(server.port) as client:
+            assert settle(lambda: server.stats().idle == 1)
+            report = server.close().get(timeout=1)
+
+            assert (1, 0, 0) == (report.idle, report.finished, report.cut)
+            assert (b"", True) == read_to_the_end(client)
+
+    def test_work_in_flight_is_finished(self, serve):
+        """A connection at work goes on until it is done, and the drain waits for it."""
+        go_on = Event()
+
+        def work(connection):
+            go_on.wait()
+            assert connection.is_draining
+            connection.transport.send(b"done")
+
+        server = serve(work)
+        with dialled(server.port) as client:
+            assert settle(lambda: server.stats().active == 1)
+            closing = server.close()
+            gevent.sleep(0.01)
+            assert not closing.ready()
+            go_on.set()
+
+            assert (b"done", True) == read_to_the_end(client)
+            report = closing.get(timeout=1)
+        assert (0, 1, 0) == (report.idle, report.finished, report.cut)
+
+    def test_connections_are_told(self, serve):
+        """A connection's hook is called once, in place of closing it."""
+        told = []
+
+        def serve_until_told(connection):
+            is_over = Event()
+            connection.is_idle = True
+            connection.on_drain = lambda: (told.append(connection), is_over.set())
+            is_over.wait()
+            connection.transport.send(b"goodbye")
+
+        server = serve(serve_until_told)
+        with dialled(server.port) as client:
+            assert settle(lambda: server.stats().active == 1)
+            server.close()
+            server.close()
+
+            assert (b"goodbye", True) == read_to_the_end(client)
+        assert 1 == len(told)
+
+    def test_cut_at_the_timeout(self, serve):
+        """What is not done in time is cut: a reset for the peer, a kill for the greenlet."""
+        ended = []
+
+        def sleep_on(connection):
+            try:
+                gevent.sleep(60)
+            finally:
+                ended.append(connection)
+
+        server = serve(sleep_on)
+        with dialled(server.port) as client:
+            assert settle(lambda: server.stats().active == 1)
+            report = server.close(0.02).get(timeout=2)
+
+            assert (0, 1, 0) == (report.finished, report.cut, report.stuck)
+            assert 0.02 <= report.seconds < 1
+            assert (b"", False) == read_to_the_end(client)
+        assert 1 == len(ended)
+
+    def test_blocked_in_the_transport(self, serve):
+        """A connection cut while it receives sees why."""
+        errors = []
+
+        def receive(connection):
+            try:
+                connection.transport.recv()
+            except ResourceClosed as error:
+                errors.append(str(error))
+
+        server = serve(receive)
+        with dialled(server.port):
+            assert settle(lambda: server.stats().active == 1)
+            server.close(0).get(timeout=2)
+
+        assert ["the server was closed before this had finished"] == errors
+
+    def test_will_not_die(self, serve, monkeypatch):
+        """A handler that outlives its kill does not keep the server from being closed."""
+        monkeypatch.setattr("galeph.transport.serving._GRACE", 0.02)
+        release = Event()
+
+        def stubborn(_):
+            while not release.is_set():
+                try:
+                    release.wait()
+                except gevent.GreenletExit:
+                    pass
+
+        server = serve(stubborn)
+        with dialled(server.port):
+            assert settle(lambda: server.stats().active == 1)
+            report = server.close(0).get(timeout=2)
+            assert (1, 1) == (report.cut, report.stuck)
+            release.set()
+            assert settle(lambda: not server.stats().active)
+
+    def test_an_earlier_deadline_replaces_a_later(self, serve):
+        """Closing again with less patience cuts sooner; both calls get the report."""
+        server = serve(lambda _: gevent.sleep(60))
+        with dialled(server.port):
+            assert settle(lambda: server.stats().active == 1)
+            first = server.close(30)
+            second = server.close(0.01)
+            third = server.close(60)
+
+            assert first.get(timeout=2) == second.get(timeout=2) == third.get(timeout=2)
+        assert 1 == first.get().cut
+        assert first.get() == server.close().get()
+
+    def test_goes_by_the_clock(self):
+        """The drain's deadline is one of galeph's clock."""
+        manual = ManualClock()
+        previous = clock.set_default(manual)
+        try:
+            server = serve_connections(lambda _: gevent.sleep(60))
+            with dialled(server.port):
+                assert settle(lambda: server.stats().active == 1)
+                closing = server.close(15)
+                manual.advance(14.9)
+                gevent.sleep(0.01)
+                assert not closing.ready()
+                manual.advance(0.2)
+
+                assert 15.0 == pytest.approx(closing.get(timeout=1).seconds)
+        finally:
+            clock.set_default(previous)
+
+    def test_cancelling_the_report_cancels_nothing_else(self, serve):
+        """Whoever gives up waiting for the report leaves the drain as it is."""
+        server = serve(lambda _: gevent.sleep(60))
+        with dialled(server.port):
+            assert settle(lambda: server.stats().active == 1)
+            server.close(0.02).cancel()
+
+            assert isinstance(server.close().get(timeout=2), DrainReport)
+
+    def test_context_manager(self):
+        """Leaving the block drains, and waits."""
+        with serve_connections(echo) as server, dialled(server.port) as client:
+            client.sendall(b"x")
+            client.recv(1)
+            client.close()
+
+        assert not server.stats().is_accepting
+        assert 0 == server.stats().active
+
+    def test_wait(self, serve):
+        """`wait` and `serve_forever` block until the end, `wait` for so long."""
+        server = serve(echo)
+        with pytest.raises(TimedOut):
+            server.wait(0.01)
+        gevent.spawn_later(0.01, server.close)
+        server.serve_forever()
+
+        assert server.is_closing
+        with pytest.raises(ValueError, match="timeout"):
+            server.close(-1)
+
+
+class TestFacts:
+    def test_stats(self, serve):
+        """It counts what is and what was."""
+        server = serve(echo, count=lambda: {"requests": 7})
+        with dialled(server.port) as client:
+            client.sendall(b"x")
+            client.recv(1)
+
+            assert ServerStats(1, 0, 1, 0, 0, True, {"requests": 7}) == server.stats()
+
+    def test_says_what_state_it_is_in(self, serve):
+        """The text forms of server and connection have address and state."""
+        server = serve(echo)
+        text = f"<Server 127.0.0.1:{server.port} "
+        assert text + "listening connections=0>" == repr(server)
+        with dialled(server.port) as client:
+            client.sendall(b"x")
+            client.recv(1)
+            (connection,) = server.connections
+            assert f"<Connection 127.0.0.1:{client.getsockname()[1]} busy>" == repr(connection)
+            server.close()
+            assert text + "closing connections=1>" == repr(server)
+        server.wait(1)
+
+        assert text + "closed connections=0>" == repr(server)
+
+
+STARVING_SERVER = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from galeph.transport.serving import serve_connections
+
+def answer(connection):
+    while connection.transport.recv():
+        connection.transport.send(b"%d\\n" % server.stats().accept_errors)
+
+server = serve_connections(answer)
+print(server.port, flush=True)
+server.serve_forever()
+"""
+
+
+class TestStarving:
+    @pytest.mark.fault("F5")
+    def test_out_of_descriptors(self):
+        """A server without descriptors serves those it has, does not spin, and recovers."""
+        popen = get_original("subprocess", "Popen")
+        command = [sys.executable, "-c", STARVING_SERVER]
+        with popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                port = int(process.stdout.readline())
+                clients = [gevent.socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+                before = ask(clients[0])
+                gevent.sleep(1)
+                tries = ask(clients[0]) - before
+                for client in clients[1:]:
+                    client.close()
+                with gevent.Timeout(2), dialled(port) as newcomer:
+                    recovered = ask(newcomer)
+                clients[0].close()
+            finally:
+                process.kill()
+            log = process.stderr.read()
+
+        assert 50 > tries
+        assert before < recovered + 1
+        assert 1 == log.count("\n")
+        assert "cannot accept for now" in log
+
+
+def ask(client):
+    client.sendall(b"?")
+    return int(client.recv(100))

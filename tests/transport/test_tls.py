@@ -1,0 +1,496 @@
+"""TLS over transports, and what hostile or broken peers make of it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import ssl
+import struct
+import subprocess
+import sys
+
+import gevent
+import pytest
+from gevent import socket as gsocket
+
+from galeph.errors import (
+    CertificateError,
+    ConnectionLost,
+    ResourceClosed,
+    TLSError,
+    TLSTimeout,
+)
+from galeph.transport.connect import connect
+from galeph.transport.memory import memory_pair
+from galeph.transport.serving import serve_connections
+from galeph.transport.tls import (
+    TLSTransport,
+    check_context,
+    client_handshake,
+    server_handshake,
+)
+from tests.transport.certificates import authority, client_context, server_context
+from tests.transport.wire import dialled, read_to_the_end, reset, settle
+
+CLOSE_NOTIFY_ALERT = 21
+
+
+def tls_pair(
+    server=None, client=None, name="localhost", buffer_bytes=65536
+) -> tuple[TLSTransport, TLSTransport]:
+    one, other = memory_pair(buffer_bytes)
+    handshake = gevent.spawn(outcome, server_handshake, other, server or server_context())
+    try:
+        wrapped = client_handshake(one, client or client_context(), server_hostname=name)
+    except BaseException:
+        handshake.join()
+        raise
+    return wrapped, handshake.get()
+
+
+def outcome(fn, *args, **options):
+    try:
+        return fn(*args, **options)
+    except Exception as error:
+        return error
+
+
+class TestHandshake:
+    def test_agreement(self):
+        """Both sides know version, cipher, protocol and name."""
+        one, other = tls_pair(
+            server_context(alpn=("h2", "http/1.1")), client_context(alpn=("http/1.1",))
+        )
+
+        assert "TLSv1.3" == one.info.tls.version == other.info.tls.version
+        assert one.info.tls.cipher == other.info.tls.cipher != ""
+        assert "http/1.1" == one.info.tls.alpn_protocol == other.info.tls.alpn_protocol
+        assert "localhost" == one.info.tls.server_hostname
+        assert "localhost" in str(one.info.tls.peer_certificate["subjectAltName"])
+        assert other.info.tls.peer_certificate is None
+
+    def test_no_protocol_in_common(self):
+        """Without a protocol both know there is none."""
+        one, other = tls_pair(server_context(alpn=("h2",)), client_context(alpn=("http/1.1",)))
+
+        assert one.info.tls.alpn_protocol is None
+        assert other.info.tls.alpn_protocol is None
+
+    @pytest.mark.attack(188)
+    def test_client_certificates(self):
+        """A server that asks for certificates lets in only who has one, and sees it."""
+        one, other = tls_pair(
+            server_context(asks_client=True), client_context(has_certificate=True)
+        )
+        assert "client@example.org" in str(other.info.tls.peer_certificate)
+        one.send(b"x")
+        assert b"x" == other.recv()
+
+        one, refusal = tls_pair(server_context(asks_client=True), client_context())
+        assert isinstance(refusal, TLSError)
+        with pytest.raises(TLSError, match="certificate required"):
+            one.recv()
+
+    def test_wrong_name(self):
+        """A certificate for another name is refused, with the name in the text."""
+        with pytest.raises(ssl.SSLCertVerificationError, match=r"example\.org") as caught:
+            tls_pair(name="example.org")
+
+        assert CertificateError is caught.type
+        assert 62 == caught.value.verify_code
+
+    def test_unknown_authority(self):
+        """A certificate nobody we believe has signed is refused."""
+        with pytest.raises(CertificateError, match="CERTIFICATE_VERIFY_FAILED"):
+            tls_pair(client=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    def test_over_tls(self):
+        """TLS works over TLS."""
+        outer_one, outer_other = tls_pair()
+        handshake = gevent.spawn(server_handshake, outer_other, server_context())
+        one = client_handshake(outer_one, client_context(), server_hostname="localhost")
+        other = handshake.get()
+        one.send(b"twice")
+
+        assert b"twice" == other.recv()
+        one.close()
+        assert b"" == other.recv()
+
+    def test_time_limit(self):
+        """A peer that says nothing is given up on; the transport below is closed."""
+        one, _ = memory_pair()
+        with pytest.raises(TLSTimeout, match=r"within 0\.02 s"):
+            server_handshake(one, server_context(), timeout=0.02)
+
+        assert one.closed
+
+    def test_peer_that_leaves(self):
+        """A peer that ends or breaks the connection meanwhile is a TLSError: nothing was sent."""
+        for leave in ("close", "abort"):
+            one, other = memory_pair()
+            gevent.spawn_later(0.01, getattr(other, leave))
+            with pytest.raises(TLSError, match="during the TLS handshake"):
+                client_handshake(one, client_context(), server_hostname="localhost")
+            assert one.closed
+
+    def test_killed(self):
+        """A greenlet killed in the handshake has closed the transport below."""
+        one, _ = memory_pair()
+        handshake = gevent.spawn(server_handshake, one, server_context())
+        gevent.sleep(0)
+        handshake.kill()
+
+        assert one.closed
+
+    def test_not_a_context(self):
+        """What is no SSLContext is refused before anything is sent."""
+        one, other = memory_pair()
+        with pytest.raises(TypeError, match="SSLContext"):
+            client_handshake(one, {"insecure": True}, server_hostname="localhost")
+
+        assert not other.has_input()
+        assert check_context(server_context()) is None
+
+
+class TestContexts:
+    LATE = """
+import ssl
+import trustme
+authority = trustme.CA()
+server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+authority.issue_cert("localhost").configure_cert(server)
+client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+authority.configure_trust(client)
+import warnings
+warnings.simplefilter("ignore")
+from gevent import monkey
+monkey.patch_all()
+import gevent
+assert not isinstance(server, ssl.SSLContext)
+from galeph.transport.memory import memory_pair
+from galeph.transport.tls import client_handshake, server_handshake
+one, other = memory_pair()
+handshake = gevent.spawn(server_handshake, other, server)
+one = client_handshake(one, client, server_hostname="localhost")
+one.send(b"held")
+print(handshake.get().recv().decode())
+"""
+
+    def test_made_before_a_late_patch(self):
+        """A context made before gevent patched the process works: none of it is set."""
+        ran = subprocess.run(
+            [sys.executable, "-c", self.LATE],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+        assert ("held\n", "") == (ran.stdout, ran.stderr)
+
+
+class TestReceiving:
+    def test_several_records_at_once(self):
+        """Records that came together are given one after the other without a wait below."""
+        one, other = tls_pair()
+        for _ in range(3):
+            one.send(b"x" * 1000)
+        received = other.recv()
+        assert b"x" * 1000 == received
+        other.inner.recv = None
+
+        assert b"x" * 1000 == other.recv()
+        assert b"x" * 400 == other.recv(400)
+        assert b"x" * 600 == other.recv()
+
+    def test_truncation(self):
+        """An end below without close_notify is a loss, not an end, after what had arrived."""
+        one, other = tls_pair()
+        one.send(b"the first half")
+        one.inner.send_eof()
+
+        assert b"the first half" == other.recv()
+        for _ in range(2):
+            with pytest.raises(ConnectionLost, match="close_notify"):
+                other.recv()
+        assert other.closed
+
+    def test_truncation_inside_a_record(self):
+        """So is an end in the middle of a record."""
+        one, other = tls_pair()
+        one._object.write(b"a record")
+        one.inner.send(one._outgoing.read()[:-3])
+        one.inner.close()
+
+        with pytest.raises(ConnectionLost):
+            other.recv()
+
+    def test_end(self):
+        """close_notify is an end, and stays one."""
+        one, other = tls_pair()
+        one.close()
+
+        assert b"" == other.recv()
+        assert b"" == other.recv()
+
+    def test_unread_bytes_survive_our_own_end(self):
+        """What had arrived before we ended our side can still be received, and what comes then."""
+        one, other = tls_pair()
+        one.send(b"before" * 1000)
+        received = other.recv(4)
+        other.send_eof()
+        one.send(b"after")
+        one.close()
+        while data := other.recv(1000):
+            received += data
+
+        assert b"before" * 1000 + b"after" == received
+
+    @pytest.mark.attack(187)
+    @pytest.mark.parametrize("spoil", ["mac", "garbage", "oversized", "alerts"])
+    def test_bad_records(self, spoil):
+        """A bad record kills this connection with a TLSError; the peer gets the alert."""
+        one, other = tls_pair()
+        if spoil == "mac":
+            one._object.write(b"data")
+            record = bytearray(one._outgoing.read())
+            record[-1] ^= 1
+        elif spoil == "garbage":
+            record = os.urandom(1) + b"GARBAGE" * 100
+        elif spoil == "oversized":
+            record = b"\x17\x03\x03" + struct.pack("!H", 40000) + b"x" * 40000
+        else:
+            record = b"\x15\x03\x03\x00\x02\x01\x00" * 1000
+        one.inner.send(bytes(record))
+
+        with pytest.raises(TLSError):
+            other.recv()
+        with pytest.raises(TLSError):
+            other.recv()
+        assert other.closed
+        with pytest.raises(TLSError):
+            other.send(b"x")
+        with pytest.raises((TLSError, ConnectionLost)):
+            one.recv()
+
+
+class TestSending:
+    def test_small_message_is_one_send_below(self):
+        """A message of one record is handed down in one piece."""
+        one, _ = tls_pair()
+        sent = []
+        send = one.inner.send
+        one.inner.send = lambda data, **options: (sent.append(data), send(data, **options))
+        one.send(b"x" * 10000)
+
+        assert 1 == len(sent)
+
+    def test_interrupted_below(self):
+        """A sender killed while the transport below is full breaks no record."""
+        one, other = tls_pair(buffer_bytes=1000)
+        killed = gevent.spawn(one.send, b"a" * 5000)
+        gevent.sleep(0)
+        killed.kill()
+        following = gevent.spawn(one.send, b"b" * 5000)
+        received = b""
+        while len(received) < 10000:
+            received += other.recv()
+        following.join()
+
+        assert b"a" * 5000 + b"b" * 5000 == received
+
+    def test_try_send_into_a_full_transport(self):
+        """A message accepted without waiting goes out before what is sent after it."""
+        one, other = tls_pair(buffer_bytes=1000)
+        filler = b""
+        while one.try_send(b"f" * 300):
+            filler += b"f" * 300
+        following = gevent.spawn(one.send, b"last")
+        received = b""
+        while not received.endswith(b"last"):
+            received += other.recv()
+        following.join()
+
+        assert filler + b"last" == received
+
+    def test_after_our_end(self):
+        """Sending after `send_eof` or `close` is our mistake."""
+        one, _ = tls_pair()
+        one.send_eof()
+        with pytest.raises(ResourceClosed):
+            one.send(b"x")
+        one.close()
+        with pytest.raises(ResourceClosed):
+            one.send(b"x")
+
+    def test_what_openssl_answers_by_itself(self):
+        """What a receive makes OpenSSL say (to a key update) is sent by that receive."""
+        one, other = tls_pair()
+        handshake_records = other.inner._out.size
+        other._outgoing.write(b"answer")
+        one.send(b"x")
+        other.recv()
+
+        assert handshake_records + 6 == other.inner._out.size
+
+
+class TestOnAServer:
+    @pytest.fixture
+    def server(self):
+        def echo(connection):
+            while data := connection.transport.recv():
+                connection.transport.send(data)
+
+        with serve_connections(echo, tls_context=server_context(), tls_timeout=0.2) as made:
+            yield made
+
+    @pytest.fixture
+    def lines(self, caplog):
+        caplog.set_level(logging.DEBUG, "galeph.server")
+        # A function, because pytest begins a new list when the test does.
+        return lambda: [(one.levelname, one.exc_info, one.message) for one in caplog.records]
+
+    def check_others(self, server):
+        """Somebody who does it right is served."""
+        transport = connect("localhost", server.port, tls_context=client_context())
+        transport.send(b"x")
+        assert b"x" == transport.recv()
+        transport.close()
+        assert settle(lambda: not server.stats().active)
+
+    @pytest.mark.parametrize(
+        "noise", [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"SSH-2.0-x\r\n", b"\0" * 100]
+    )
+    def test_plain_text(self, server, lines, noise):
+        """Plain text on the TLS port is one DEBUG line without traceback, and a close."""
+        with dialled(server.port) as client:
+            client.sendall(noise)
+            read_to_the_end(client)
+            assert settle(lambda: server.stats().failed_handshakes == 1)
+        gevent.sleep(0)
+
+        ((level, exc_info, message),) = lines()
+        assert ("DEBUG", None) == (level, exc_info)
+        assert "TLS handshake failed" in message
+        self.check_others(server)
+
+    @pytest.mark.attack(97)
+    def test_silence(self, server, lines):
+        """A client that says nothing is closed at the handshake's deadline."""
+        with dialled(server.port) as client:
+            read_to_the_end(client)
+
+        ((level, _, message),) = lines()
+        assert "DEBUG" == level
+        assert "no TLS handshake within" in message
+        self.check_others(server)
+
+    @pytest.mark.attack(97)
+    def test_one_byte_at_a_time(self, server, lines):
+        """Bytes that dribble in do not move the deadline."""
+        hello = client_hello()
+        with dialled(server.port) as client:
+            try:
+                for byte in hello:
+                    client.sendall(bytes((byte,)))
+                    gevent.sleep(0.01)
+            except ConnectionError:
+                pass
+            assert settle(lambda: not server.stats().active)
+
+        assert 1 == server.stats().failed_handshakes
+        assert ["DEBUG"] == [line[0] for line in lines()]
+        self.check_others(server)
+
+    @pytest.mark.attack(97)
+    def test_endless_hello(self, server, lines):
+        """A ClientHello of 16 MB is refused long before it is complete."""
+        body = b"\x01" + (0xFFFFFF).to_bytes(3, "big")
+        sent = 0
+        with dialled(server.port) as client:
+            try:
+                while sent < 16 << 20:
+                    fragment = body + b"x" * (16384 - len(body))
+                    client.sendall(b"\x16\x03\x01\x40\x00" + fragment)
+                    sent += len(fragment)
+                    body = b""
+            except ConnectionError:
+                pass
+            assert settle(lambda: not server.stats().active)
+
+        assert 8 << 20 > sent
+        assert ["DEBUG"] == [line[0] for line in lines()]
+        self.check_others(server)
+
+    @pytest.mark.attack(183)
+    @pytest.mark.parametrize("version", [b"\x03\x00", b"\x03\x01", b"\x03\x02"])
+    def test_old_versions(self, server, version):
+        """Who offers nothing newer than SSL 3, TLS 1.0 or 1.1 gets an alert."""
+        with dialled(server.port) as client:
+            client.sendall(client_hello(version))
+            answer, _ = read_to_the_end(client)
+
+        assert 21 == answer[0]
+        assert answer[6] in {40, 70}, "handshake_failure or protocol_version"
+        assert settle(lambda: server.stats().failed_handshakes == 1)
+
+    @pytest.mark.attack(292)
+    def test_failures_leave_nothing(self, server):
+        """After many failed handshakes of every kind there is not one descriptor more."""
+        self.check_others(server)
+        before = len(os.listdir("/proc/self/fd"))
+        for number in range(60):
+            with dialled(server.port) as client:
+                client.sendall(
+                    [b"plain text", client_hello()[:50], client_hello(b"\3\1")][number % 3]
+                )
+                if number % 2:
+                    reset(client)
+        assert settle(lambda: not server.stats().active)
+        gc.collect()
+
+        assert before == len(os.listdir("/proc/self/fd"))
+        assert 60 == server.stats().failed_handshakes
+        objects = [one for one in gc.get_objects() if isinstance(one, TLSTransport)]
+        assert [] == objects
+
+    def test_bytes_before_the_handshake_are_no_data(self, server):
+        """Plain bytes in front of a ClientHello never reach the handler as data."""
+        with dialled(server.port) as client:
+            client.sendall(b"injected" + client_hello())
+            answer, _ = read_to_the_end(client)
+
+        assert b"injected" not in answer
+        assert settle(lambda: server.stats().failed_handshakes == 1)
+
+    def test_reset_after_the_handshake(self, server, lines):
+        """A client that resets an established connection is one DEBUG line."""
+        client = gsocket.create_connection(("127.0.0.1", server.port))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority().configure_trust(context)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.sendall(outgoing.read())
+                incoming.write(client.recv(65536))
+        tls.write(b"x")
+        client.sendall(outgoing.read())
+        client.recv(65536)
+        reset(client)
+        assert settle(lambda: not server.stats().active)
+
+        assert [("DEBUG", None)] == [line[:2] for line in lines()]
+        assert 0 == server.stats().failed_handshakes
+
+
+def client_hello(version=b"\x03\x03"):
+    """The first record of a client that offers no version newer than this."""
+    ciphers = b"\xc0\x2f\xc0\x13\x00\x2f\x00\x35"
+    body = version + b"r" * 32 + b"\x00" + struct.pack("!H", len(ciphers)) + ciphers + b"\x01\x00"
+    handshake = b"\x01" + len(body).to_bytes(3, "big") + body
+    return b"\x16" + b"\x03\x01" + struct.pack("!H", len(handshake)) + handshake
