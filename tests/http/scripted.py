@@ -139,6 +139,7 @@ def scripted(*scripts):
     listener.listen(64)
     server = Scripted(listener.getsockname()[1])
     greenlets = []
+    socks = []
 
     def serve(sock, number):
         script = scripts[min(number, len(scripts) - 1)]
@@ -155,6 +156,7 @@ def scripted(*scripts):
     def accept():
         while True:
             sock, _ = listener.accept()
+            socks.append(sock)
             greenlets.append(gevent.spawn(serve, sock, server.accepted))
             server.accepted += 1
 
@@ -163,7 +165,9 @@ def scripted(*scripts):
         yield server
     finally:
         gevent.killall([acceptor, *greenlets])
-        listener.close()
+        # A greenlet killed before it began closes nothing.
+        for sock in (listener, *socks):
+            sock.close()
     assert [] == server.errors
 
 

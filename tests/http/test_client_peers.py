@@ -17,9 +17,15 @@ from galeph import http
 from tests.http.scripted import pool_of
 
 
+# An address of this process's own: a port that was free a moment ago cannot be taken by another
+# process, who asks for one at 127.0.0.1.
+HOST = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.9"
+OTHER = HOST[:-1] + "8"
+
+
 def free_port():
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.bind((HOST, 0))
         return sock.getsockname()[1]
 
 
@@ -27,7 +33,7 @@ def wait_for(port):
     """Block until somebody listens."""
     for _ in range(500):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((HOST, port), timeout=1).close()
             return
         except OSError:
             gevent.sleep(0.02)
@@ -43,18 +49,18 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def python_server(files):
     """`python -m http.server`, which speaks HTTP/1.0 and closes after each response."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"],
+        [sys.executable, "-m", "http.server", str(port), "--bind", HOST],
         cwd=files,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     wait_for(port)
-    yield f"http://127.0.0.1:{port}/"
+    yield f"http://{HOST}:{port}/"
     process.kill()
     process.wait()
 
@@ -67,19 +73,19 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   server {{
-    listen 127.0.0.1:{port};
+    listen {host}:{port}; listen {other}:{port};
     root {files};
     location /moved {{ return 301 /small.txt; }}
-    location /away {{ return 307 http://localhost:{port}/small.txt; }}
+    location /away {{ return 307 http://{other}:{port}/small.txt; }}
     location /teapot {{ return 418 "short and stout"; }}
     location /nothing {{ return 204; }}
-    location /upload {{ proxy_pass http://127.0.0.1:{port}/nothing; }}
+    location /upload {{ proxy_pass http://{host}:{port}/nothing; }}
   }}
 }}
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def nginx(files, tmp_path_factory):
     """nginx, which keeps idle connections for one second."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
@@ -91,10 +97,11 @@ def nginx(files, tmp_path_factory):
     files.chmod(0o755)
     port = free_port()
     conf = folder / "nginx.conf"
-    conf.write_text(NGINX.format(folder=folder, files=files, port=port))
+    text = NGINX.format(folder=folder, files=files, port=port, host=HOST, other=OTHER)
+    conf.write_text(text)
     process = subprocess.Popen([program, "-c", str(conf), "-e", str(folder / "error.log")])
     wait_for(port)
-    yield f"http://127.0.0.1:{port}/"
+    yield f"http://{HOST}:{port}/"
     process.terminate()
     process.wait()
 
@@ -181,7 +188,7 @@ def test_nginx_redirects_elsewhere(nginx):
         received = http.get(nginx + "away", headers={"Cookie": "a=b"}, pool=pool).result(20)
 
         assert b"small\n" == received.bytes()
-        assert received.url.startswith("http://localhost:")
+        assert received.url.startswith(f"http://{OTHER}:")
 
 
 def test_pywsgi_chunks():
