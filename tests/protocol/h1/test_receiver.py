@@ -169,6 +169,108 @@ class TestRequests:
         assert Headers(head.headers.raw) == head.headers
 
 
+class TestRecognition:
+    """Field lines that come again are not parsed again."""
+
+    FIELDS = (b"Host: h", b"Accept: a", b"Accept: b")
+
+    @staticmethod
+    def data(start, *lines):
+        return start + b"\r\n" + fields(*lines) + b"\r\n"
+
+    def known(self):
+        """A connection on which the fields have come often enough to be known."""
+        receiver = Receiver(Role.SERVER, Limits())
+        for _ in range(4):
+            receiver.receive_data(self.data(b"GET / HTTP/1.1", *self.FIELDS))
+            receiver.next_event()
+            receiver.state = 0
+        assert receiver._known is not None
+        return receiver
+
+    @pytest.mark.parametrize(
+        "start",
+        [
+            b"GET / HTTP/1.1", b"GET /b?c HTTP/1.1", b"HEAD / HTTP/1.1", b"FOO /%zz HTTP/1.1",
+            b"\r\nGET / HTTP/1.1", b"GET http://x/y HTTP/1.1", b"OPTIONS * HTTP/1.1",
+            b"GET / HTTP/1.0", b"CONNECT a:1 HTTP/1.1", b"GET //a HTTP/1.1",
+            b"GET / HTTP/1.2", b"GET /# HTTP/1.1", b"GET /a#b HTTP/1.1", b"CONNECT / HTTP/1.1",
+            b"GET * HTTP/1.1", b"GET a HTTP/1.1", b"GET /\xe9 HTTP/1.1", b"GET  / HTTP/1.1",
+            b"GET / HTTP/1.1 ", b"GET /\x00 HTTP/1.1", b"G(T / HTTP/1.1", b"/ HTTP/1.1",
+            b"\r\n\r\nGET / HTTP/1.1", b"GET /" + b"a" * 8200 + b" HTTP/1.1",
+            b"GET / HTTP/1.1\r\nHost: evil", b"GET / HTTP/1.1\nX: y", b"GET / HTTP/1.1\r\n X",
+        ],
+    )  # fmt: skip
+    def test_gives_what_parsing_gives(self, start):
+        """Whatever stands in front of them, the answer is that of a new connection."""
+        data = self.data(start, *self.FIELDS)
+        alone = read_requests([data])
+        again = read_requests([self.data(b"GET / HTTP/1.1", *self.FIELDS)] * 4 + [data])
+
+        assert alone.messages == again.messages[4:]
+        assert alone.ending == again.ending
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            (*FIELDS, b"X: y"), (*FIELDS, b"Content-Length: 0"), (b"X: y", *FIELDS), FIELDS[:2],
+            FIELDS[1:], (*FIELDS, b"Transfer-Encoding: gzip"), (*FIELDS, b"Host: i"),
+            (b" ", *FIELDS), (*FIELDS, b"Connection: close"), (*FIELDS, b"Expect: x"),
+        ],
+    )  # fmt: skip
+    def test_needs_every_byte(self, lines):
+        """One field more or less is another head."""
+        data = self.data(b"GET / HTTP/1.1", *lines)
+        alone = read_requests([data])
+        again = read_requests([self.data(b"GET / HTTP/1.1", *self.FIELDS)] * 4 + [data])
+
+        assert alone.messages == again.messages[4:]
+        assert alone.ending == again.ending
+
+    @pytest.mark.parametrize(
+        "line", [b"Content-Length: 0", b"Content-Length: 1", b"Expect: 100-continue", b"Host: i"]
+    )
+    def test_leaves_fields_that_say_more(self, line):
+        """Lengths and expectations are judged every time, whatever was said before."""
+        data = self.data(b"GET / HTTP/1.1", b"Host: h", line) + b"x" * (b"1" in line[-1:])
+        alone, again = read_requests([data]), read_requests([data] * 5)
+
+        assert alone.messages[:1] * (1 if alone.status else 5) == again.messages[:5]
+        assert alone.ending == again.ending
+
+    def test_shares_nothing(self):
+        """A handler that changes its headers changes no other's."""
+        receiver = self.known()
+        for _ in range(2):
+            receiver.state = 0
+            receiver.receive_data(self.data(b"GET / HTTP/1.1", *self.FIELDS))
+            request = receiver.next_event()
+            assert request.headers.raw == (("Host", "h"), ("Accept", "a"), ("Accept", "b"))
+            request.headers["Host"] = "changed"
+            request.headers.add("Accept", "c")
+
+    @pytest.mark.parametrize("cut", [1, 5, 16, 17, 18, 30, 47, 48, 49])
+    def test_waits_for_the_rest(self, cut):
+        """Half a known head is half a head."""
+        receiver = self.known()
+        data = self.data(b"GET /x HTTP/1.1", *self.FIELDS)
+        receiver.receive_data(data[:cut])
+        assert receiver.next_event() is NEED_DATA
+        receiver.receive_data(data[cut:])
+
+        assert receiver.next_event().target == "/x"
+
+    def test_of_a_tunnel_does_not_change_the_host(self):
+        """CONNECT replaces Host by its target, which nobody else asked for."""
+        receiver = self.known()
+        for start in (b"CONNECT a:1 HTTP/1.1", b"CONNECT a:1 HTTP/1.1", b"GET / HTTP/1.1"):
+            receiver.state = 0
+            receiver.receive_data(self.data(start, *self.FIELDS))
+            request = receiver.next_event()
+
+        assert ("h", "h") == (request.authority, request.headers["Host"])
+
+
 class TestEmptyLines:
     @pytest.mark.attack(5)
     def test_before_a_request_are_skipped_once(self):

@@ -202,6 +202,99 @@ class TestResponseFraming:
         refused(LocalProtocolError, sender, sender.send_response, event, "GET", "HTTP/1.1")
 
 
+class TestDefaults:
+    PAIRS = (("Server", "galeph"), ("Date", "now"))
+
+    @pytest.mark.parametrize(
+        ("headers", "lines"),
+        [
+            ({}, b"Server: galeph\r\nDate: now\r\n"),
+            ({"X": "y"}, b"X: y\r\nServer: galeph\r\nDate: now\r\n"),
+            ({"date": "then"}, b"date: then\r\nServer: galeph\r\n"),
+            ({"Server": "a", "DATE": "b"}, b"Server: a\r\nDATE: b\r\n"),
+        ],
+    )
+    @pytest.mark.parametrize("fields", [{"content_length": 0, "end_stream": True}, {}])
+    def test_are_sent_where_the_headers_do_not_have_them(self, headers, lines, fields):
+        """Behind the response's own fields, and the response keeps only those."""
+        own = Headers(headers)
+        event = Response(200, own, defaults=self.PAIRS, **fields)
+        end = b"Content-Length: 0\r\n" if fields else b"Transfer-Encoding: chunked\r\n"
+        for _ in range(2):
+            head = b"".join(Sender().send_response(event, "GET", "HTTP/1.1"))
+            assert head == b"HTTP/1.1 200 OK\r\n" + lines + end + b"\r\n"
+
+        assert own == Headers(headers)
+
+    @pytest.mark.attack(193)
+    def test_are_validated(self):
+        """They are fields like others."""
+        event = Response(200, Headers(), defaults=(("X", "a\r\n"),))
+        sender = Sender()
+
+        refused(ValueError, sender, sender.send_response, event, "GET", "HTTP/1.1")
+
+
+class TestRememberedHeads:
+    """A response given again is not encoded again, and reads as if it were."""
+
+    STATUSES = (200, 204, 304, 404)
+    HEADERS = (
+        {"X": "y"},
+        {"Connection": "close"},
+        {"Content-Length": "5"},
+        {"Set-Cookie": ["a", "b"]},
+    )
+    FIELDS = (
+        {"content_length": 5}, {"content_length": 5, "end_stream": True}, {"content_length": 0},
+        {"content_length": 0, "end_stream": True}, {"end_stream": True}, {}, {"content_length": -1},
+        {"content_length": 5, "reason": "Fine"},
+    )  # fmt: skip
+
+    @staticmethod
+    def outcome(status, headers, fields, method, version, keep_alive):
+        sender = Sender()
+        sender.keep_alive = keep_alive
+        event = Response(status, Headers(headers), **fields)
+        try:
+            framed = b"".join(sender.send_response(event, method, version))
+        except LocalProtocolError as error:
+            framed = str(error)
+        return framed, state_of(sender)
+
+    @pytest.mark.parametrize("status", STATUSES)
+    @pytest.mark.parametrize("headers", HEADERS)
+    def test_are_those_of_a_first_time(self, monkeypatch, status, headers):
+        """For every method, version and framing, whatever was remembered before."""
+        cases = [
+            (status, headers, fields, method, version, keep_alive)
+            for fields in self.FIELDS
+            for method in ("GET", "HEAD", "CONNECT")
+            for version in ("HTTP/1.1", "HTTP/1.0")
+            for keep_alive in (True, False)
+        ]
+        cold = []
+        for case in cases:
+            monkeypatch.setattr(sending, "_CACHE_HEADS", {})
+            cold.append(self.outcome(*case))
+        warm = [self.outcome(*case) for _ in range(2) for case in cases]
+
+        assert cold * 2 == warm
+
+    def test_are_a_bounded_number(self, monkeypatch):
+        """Ever new fields pin no memory."""
+        cache = {}
+        monkeypatch.setattr(sending, "_CACHE_HEADS", cache)
+        sizes = set()
+        for n in range(1000):
+            respond(headers={"X": str(n)}, content_length=1)
+            sizes.add(len(cache))
+        respond(headers={"X": "y" * 2000}, content_length=1)
+
+        assert max(sizes) == 256
+        assert max(map(len, cache.values())) <= 1024
+
+
 class TestConnectionField:
     @pytest.mark.parametrize(
         ("said", "version", "keep_alive", "added", "keeps"),
