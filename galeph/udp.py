@@ -88,16 +88,19 @@ class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
         try:
             return _packet(self._sock.recv())
         except ResourceClosed:
-            self._end()
-            return END
+            return self._at_end()
 
     def _receive_ready(self) -> Packet | Nothing:
         try:
             datagram = self._sock.try_recv()
         except ResourceClosed:
-            self._end()
-            return END
+            return self._at_end()
         return EXPIRED if datagram is None else _packet(datagram)
+
+    def _at_end(self) -> Nothing:
+        self._end()
+        self._raise_error()
+        return END
 
     # Putting
 
