@@ -62,6 +62,8 @@ class BodyReader:
         """Return what there is, at most ``size`` bytes; blocks only when there is nothing."""
         self._check_open()
         if self._at >= len(self._buffer):
+            if size == 0:
+                return b""
             piece = self._pull()
             if size < 0 or len(piece) <= size:
                 return piece
@@ -76,32 +78,50 @@ class BodyReader:
     def read(self, size: int | None = -1) -> bytes:
         """Return ``size`` bytes, fewer only at the end; all that is left without a size."""
         if size is None or size < 0:
-            return b"".join(iter(self.read1, b""))
-        pieces = []
-        while size > 0:
-            piece = self.read1(size)
-            if not piece:
-                break
-            pieces.append(piece)
-            size -= len(piece)
+            return self._gather(None)
+        pieces: list[bytes] = []
+        try:
+            while size > 0:
+                piece = self.read1(size)
+                if not piece:
+                    break
+                pieces.append(piece)
+                size -= len(piece)
+        except BaseException:
+            self._put_back(pieces)
+            raise
         return b"".join(pieces)
 
     def read_all(self, max_bytes: int) -> bytes:
         """Return all that is left, unless that is more than ``max_bytes``.
 
         Raises:
-            BodyTooLarge: it is more. Read it in pieces, or raise the limit.
+            BodyTooLarge: it is more. Read it in pieces (nothing of it is lost), or raise the limit.
         """
         if self.length is not None and self.length > max_bytes:
             raise BodyTooLarge(f"a body of {self.length} bytes; the limit is {max_bytes}")
-        pieces = []
+        return self._gather(max_bytes)
+
+    def _gather(self, max_bytes: int | None) -> bytes:
+        pieces: list[bytes] = []
         size = 0
-        for piece in iter(self.read1, b""):
-            size += len(piece)
-            if size > max_bytes:
-                raise BodyTooLarge(f"a body of more than {max_bytes} bytes, which is the limit")
-            pieces.append(piece)
+        try:
+            while piece := self.read1():
+                pieces.append(piece)
+                size += len(piece)
+                if max_bytes is not None and size > max_bytes:
+                    text = f"a body of more than {max_bytes} bytes, which is the limit"
+                    raise BodyTooLarge(text)
+        except BaseException:
+            self._put_back(pieces)
+            raise
         return b"".join(pieces)
+
+    def _put_back(self, pieces: list[bytes]) -> None:
+        """Keep what was read by somebody who left before he had it all (a Timeout of his)."""
+        if not self.closed:
+            self._buffer = b"".join([*pieces, self._buffer[self._at :]])
+            self._at = 0
 
     def readinto(self, buffer: Any) -> int:
         """Fill ``buffer``, as far as there is body left; return how many bytes that was."""
@@ -115,21 +135,29 @@ class BodyReader:
         limit = -1 if size is None else size
         pieces: list[bytes] = []
         got = 0
-        while limit < 0 or got < limit:
-            if self._at >= len(self._buffer):
-                self._buffer, self._at = self.read1(), 0
-                if not self._buffer:
+        try:
+            while limit < 0 or got < limit:
+                piece = self._take_line(limit - got if limit >= 0 else -1)
+                got += len(piece)
+                pieces.append(piece)
+                if not piece or piece.endswith(b"\n"):
                     break
-            end = self._buffer.find(b"\n", self._at) + 1 or len(self._buffer)
-            if limit >= 0:
-                end = min(end, self._at + limit - got)
-            piece = self._buffer[self._at : end]
-            self._at = end
-            got += len(piece)
-            pieces.append(piece)
-            if piece.endswith(b"\n"):
-                break
-        return b"".join(pieces)
+        except BaseException:
+            self._put_back(pieces)
+            raise
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take_line(self, limit: int) -> bytes:
+        """Return as much of a line as there is."""
+        if self._at >= len(self._buffer):
+            self._buffer, self._at = self.read1(), 0
+        self._check_open()
+        start = self._at
+        end = self._buffer.find(b"\n", start) + 1 or len(self._buffer)
+        if limit >= 0:
+            end = min(end, start + limit)
+        self._at = end
+        return self._buffer[start:end]
 
     def readlines(self, hint: int = -1) -> list[bytes]:
         """Return the lines that are left; stop after ``hint`` bytes."""

@@ -156,10 +156,17 @@ class Response:
             raise DecodingError(f"response body: no JSON: {error}", self) from error
 
     def lines(self) -> Iterator[str]:
-        """Yield the body line by line as text, without the line ends, as it arrives."""
-        charset = charset_of(self.headers.get("content-type", ""))
-        for line in self._reader():
-            yield line.rstrip(b"\r\n").decode(charset)
+        """Yield the body line by line as text, without the line ends, as it arrives.
+
+        Raises:
+            DecodingError: it is not text in the charset of Content-Type, else UTF-8.
+        """
+        try:
+            charset = charset_of(self.headers.get("content-type", ""))
+            for line in self._reader():
+                yield line.rstrip(b"\r\n").decode(charset)
+        except (UnicodeError, LookupError) as error:
+            raise DecodingError(f"response body: {error}", self) from error
 
     def _reader(self) -> BodyReader:
         if not isinstance(self.body, BodyReader):

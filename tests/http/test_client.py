@@ -21,6 +21,7 @@ from galeph.errors import (
     ResourceClosed,
     StatusError,
 )
+from galeph.http.body import BodyReader
 from tests.http.raw import serving
 from tests.http.scripted import OK, once, pool_of, response, scripted
 
@@ -34,11 +35,10 @@ def ask(method="GET", path="", answer=OK, **options):
 
 
 def get_answer(answer, method="GET", **options):
-    """Return the response to one request that is answered with these bytes."""
+    """Return the response, with its body in memory, to one request that is answered so."""
     with scripted(answer) as server, pool_of() as pool:
         received = http.request(method, server.url, pool=pool, **options).result(5)
-        if received.body.length != 0:
-            received.body.read1(0)
+        received.body = BodyReader(buffered=received.body.read())
         return received
 
 

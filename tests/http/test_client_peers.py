@@ -16,7 +16,6 @@ from gevent.pool import Pool
 from galeph import http
 from tests.http.scripted import pool_of
 
-
 # An address of this process's own: a port that was free a moment ago cannot be taken by another
 # process, who asks for one at 127.0.0.1.
 HOST = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.9"

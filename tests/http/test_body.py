@@ -1,0 +1,237 @@
+"""A body as a file and as a Source, over one position."""
+
+from __future__ import annotations
+
+import io
+
+import gevent
+import pytest
+from gevent.event import Event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from galeph.errors import BodyTooLarge, IncompleteBody, ResourceClosed
+from galeph.http.body import BodyReader, BodySource
+
+
+def reader_of(*pieces, **options):
+    """A reader that pulls these pieces; an exception among them is raised, and raised again."""
+    left = list(pieces)
+
+    def pull():
+        if not left:
+            return b""
+        if isinstance(left[0], BaseException):
+            raise left[0]
+        return left.pop(0)
+
+    return BodyReader(pull, **options)
+
+
+class TestReading:
+    def test_read_gives_all(self):
+        """`read` without a size gives everything; after the end it gives nothing."""
+        reader = reader_of(b"ab", b"c", b"def")
+
+        assert b"abcdef" == reader.read()
+        assert (b"", b"", b"") == (reader.read(), reader.read(5), reader.read1())
+
+    def test_read_gives_as_much_as_asked(self):
+        """`read` with a size gives so many bytes, across pieces, and less only at the end."""
+        reader = reader_of(b"ab", b"c", b"def")
+
+        assert [b"abcd", b"", b"ef", b""] == [reader.read(size) for size in (4, 0, 4, 4)]
+
+    def test_read1_does_not_wait_for_more(self):
+        """`read1` gives one piece, or the part of it that was asked for."""
+        reader = reader_of(b"abc", b"def")
+
+        assert [b"ab", b"c", b"def"] == [reader.read1(2), reader.read1(2), reader.read1(9)]
+
+    def test_nothing_is_read_for_nothing(self):
+        """Asking for 0 bytes pulls nothing."""
+        reader = reader_of(ZeroDivisionError())
+
+        assert (b"", b"") == (reader.read(0), reader.read1(0))
+
+    def test_what_has_arrived_comes_first(self):
+        """Bytes that were there from the beginning are read before anything is pulled."""
+        reader = reader_of(b"cd", buffered=b"ab")
+
+        assert reader.has_buffered
+        assert [b"ab", b"cd"] == [reader.read1(), reader.read1()]
+
+    def test_readinto(self):
+        """`readinto` fills a buffer as far as there is body; `io` can build on it."""
+        target = bytearray(4)
+
+        assert 3 == reader_of(b"ab", b"c").readinto(target)
+        assert b"abc\0" == target
+
+    def test_lines(self):
+        """Lines end with a line feed, the last one where the body ends; a limit cuts them."""
+        reader = reader_of(b"a\nb", b"b\n\n", b"c")
+        assert [b"a\n", b"bb\n", b"\n", b"c"] == list(reader)
+
+        reader = reader_of(b"abc", b"d\nef")
+        assert [b"ab", b"cd\n", b"", b"ef", b""] == [reader.readline(n) for n in (2, 9, 0, -1, 5)]
+
+    def test_readlines_with_a_hint(self):
+        """`readlines` stops after the line that reaches the hint."""
+        reader = reader_of(b"a\nb\nc\n")
+
+        assert [b"a\n", b"b\n"] == reader.readlines(3)
+        assert [b"c\n"] == reader.readlines()
+
+    def test_text_through_io(self):
+        """It is file enough for `io.TextIOWrapper`."""
+        text = io.TextIOWrapper(reader_of("grün\nund".encode()), encoding="utf-8")
+
+        assert ["grün\n", "und"] == list(text)
+
+    @given(
+        st.lists(st.binary(min_size=1, max_size=8)),
+        st.lists(st.tuples(st.sampled_from(["read", "read1", "readline"]), st.integers(-1, 9))),
+    )
+    def test_any_mix_of_reads_gives_the_body(self, pieces, calls):
+        """Whatever is called in whichever order, the bytes come once and in order."""
+        reader = reader_of(*pieces)
+        got = b"".join(getattr(reader, name)(size) for name, size in calls)
+
+        assert b"".join(pieces) == got + reader.read()
+
+
+class TestLimits:
+    def test_read_all_takes_what_is_allowed(self):
+        """As much as the limit is gathered, one byte more is refused."""
+        assert b"abcd" == reader_of(b"ab", b"cd").read_all(4)
+        with pytest.raises(BodyTooLarge):
+            reader_of(b"ab", b"cde").read_all(4)
+
+    def test_a_declared_length_is_refused_unread(self):
+        """A length above the limit is refused before anything is read."""
+        reader = reader_of(ZeroDivisionError(), length=5)
+        with pytest.raises(BodyTooLarge):
+            reader.read_all(4)
+
+    def test_a_refused_body_can_still_be_read(self):
+        """What was gathered in vain is not lost."""
+        reader = reader_of(b"ab", b"cd", b"ef")
+        with pytest.raises(BodyTooLarge):
+            reader.read_all(3)
+
+        assert b"abcdef" == reader.read()
+
+
+class TestLeaving:
+    @pytest.mark.parametrize("name", ["read", "readline", "readlines", "read_all", "readinto"])
+    def test_a_timeout_loses_nothing(self, name):
+        """A reader who leaves by a Timeout finds everything there when he comes back."""
+        go = Event()
+        pieces = [b"ab", b"cd", None, b"ef"]
+
+        def pull():
+            if pieces and pieces[0] is None:
+                go.wait()
+                pieces.pop(0)
+            return pieces.pop(0) if pieces else b""
+
+        reader = BodyReader(pull)
+        arguments = {"read_all": (99,), "readinto": (bytearray(99),)}.get(name, ())
+        with gevent.Timeout(0.01, exception=False):
+            getattr(reader, name)(*arguments)
+        go.set()
+
+        assert b"abcdef" == reader.read()
+
+    def test_an_error_comes_after_what_came_before_it(self):
+        """What arrived before a body broke can be read in pieces; then the error is raised."""
+        reader = reader_of(b"ab", IncompleteBody("cut"))
+        for _ in range(2):
+            with pytest.raises(IncompleteBody):
+                reader.read()
+        assert b"ab" == reader.read1()
+        for _ in range(2):
+            with pytest.raises(IncompleteBody):
+                reader.read1()
+
+
+class TestClosing:
+    def test_closed_is_closed(self):
+        """After `close` every read is a ResourceClosed, and nothing is pulled."""
+        reader = reader_of(ZeroDivisionError(), buffered=b"ab")
+        reader.close()
+
+        assert reader.closed
+        for read in (reader.read, reader.read1, reader.readline, reader.readlines):
+            with pytest.raises(ResourceClosed):
+                read()
+
+    def test_closing_is_told_once(self):
+        """Whoever gave the body is told once that nobody reads on."""
+        told = []
+        with reader_of(b"ab", on_close=lambda: told.append(True)) as reader:
+            reader.read()
+        reader.close()
+
+        assert [True] == told
+
+    def test_it_says_what_it_is(self):
+        """It is readable, nothing else, and its repr tells its state."""
+        reader = reader_of(length=7, buffered=b"ab")
+
+        assert (True, False, False) == (reader.readable(), reader.writable(), reader.seekable())
+        assert "<BodyReader 2 bytes buffered, length 7>" == repr(reader)
+        reader.close()
+        assert "<BodyReader closed, length 7>" == repr(reader)
+
+
+class TestSource:
+    def test_messages_are_pieces(self):
+        """Each message is a piece as it came; then the source has drained."""
+        source = BodySource(reader_of(b"ab", b"c"))
+
+        assert [b"ab", b"c"] == list(source)
+        assert source.drained
+
+    def test_one_position(self):
+        """What the file has read the source does not see, and the other way round."""
+        reader = reader_of(b"ab", b"cd", b"ef")
+        source = BodySource(reader)
+
+        assert (b"a", b"b", b"cd") == (reader.read(1), source.take(), reader.read1())
+        assert b"ef" == source.take()
+
+    def test_a_broken_body_fails_the_source(self):
+        """A source of a body that is cut raises; it never looks drained."""
+        source = BodySource(reader_of(b"ab", IncompleteBody("cut")))
+        assert b"ab" == source.take()
+        for _ in range(2):
+            with pytest.raises(IncompleteBody):
+                source.take()
+
+        assert not source.drained
+
+    def test_a_limit_takes_nothing(self):
+        """`try_take` that runs out leaves the piece for the next take."""
+        go = Event()
+
+        def pull():
+            go.wait()
+            return b"ab"
+
+        source = BodySource(BodyReader(pull))
+        assert "late" == source.try_take(0.01, timeout_value="late")
+        assert "late" == source.try_take(0, timeout_value="late")
+        go.set()
+
+        assert b"ab" == source.take()
+
+    def test_closing_gives_up_the_body(self):
+        """Closing the source closes the body."""
+        reader = reader_of(b"ab")
+        source = BodySource(reader)
+        source.close()
+
+        assert reader.closed
+        assert "end" == source.take("end")
