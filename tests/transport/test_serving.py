@@ -10,7 +10,6 @@ import sys
 import gevent
 import pytest
 from gevent.event import Event
-from gevent.monkey import get_original
 
 from galeph import clock
 from galeph.errors import ConnectError, ResourceClosed, TimedOut, TransportError
@@ -490,9 +489,10 @@ class TestStarving:
     @pytest.mark.fault("F5")
     def test_out_of_descriptors(self):
         """A server without descriptors serves those it has, does not spin, and recovers."""
-        popen = get_original("subprocess", "Popen")
         command = [sys.executable, "-c", STARVING_SERVER]
-        with popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
             try:
                 port = int(process.stdout.readline())
                 clients = [gevent.socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
