@@ -13,6 +13,7 @@ from gevent.threadpool import ThreadPool
 from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.errors import Cancelled, TimedOut
+from tests.deferred.threads import settle
 
 
 def fail():
@@ -121,7 +122,7 @@ class TestGreenlet:
         greenlet = gevent.spawn(int, 1)
         greenlet.link(d)
         greenlet.join()
-        gevent.sleep(0.001)
+        settle()
 
         assert "first" == d.get()
 

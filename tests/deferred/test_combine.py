@@ -12,6 +12,7 @@ from gevent.event import AsyncResult
 from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.deferred.producer import owns
+from tests.deferred.threads import settle
 
 
 def later(value):
@@ -27,7 +28,7 @@ class TestZip:
         d = deferred.zip(a, "plain", b, gevent.spawn(int, 4), later(later(5)))
 
         b.set(3)
-        gevent.sleep(0.001)
+        settle()
         a.success(1)
 
         assert [1, "plain", 3, 4, 5] == d.get()
@@ -83,7 +84,7 @@ class TestZip:
         d = deferred.zip(a, a)
         d.success("mine")
         a.success(1)
-        gevent.sleep(0.001)
+        settle()
 
         assert "mine" == d.get()
 
@@ -118,7 +119,7 @@ class TestZipOfResources:
         (a, b), disposed = self.make()
         d = deferred.zip(a, b)
         a.success("a")
-        gevent.sleep(0.001)
+        settle()
         assert [] == disposed
         b.error(ValueError())
 
@@ -132,7 +133,7 @@ class TestZipOfResources:
         d = deferred.zip(a, b)
         waiter = gevent.spawn(d.get)
         a.success("a")
-        gevent.sleep(0.001)
+        settle()
         waiter.kill()
 
         assert ["a"] == disposed

@@ -6,18 +6,18 @@ import dis
 import gc
 import pickle
 import sys
-import threading
 import traceback
 import weakref
 
 import gevent
 import pytest
 from gevent.event import AsyncResult
-from gevent.monkey import get_original
 
 from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.errors import Cancelled, TimedOut
+from tests.deferred import threads
+from tests.deferred.threads import settle
 
 
 class TestFirstOutcomeWins:
@@ -163,11 +163,13 @@ class TestThreads:
         rounds, racers = 20_000, 3
         deferreds = [Deferred() for _ in range(rounds)]
         wins = [[] for _ in range(racers)]
-        start = threading.Barrier(racers)
+        ready = []
         error = ValueError("an error")
 
         def race(me):
-            start.wait()
+            ready.append(me)
+            while len(ready) < racers:
+                pass
             for index, d in enumerate(deferreds):
                 won = d.error(error) if me == index % racers else d.success(me)
                 if won:
@@ -176,11 +178,9 @@ class TestThreads:
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
-            threads = [threading.Thread(target=race, args=(me,)) for me in range(racers)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            came = [threads.start(race, me) for me in range(racers)]
+            while not all(came):
+                gevent.sleep(0.001)
         finally:
             sys.setswitchinterval(interval)
 
@@ -223,20 +223,18 @@ class TestThreads:
         for d in deferreds[::2]:
             d.rawlink(lambda _: None)
         seen = []
-        thread_class = get_original("threading", "Thread")
-        thread = thread_class(target=lambda: [d.success(n) for n, d in enumerate(deferreds)])
         interval = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
-            thread.start()
+            came = threads.start(lambda: [d.success(n) for n, d in enumerate(deferreds)])
             for d in deferreds:
                 d.on_realized(seen.append, seen.append)
-            while thread.is_alive():
+            while not came:
                 gevent.sleep(0.001)
         finally:
             sys.setswitchinterval(interval)
         gevent.wait(deferreds)
-        gevent.sleep(0.01)
+        settle()
 
         assert list(range(rounds)) == sorted(seen)
 
@@ -318,21 +316,11 @@ class TestGet:
 
     def test_loop_exit(self):
         """Waiting for what nothing can bring about is gevent's LoopExit, and leaves it pending."""
-        hub_errors = []
+        d = Deferred()
 
-        def isolated():
-            d = Deferred()
-            try:
-                d.get()
-            except gevent.exceptions.LoopExit:
-                hub_errors.append(d.ready())
-
-        thread = get_original("threading", "Thread")(target=isolated)
-        thread.start()
-        while thread.is_alive():
-            gevent.sleep(0.001)
-
-        assert [False] == hub_errors
+        # In a thread, for a hub that has nothing else to do.
+        assert isinstance(threads.run(d.get), gevent.exceptions.LoopExit)
+        assert not d.ready()
 
 
 class TestResult:

@@ -11,10 +11,12 @@ import textwrap
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.deferred._dropped import _KEPT, DROPPED, Witness, report_soon
+from tests.deferred.threads import settle
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ class TestSeen:
         hang(before)
         before.error(ValueError())
         hang(after)
-        gevent.sleep(0.002)
+        settle()
         del before, after
 
         assert [] == taken()
@@ -81,7 +83,7 @@ class TestSeen:
         source.cancel()
         killed = deferred.future(gevent.sleep, 10)
         killed.cancel()
-        gevent.sleep(0.002)
+        settle()
         del source, killed
 
         assert [] == taken()
@@ -101,7 +103,7 @@ class TestSeen:
     def test_only_the_last_of_a_chain(self, taken):
         """An error that went through stages is reported by the last deferred only."""
         deferred.error(ValueError("lost")).chain(id).chain(id).finally_(int)
-        gevent.sleep(0.002)
+        settle()
 
         assert ["ValueError: lost"] == taken()
 
@@ -179,7 +181,7 @@ class TestReporting:
 
         next_one()
         assert [] == caplog.messages
-        gevent.sleep(0.005)
+        settle()
 
         assert 1 == len(caplog.messages)
 
@@ -193,9 +195,11 @@ class TestReporting:
     def test_handler_that_blocks(self, caplog):
         """A log handler that waits holds up no other entry of the runner."""
 
+        gate = Event()
+
         class Slow(logging.Handler):
             def emit(self, _):
-                gevent.sleep(0.05)
+                gate.wait()
 
         slow = Slow()
         logger = logging.getLogger("galeph.deferred")
@@ -206,9 +210,9 @@ class TestReporting:
             d = Deferred()
             result = d.chain(str)
             d.success(1)
-            with gevent.Timeout(0.04):
-                assert "1" == result.get()
-            gevent.sleep(0.1)
+            assert "1" == result.get()
+            gate.set()
+            settle()
         finally:
             logger.removeHandler(slow)
 

@@ -13,17 +13,13 @@ from greenlet import getcurrent
 from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.deferred._entries import EntryQueue
+from tests.deferred.threads import settle
 
 WHO = contextvars.ContextVar("who", default="nobody")
 
 
 def nothing(_):
     pass
-
-
-def run_dry():
-    """Let everything run that can."""
-    gevent.sleep(0.005)
 
 
 class TestOnRealized:
@@ -35,7 +31,7 @@ class TestOnRealized:
 
         d.success(1)
         assert [] == seen
-        run_dry()
+        settle()
 
         assert [1] == seen
 
@@ -47,7 +43,7 @@ class TestOnRealized:
         error = ValueError()
 
         d.error(error)
-        run_dry()
+        settle()
 
         assert [error] == seen
 
@@ -70,7 +66,7 @@ class TestOnRealized:
             d.on_realized(lambda _, n=n: seen.append(n), nothing)
 
         d.success(None)
-        run_dry()
+        settle()
 
         assert list(range(count)) == seen
 
@@ -83,7 +79,7 @@ class TestOnRealized:
 
         d.on_realized(lambda _: seen.append("late"), nothing)
         assert [] == seen
-        run_dry()
+        settle()
 
         assert ["early", "late"] == seen
 
@@ -96,7 +92,7 @@ class TestOnRealized:
         d.on_realized(lambda _: gate.success("opened by the second"), nothing)
 
         d.success(None)
-        run_dry()
+        settle()
 
         assert ["opened by the second"] == seen
 
@@ -112,7 +108,7 @@ class TestOnRealized:
         loop = gevent.get_hub().loop
         loop.run_callback(pending.success, 1)
         loop.run_callback(realized.on_realized, where, where)
-        run_dry()
+        settle()
 
         assert [False, False] == seen
 
@@ -130,7 +126,7 @@ class TestOnRealized:
         d.on_realized(listen, listen)
         WHO.reset(token)
         d.success(None)
-        run_dry()
+        settle()
 
         assert ["me", "me"] == seen
         assert "nobody" == WHO.get()
@@ -157,7 +153,7 @@ class TestOnRealized:
         d.on_realized(seen.append, seen.append)
         with caplog.at_level(logging.ERROR, "galeph.deferred"):
             assert d.success(1) is True
-            run_dry()
+            settle()
 
         assert [1] == seen
         assert ["a listener of a deferred failed"] * 2 == caplog.messages
@@ -183,7 +179,7 @@ class TestOnRealized:
         d.on_realized(killed, killed)
         d.on_realized(seen.append, seen.append)
         d.success(1)
-        run_dry()
+        settle()
 
         assert [1] == seen
         assert [] == caplog.messages
@@ -224,7 +220,7 @@ class TestLink:
 
         one.success(1)
         other.error(ValueError())
-        run_dry()
+        settle()
 
         assert [one, other] == seen
 

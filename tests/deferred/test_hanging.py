@@ -8,35 +8,14 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 from gevent.exceptions import InvalidThreadUseError
-from gevent.monkey import get_original
 
 from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.deferred._entries import EntryQueue, Link
 from galeph.deferred._hanging import adopt, has_company, is_free, listen, thread_ident, unlisten
 from galeph.deferred.producer import on_ready
-
-
-def in_thread(fn, *args):
-    """Call a function in a real OS thread, while this hub runs; return what came of it."""
-    results = []
-
-    def run():
-        try:
-            results.append(fn(*args))
-        except BaseException as error:
-            results.append(error)
-        finally:
-            hub = gevent._hub_local.get_hub_if_exists()
-            if hub is not None:
-                hub.destroy(destroy_loop=True)
-
-    thread = get_original("threading", "Thread")(target=run)
-    thread.start()
-    while thread.is_alive():
-        gevent.sleep(0.001)
-    thread.join()
-    return results[0]
+from tests.deferred import threads
+from tests.deferred.threads import settle
 
 
 class TestOwner:
@@ -86,7 +65,7 @@ class TestOwner:
         d = Deferred()
         adopt(d)
 
-        assert isinstance(in_thread(use, d), InvalidThreadUseError)
+        assert isinstance(threads.run(use, d), InvalidThreadUseError)
         assert not d.ready()
 
     def test_number_of_the_thread(self):
@@ -108,13 +87,13 @@ class TestRealizingFromAThread:
         d.on_realized(lambda _: seen.append(("listener", thread_ident())), id)
         d.chain(lambda _: seen.append(("stage", thread_ident())))
         on_ready(d, lambda: seen.append(("inline", thread_ident())))
-        get_original("threading", "Timer")(0.01, d.success, (1,)).start()
+        threads.start(d.success, 1, after=0.01)
         keep_running = gevent.spawn(gevent.sleep, 5)
 
         with gevent.Timeout(4):
             assert [d] == gevent.wait([d])
             assert 1 == d.get()
-            gevent.sleep(0.005)
+            settle()
         keep_running.kill()
 
         assert {"rawlink", "link", "listener", "stage", "inline"} == {kind for kind, _ in seen}
@@ -123,7 +102,7 @@ class TestRealizingFromAThread:
     def test_gevent_wait_links_before_there_is_a_hub(self):
         """gevent.wait on a fresh deferred wakes up when a thread realizes it."""
         d = Deferred()
-        get_original("threading", "Timer")(0.01, d.success, (1,)).start()
+        threads.start(d.success, 1, after=0.01)
         keep_running = gevent.spawn(gevent.sleep, 5)
 
         assert [d] == gevent.wait([d], timeout=3)
@@ -135,8 +114,8 @@ class TestRealizingFromAThread:
         seen = []
         d.on_realized(seen.append, seen.append)
 
-        assert in_thread(d.cancel) is True
-        gevent.sleep(0.005)
+        assert threads.run(d.cancel) is True
+        settle()
 
         assert [d.exception] == seen
 
@@ -149,7 +128,7 @@ class TestRealizingFromAThread:
             d.rawlink(print)
             return d
 
-        d = in_thread(hang)
+        d = threads.run(hang)
 
         assert d.success(1) is True
         assert 1 == d.get()
@@ -164,7 +143,7 @@ class TestRealizingFromAThread:
             gevent.spawn_later(0.001, d.success, 1)
             return d.get()
 
-        assert 1 == in_thread(two_hubs)
+        assert 1 == threads.run(two_hubs)
 
 
 class TestEntries:
@@ -178,7 +157,7 @@ class TestEntries:
         unlisten(d, entry)
         unlisten(d, entry)
         d.success(1)
-        gevent.sleep(0.002)
+        settle()
 
         assert [] == seen
 
@@ -216,7 +195,7 @@ class TestEntries:
         assert EntryQueue is type(d._entries)
         assert 100 == len(d._entries)
         d.success(1)
-        gevent.sleep(0.005)
+        settle()
         assert 0 == len(d._entries)
 
     def test_inline_before_listeners(self):
@@ -229,7 +208,7 @@ class TestEntries:
 
         d.success("listener")
         assert ["inline"] == seen
-        gevent.sleep(0.002)
+        settle()
 
         assert ["inline", "listener", "listener"] == seen
 
@@ -241,7 +220,7 @@ class TestEntries:
         on_ready(d, lambda: d.link(lambda _: seen.append("second")))
 
         d.success(1)
-        gevent.sleep(0.002)
+        settle()
 
         assert ["first", "second"] == seen
 

@@ -9,12 +9,13 @@ import weakref
 import gevent
 import pytest
 from gevent.event import AsyncResult
-from gevent.monkey import get_original
 from greenlet import getcurrent
 
 from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.errors import Cancelled, TimedOut
+from tests.deferred import threads
+from tests.deferred.threads import settle
 
 WHO = contextvars.ContextVar("who", default="nobody")
 
@@ -32,7 +33,7 @@ class TestPending:
 
         def wait():
             d = deferred.deferred(from_thread=True)
-            get_original("threading", "Timer")(0.02, d.success, (1,)).start()
+            threads.start(d.success, 1, after=0.02)
             return d.chain(lambda x: x + 1).get()
 
         assert 2 == wait()
@@ -41,7 +42,7 @@ class TestPending:
         """Realized, in this thread or another, it leaves no active watcher."""
         one, other = deferred.deferred(from_thread=True), deferred.deferred(from_thread=True)
         one.success(1)
-        get_original("threading", "Timer")(0.001, other.error, (ValueError(),)).start()
+        threads.start(other.error, ValueError(), after=0.001)
 
         with pytest.raises(ValueError):
             other.get()
@@ -55,7 +56,7 @@ class TestPending:
         alive = weakref.ref(d)
         del d
         gc.collect()
-        gevent.sleep(0.001)
+        settle()
 
         assert alive() is None
 
@@ -142,7 +143,7 @@ class TestFuture:
             gevent.sleep(0)
 
         assert d.cancel() is True
-        gevent.sleep(0.001)
+        settle()
 
         assert (["begun", "ended"] if has_begun else []) == seen
         with pytest.raises(Cancelled):
@@ -154,7 +155,7 @@ class TestFuture:
         d = deferred.future(seen.append, 1)
 
         d.success("mine")
-        gevent.sleep(0.001)
+        settle()
 
         assert [] == seen
         assert "mine" == d.get()
@@ -174,7 +175,7 @@ class TestFuture:
 
         with pytest.raises(TimedOut, match="no result within"):
             d.get()
-        gevent.sleep(0.001)
+        settle()
         assert ["killed"] == seen
 
     @pytest.mark.parametrize("has_begun", [False, True])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gevent
 from gevent.monkey import get_original
 
 from galeph.deferred import Deferred
 from galeph.deferred._ownership import call_off, in_own_thread, let_go
 from galeph.deferred.producer import on_cancel, owns
+from tests.deferred import threads
 
 get_ident = get_original("_thread", "get_ident")
 
@@ -26,13 +26,7 @@ class TestInOwnThread:
         """From another thread it is called by the owner's hub."""
         d, seen = Deferred(), []
         owns(d)
-        thread = get_original("threading", "Thread")(
-            target=in_own_thread, args=(d, lambda _: seen.append(get_ident()), None)
-        )
-        thread.start()
-        while thread.is_alive():
-            gevent.sleep(0.001)
-        gevent.sleep(0.005)
+        threads.run(in_own_thread, d, lambda _: seen.append(get_ident()), None)
 
         assert [get_ident()] == seen
 

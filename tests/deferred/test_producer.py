@@ -10,6 +10,8 @@ from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.deferred.producer import hold_hub, on_cancel, on_ready, owns
 from galeph.errors import Cancelled, TimedOut
+from tests.deferred import threads
+from tests.deferred.threads import settle
 
 
 def owner():
@@ -54,9 +56,9 @@ class TestOnReady:
         seen = []
         get_ident = get_original("_thread", "get_ident")
         on_ready(d, lambda: seen.append(get_ident()))
-        get_original("threading", "Timer")(0.001, d.success, (1,)).start()
+        threads.start(d.success, 1, after=0.001)
         d.get()
-        gevent.sleep(0.001)
+        settle()
 
         assert [get_ident()] == seen
 
@@ -114,9 +116,9 @@ class TestOnCancel:
         get_ident = get_original("_thread", "get_ident")
         seen = []
         on_cancel(d, lambda _: seen.append(get_ident()))
-        get_original("threading", "Timer")(0.001, d.cancel).start()
+        threads.start(d.cancel, after=0.001)
         d.wait()
-        gevent.sleep(0.001)
+        settle()
 
         assert [get_ident()] == seen
 
@@ -175,7 +177,7 @@ class TestLastWaiterLeaves:
         assert not d.ready()
         assert [] == reasons
         d.success("v")
-        gevent.sleep(0.001)
+        settle()
 
     def test_the_last_of_several(self):
         """When the last of several waiters is killed, it is called off."""
@@ -224,11 +226,7 @@ class TestDisposing:
         seen = []
         owns(d, lambda value: seen.append((value, get_ident())))
         d.cancel()
-        thread = get_original("threading", "Thread")(target=d.success, args=("late",))
-        thread.start()
-        while thread.is_alive():
-            gevent.sleep(0.001)
-        gevent.sleep(0.005)
+        threads.run(d.success, "late")
 
         assert [("late", get_ident())] == seen
 
@@ -316,7 +314,7 @@ class TestInheritance:
         d, _, reasons = owner()
         waiter = wait_in_greenlet(get, derive(d))
         waiter.kill()
-        gevent.sleep(0.001)
+        settle()
 
         assert d.cancelled()
         assert 1 == len(reasons)
@@ -359,7 +357,7 @@ class TestInheritance:
         derived = source.chain(lambda _: d)
         waiter = wait_in_greenlet(get, derived)
         source.success(1)
-        gevent.sleep(0.001)
+        settle()
         waiter.kill()
 
         assert d.cancelled()
@@ -394,7 +392,7 @@ class TestInheritance:
         derived = d.chain(ran.append)
         d.success("v")
         derived.cancel()
-        gevent.sleep(0.001)
+        settle()
 
         assert [] == ran
         assert ["v"] == disposed
@@ -414,9 +412,9 @@ class TestInheritance:
         derived = d.chain(read)
         waiter = wait_in_greenlet(get, derived)
         d.success("v")
-        gevent.sleep(0.001)
+        settle()
         waiter.kill()
-        gevent.sleep(0.001)
+        settle()
 
         assert ["v"] == seen
         assert [] == disposed
@@ -425,15 +423,17 @@ class TestInheritance:
     def test_interrupts_only_its_own(self):
         """A function that ends in the moment of cancelling does not get the next one killed."""
         d, _, _ = owner()
-        gate = Deferred()
+        gate, door = Deferred(), Deferred()
         seen = []
         derived = d.chain(lambda _: gate.get())
         d.success("v")
-        gevent.sleep(0.001)
-        gate.link(lambda _: (gevent.sleep(0.002), seen.append("unharmed")))
+        settle()
+        gate.link(lambda _: (door.get(), seen.append("unharmed")))
         gate.success(1)
         derived.cancel()
-        gevent.sleep(0.01)
+        settle()
+        door.success(1)
+        settle()
 
         assert ["unharmed"] == seen
 

@@ -16,6 +16,7 @@ from greenlet import getcurrent
 from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.errors import Cancelled, TimedOut
+from tests.deferred.threads import settle
 
 WHO = contextvars.ContextVar("who", default="nobody")
 
@@ -35,10 +36,6 @@ def later_error(error):
     d = Deferred()
     gevent.spawn(d.error, error)
     return d
-
-
-def run_dry():
-    gevent.sleep(0.005)
 
 
 class TestChain:
@@ -137,10 +134,10 @@ class TestChain:
 
         not_begun.success("mine")
         source.success(1)
-        run_dry()
+        settle()
         half_way.cancel()
         gate.success(2)
-        run_dry()
+        settle()
 
         assert [] == ran
         assert "mine" == not_begun.get()
@@ -152,7 +149,7 @@ class TestChain:
         d = source.chain(lambda _: d.success("early"), ran.append)
 
         source.success(1)
-        run_dry()
+        settle()
 
         assert [] == ran
         assert "early" == d.get()
@@ -180,7 +177,7 @@ class TestChain:
         loop = gevent.get_hub().loop
         loop.run_callback(pending.success, 1)
         loop.run_callback(realized.chain, where)
-        run_dry()
+        settle()
 
         assert [False, False] == seen
 
@@ -275,7 +272,7 @@ class TestChain:
         source = Deferred()
         later_result = source.chain(culprit)
         source.success(1)
-        run_dry()
+        settle()
         for d in (deferred.success(1).chain(culprit), later_result, later(1).chain(inc, culprit)):
             with pytest.raises(ValueError, match="x") as caught:
                 d.get()
@@ -295,7 +292,7 @@ class TestChain:
         try:
             d = source.chain(culprit).chain(inc)
             source.success(1)
-            run_dry()
+            settle()
             error = d.exception
             alive = [weakref.ref(d), weakref.ref(source)]
             del d, source

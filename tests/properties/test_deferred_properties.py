@@ -19,6 +19,7 @@ from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel, owns
 from galeph.errors import Cancelled
+from tests.deferred.threads import settle
 
 BOUNDED = settings(
     max_examples=150,
@@ -67,7 +68,7 @@ class Program:
         for index in range(COUNT):
             self.outcome(index, ("value", "end"), self.deferreds[index].success, "end")
         gevent.joinall([greenlet for greenlet, _ in self.waiters])
-        gevent.sleep(0.001)
+        settle()
 
     def outcome(self, index, outcome, realize, argument):
         token = self.tokens[index]
@@ -208,9 +209,9 @@ class ResourceProgram:
         for name, *arguments in program:
             getattr(self, f"do_{name}")(*arguments)
         self.do_success()
-        gevent.sleep(0.001)
+        settle()
         gevent.killall([greenlet for greenlet in self.waiters if not greenlet.ready()])
-        gevent.sleep(0.001)
+        settle()
 
     def do_derive(self, how):
         # Only from the end, and only until somebody waits there: a line, not a tree.
