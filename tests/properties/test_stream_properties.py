@@ -16,6 +16,7 @@ from tests.stream.scenes import settle, waiting
 from tests.stream.wires import Wire, yielding
 
 WITHDRAWN = "withdrawn"
+UNTOLD = "interrupted, and nobody could tell whether in time"
 
 
 class StreamMachine(RuleBasedStateMachine):
@@ -25,7 +26,7 @@ class StreamMachine(RuleBasedStateMachine):
         super().__init__()
         self.stream = Stream()
         self.next = 0
-        # Message -> what its put has said: None while it waits, True, False, or WITHDRAWN.
+        # Message -> what its put has said: None while it waits, True, False, or one of these.
         self.puts = {}
         self.putters = {}
         self.takers = []
@@ -69,6 +70,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.puts[message] = None
         self.putters[message] = put
         put.rawlink(lambda _: self.puts.__setitem__(message, put.value))
+        settle()
 
     @rule()
     def put_threadsafe(self):
@@ -110,6 +112,9 @@ class StreamMachine(RuleBasedStateMachine):
         living = [taker for taker in self.takers if not taker.dead]
         for victim in data.draw(st.lists(st.sampled_from(living), unique=True, max_size=3)):
             victim.kill(block=False)
+        if any(not taken.ready() for taken in self.async_takes):
+            # A deferred cannot be unrealized, so a message that comes back is later than its own.
+            messages = 0
         for _ in range(messages):
             message = self._message()
             self.puts[message] = self.stream.try_put(message, 0, WITHDRAWN)
@@ -134,7 +139,8 @@ class StreamMachine(RuleBasedStateMachine):
                 self.returned.append(taken)
         settle()
         if self.puts[message] is None:
-            self.puts[message] = True if message in self.returned else WITHDRAWN
+            # It may be stored by now. Without a take in between it cannot be.
+            self.puts[message] = UNTOLD if is_late else WITHDRAWN
 
     @rule(data=st.data())
     @precondition(lambda self: any(not taken.ready() for taken in self.async_takes))
@@ -158,7 +164,7 @@ class StreamMachine(RuleBasedStateMachine):
 
         assert sorted(got) == got
         assert len(set(got)) == len(got)
-        assert all(self.puts[message] in (True, None) for message in got)
+        assert all(self.puts[message] in (True, None, UNTOLD) for message in got)
 
     @invariant()
     def nobody_waits_for_what_is_there(self):
@@ -175,8 +181,12 @@ class StreamMachine(RuleBasedStateMachine):
         while (message := self.stream.try_take(0, "end", "late")) not in ("late", "end"):
             self.returned.append(message)
         settle()
-        accepted = [message for message, said in self.puts.items() if said is True]
         got = [message for message in self.returned if message != "end"]
+        accepted = [
+            message
+            for message, said in self.puts.items()
+            if said is True or (said == UNTOLD and message in got)
+        ]
 
         assert accepted == got
         assert None not in self.puts.values()
