@@ -10,11 +10,8 @@ PAGE = """<!doctype html>
 <script>
   const socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/`);
   socket.onmessage = (event) => { document.getElementById("room").append(event.data + "\\n"); };
-  document.forms[0].onsubmit = (event) => {
-    socket.send(document.getElementById("line").value);
-    event.target.reset();
-    return false;
-  };
+  const say = () => { socket.send(document.getElementById("line").value); };
+  document.forms[0].onsubmit = (event) => { say(); event.target.reset(); return false; };
 </script>
 """
 
@@ -55,4 +52,7 @@ def chat(request: http.Request) -> http.Response | None:
 if __name__ == "__main__":
     with http.start_server(chat, 8000) as server:
         print(f"http://127.0.0.1:{server.port}/")
-        server.serve_forever()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("bye")

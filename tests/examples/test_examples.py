@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket
 import urllib.request
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.integration.programs import ROOT, running
 
@@ -21,12 +23,70 @@ def test_is_short(path):
     assert len(text.splitlines()) < 60
 
 
+def test_every_example_is_run():
+    """No example is without a test here."""
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+
+    assert {path.stem for path in EXAMPLES} <= tested
+
+
+def end(program):
+    """Press Ctrl-C: the program ends with 0 and without a traceback."""
+    assert 0 == program.stop(signal.SIGINT)
+    assert "Traceback" not in program.output()
+
+
 def test_hello(tmp_path):
-    """hello.py greets whoever the path names, and ends quietly at Ctrl-C."""
+    """hello.py greets whoever the path names."""
     with running(tmp_path, "examples/hello.py") as program:
         url = program.wait_for(r"(http://\S+)")[1]
         with urllib.request.urlopen(url + "you", timeout=5) as answer:
             assert b"hello you!\n" == answer.read()
+        end(program)
 
-        assert 0 == program.stop(signal.SIGINT)
+
+def test_client(tmp_path):
+    """client.py asks a server and shows what it answers."""
+    with running(tmp_path, "examples/client.py") as program:
+        assert 0 == program.process.wait(20)
         assert "Traceback" not in program.output()
+        assert "200" in program.output()
+
+
+def test_chat(tmp_path):
+    """chat.py serves a page, and passes on to everybody what one says."""
+    with running(tmp_path, "examples/chat.py") as program:
+        url = program.wait_for(r"(http://\S+)")[1]
+        with urllib.request.urlopen(url, timeout=5) as page:
+            assert b"new WebSocket" in page.read()
+        address, origin = url.replace("http", "ws"), url.rstrip("/")
+        with connect(address, origin=origin) as ada, connect(address, origin=origin) as grace:
+            ada.send("Ada")
+            assert "Ada has come in, 1 in the room" == ada.recv(timeout=5)
+            grace.send("Grace")
+            assert "Grace has come in, 2 in the room" == ada.recv(timeout=5)
+            grace.send("hello")
+            assert "Grace: hello" == ada.recv(timeout=5)
+        end(program)
+
+
+def test_tcp_echo(tmp_path):
+    """tcp_echo.py talks to itself, and then to whoever comes."""
+    with running(tmp_path, "examples/tcp_echo.py") as program:
+        port = int(program.wait_for(r"echoing on port (\d+)")[1])
+        program.wait_for("heard: hello, hello")
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            sock.sendall(b"again")
+            assert b"again" == sock.recv(100)
+        end(program)
+
+
+def test_udp_statsd(tmp_path):
+    """udp_statsd.py counts what comes by UDP."""
+    with running(tmp_path, "examples/udp_statsd.py") as program:
+        port = int(program.wait_for(r"port (\d+)")[1])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for _ in range(3):
+                sock.sendto(b"hits:2|c", ("127.0.0.1", port))
+        program.wait_for(r"hits\D+6")
+        end(program)
