@@ -37,9 +37,10 @@ LAYERS: dict[str, set[str]] = {
     # -- below this line galeph knows about networks
     "message": {"errors"},
     "protocol": {"errors", "message"},
-    # deferred and stream: docs/decisions/0003-layers.md
-    "transport": _VALUES | {"protocol"},
-    "tcp": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
+    # deferred: docs/decisions/0003-layers.md
+    "transport": {"errors", "clock", "deferred", "protocol"},
+    # tls: what `tls=` may be is decided in one place (docs/decisions/0003-layers.md)
+    "tcp": _VALUES | _COERCIONS | {"protocol", "tls"} | _NETWORK,
     "udp": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
     "tls": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
     "dns": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,

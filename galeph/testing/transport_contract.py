@@ -138,7 +138,10 @@ def _try_send_never_waits(one: Transport, other: Transport, flood: bytes) -> Non
 
 def _try_recv_never_waits(one: Transport, other: Transport, _flood: bytes) -> None:
     assert other.try_recv() is None
+    assert not other.has_input()
     one.send(b"abc")
+    while not other.has_input():
+        gevent.sleep(0)
     received = b""
     while len(received) < 3:
         received += other.try_recv(2) or b""
@@ -147,6 +150,8 @@ def _try_recv_never_waits(one: Transport, other: Transport, _flood: bytes) -> No
     with _running(other.recv):
         _assert_raises(ResourceBusy, other.try_recv)
     one.close()
+    while not other.has_input():
+        gevent.sleep(0)
     while other.try_recv() is None:
         gevent.sleep(0)
     assert other.try_recv() == b""
