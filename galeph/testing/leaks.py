@@ -9,11 +9,13 @@ reference cycle lives until the next full collection, so the oracle collects twi
 loop run for up to a second before it says that something is left. A test that leaves nothing
 pays for two looks and no collection.
 
-There is no registry of greenlets or watchers; both are found by walking what the garbage
-collector tracks (0.3 s a million objects: `gc.freeze` before a long run makes it next to
-nothing). Not counted are what gevent keeps for itself (hubs, main greenlets, the workers of a
-thread pool and the pool's own watchers) and a greenlet whose ``is_parked`` says that it waits for
-work, as galeph's runner does for the next deferred.
+Neither gevent nor greenlet keeps a list of greenlets or watchers; both are found by walking what
+the garbage collector tracks, at 0.3 s a million objects. `gc.freeze` before each test leaves only
+the test's own to walk.
+
+Not counted are what gevent keeps for itself (hubs, main greenlets, the workers of a thread pool
+and the pool's own watchers) and a greenlet whose ``is_parked`` says that it waits for work, as
+galeph's runner does for the next deferred.
 """
 
 from __future__ import annotations
@@ -143,20 +145,33 @@ def no_leaks(settle: float = 1.0) -> Iterator[None]:
 # -- finding what lives
 
 
+# What earlier looks have found and is still alive. `gc.freeze` hides objects from the walk; who
+# freezes before each test makes the walk short, and what lives longer than a test is known here.
+_CACHE_GREENLETS: WeakSet[Any] = WeakSet()
+_CACHE_WATCHERS: dict[int, Any] = {}
+
+
 def _living() -> tuple[list[Any], list[Any]]:
     """The counted greenlets and the counted active watchers of the process."""
     watcher_type = _watcher_type()
-    greenlets: list[Any] = []
-    watchers: list[Any] = []
+    greenlets = {id(thing): thing for thing in _CACHE_GREENLETS if not thing.dead}
+    watchers = {key: thing for key, thing in _CACHE_WATCHERS.items() if thing.active}
     for thing in gc.get_objects():
         # type(), not isinstance(): a proxy object may answer __class__ by importing or failing.
         kind = type(thing)
         if issubclass(kind, greenlet):
-            if _is_counted_greenlet(thing):
-                greenlets.append(thing)
-        elif issubclass(kind, watcher_type) and _is_counted_watcher(thing):
-            watchers.append(thing)
-    return greenlets, watchers
+            if not thing.dead:
+                greenlets[id(thing)] = thing
+        elif issubclass(kind, watcher_type) and thing.active:
+            watchers[id(thing)] = thing
+    _CACHE_GREENLETS.clear()
+    _CACHE_GREENLETS.update(greenlets.values())
+    _CACHE_WATCHERS.clear()
+    _CACHE_WATCHERS.update(watchers)
+    return (
+        [thing for thing in greenlets.values() if _is_counted_greenlet(thing)],
+        [thing for thing in watchers.values() if _is_counted_watcher(thing)],
+    )
 
 
 def _watcher_type() -> type:
@@ -174,8 +189,6 @@ def _is_counted_greenlet(thing: Any) -> bool:
 
 
 def _is_counted_watcher(thing: Any) -> bool:
-    if not thing.active:
-        return False
     owner = getattr(thing.callback, "__self__", None)
     return not type(owner).__module__.startswith(("gevent.threadpool", "gevent.resolver"))
 
