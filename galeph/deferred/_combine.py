@@ -210,7 +210,7 @@ def connect(source: Any, target: Deferred[Any]) -> bool:
         return False
     if not isinstance(source, DEFERRABLE):
         return target.success(source)
-    Chain(iter(()), target, copy_context()).pass_through(source)
+    Chain((), target, copy_context()).pass_through(source)
     return True
 
 

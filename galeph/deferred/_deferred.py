@@ -367,11 +367,13 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if value is not NOTHING and self.hub is None and not isinstance(getcurrent(), Hub):
             feed(value, fns, result, context)
             return result
-        stage = Chain(iter(fns), result, context)
+        stage = Chain(fns, result, context)
         if _ready(self) and is_free(self):
             stage.run_at_once(self)
-        else:
+        elif self._is_owner:
             stage.hang_on(self)
+        else:
+            listen(self, stage)
         return result
 
     @overload
