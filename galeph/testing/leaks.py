@@ -23,6 +23,7 @@ from __future__ import annotations
 import gc
 import os
 import stat
+import sys
 import time
 import traceback
 from collections import Counter
@@ -42,7 +43,6 @@ from greenlet import greenlet
 __all__ = ["Leaks", "Snapshot", "no_leaks"]
 
 _COUNTED_KINDS = (stat.S_IFSOCK, stat.S_IFIFO, stat.S_IFREG)
-_FD_FOLDERS = (Path("/proc/self/fd"), Path("/dev/fd"))
 _FRAMES_SHOWN = 4
 
 
@@ -108,16 +108,12 @@ class Snapshot:
 
     def _look(self) -> Leaks:
         greenlets, watchers = _living()
-        descriptors = _open_descriptors()
+        descriptors = _open_descriptors() - self._descriptors
         budget = self._watchers.copy()
         budget.subtract(map(_kind_of_watcher, watchers))
         return Leaks(
             greenlets=tuple(_describe_greenlet(g) for g in greenlets if g not in self._greenlets),
-            descriptors=tuple(
-                f"{fd} {name}"
-                for (fd, inode), name in descriptors.items()
-                if (fd, inode) not in self._descriptors
-            ),
+            descriptors=tuple(_describe_descriptor(fd) for fd, _ in sorted(descriptors)),
             watchers=tuple(repr(w) for w in watchers if budget[_kind_of_watcher(w)] < 0),
         )
 
@@ -200,26 +196,28 @@ def _kind_of_watcher(watcher: Any) -> tuple[str, ...]:
     return (type(watcher).__name__, *names)
 
 
-def _open_descriptors() -> dict[tuple[int, int], str]:
-    """Open sockets, pipes and files by number and inode, with a name for people."""
-    folder = next(path for path in _FD_FOLDERS if path.is_dir())
-    found = {}
-    for entry in folder.iterdir():
-        fd = int(entry.name)
+def _open_descriptors() -> frozenset[tuple[int, int]]:
+    """Open sockets, pipes and files, by number and inode."""
+    found = []
+    for name in os.listdir(_fd_folder()):  # noqa: PTH208  (a tenth of iterdir's time, every test)
         try:
-            status = os.fstat(fd)
+            status = os.fstat(int(name))
         except OSError:
             continue  # the descriptor of the listing itself
         if stat.S_IFMT(status.st_mode) in _COUNTED_KINDS:
-            found[fd, status.st_ino] = _name_of_descriptor(entry)
-    return found
+            found.append((int(name), status.st_ino))
+    return frozenset(found)
 
 
-def _name_of_descriptor(entry: Path) -> str:
+def _fd_folder() -> str:
+    return "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+
+
+def _describe_descriptor(number: int) -> str:
     try:
-        return str(entry.readlink())
+        return f"{number} {Path(_fd_folder(), str(number)).readlink()}"
     except OSError:
-        return "(no name)"
+        return f"{number} (no name)"
 
 
 def _describe_greenlet(thing: Any) -> str:
