@@ -37,7 +37,7 @@ class _Host:
 
     def wait(self) -> None:
         """Block until there are news."""
-        self._waiter = Waiter(self._stream._hub)
+        self._waiter = Waiter(self._stream._hub.loop.run_callback)
         try:
             if not self._has_news:
                 self._waiter.wait()

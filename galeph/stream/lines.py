@@ -22,10 +22,10 @@ class Putter(Waiter):
 
     __slots__ = ("message", "weight")
 
-    def __init__(self, hub: Any, message: Any, weight: float) -> None:
+    def __init__(self, call_soon: Any, message: Any, weight: float) -> None:
         # Not by way of super(): this is made for every other message that is handed over.
         self.outcome = WAITING
-        self._hub = hub
+        self._call_soon = call_soon
         self._greenlet = getcurrent()
         self._wake_up = None
         self.message = message

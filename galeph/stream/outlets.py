@@ -289,7 +289,7 @@ class Outlet:
             if lane.state is State.STALLED and lane.carry():
                 self.busy.remove(lane)
         while self.busy and not self.source._source_is_passive and self.has_demand():
-            self._waiter = Waiter(self.source._hub)
+            self._waiter = Waiter(self.source._hub.loop.run_callback)
             try:
                 self._waiter.wait()
             finally:

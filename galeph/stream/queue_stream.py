@@ -89,6 +89,7 @@ class Stream(Source[T], Sink[T]):
             raise TypeError(f"metric must be callable, not {type(metric).__name__}")
         super().__init__()
         # On the instance, and not as defaults of the class: put and take read them all.
+        self._call_soon = self._hub.loop.run_callback
         self._closed = False
         self._outlet = None
         self._messages: deque[Any] = _EMPTY
@@ -131,26 +132,24 @@ class Stream(Source[T], Sink[T]):
         weight = 1 if self._metric is None else self._weigh(message)
         if self._closed:
             return False
-        if self._takers:
-            if self._hand_over(message):
-                return True
-        elif not self._putters and self._fits(weight):
+        if self._takers and self._hand_over(message):
+            return True
+        if self._limit and not self._putters and self._fits(weight):
             self._store(message, weight)
             if self._outlet is not None:
                 self._outlet.kick()
             return True
         if timeout is not None and timeout <= 0:
             return EXPIRED
-        return self._wait_to_put(Putter(self._hub, message, weight), timeout)
+        return self._wait_to_put(Putter(self._call_soon, message, weight), timeout)
 
     def _offer(self, message: T, receipt: Any) -> bool | Nothing:
         weight = 1 if self._metric is None else self._weigh(message)
         if self._closed:
             return False
-        if self._takers:
-            if self._hand_over(message):
-                return True
-        elif not self._putters and self._fits(weight):
+        if self._takers and self._hand_over(message):
+            return True
+        if self._limit and not self._putters and self._fits(weight):
             self._store(message, weight)
             self._arrived()
             return True
@@ -219,7 +218,12 @@ class Stream(Source[T], Sink[T]):
             self._outlet.kick()
 
     def _wait_to_put(self, putter: Putter, timeout: float | None) -> bool | Nothing:
-        self._line_up(putter)
+        if self._putters is _EMPTY:
+            self._putters = deque()
+        self._putters.append(putter)
+        self._is_eventful = True
+        if self._outlet is not None:
+            self._outlet.kick()
         timer = None
         if timeout is not None:
             timer = default_clock().start_timer(timeout, self._expire_put, putter)
@@ -337,8 +341,12 @@ class Stream(Source[T], Sink[T]):
                 self._reopen_room()
 
     def _wait_to_take(self, timeout: float | None) -> T | Nothing:
-        taker = Waiter(self._hub)
-        self._stand_in_line(taker)
+        taker = Waiter(self._call_soon)
+        if self._takers is _EMPTY:
+            self._takers = deque()
+            self._handed = deque()
+        self._takers.append(taker)
+        self._room = 0
         timer = None
         if timeout is not None:
             timer = default_clock().start_timer(timeout, self._expire_take, taker)

@@ -15,7 +15,7 @@ def test_a_putter_waits_with_its_message():
     putters = []
 
     def wait():
-        putters.append(Putter(get_hub(), "a", 3))
+        putters.append(Putter(get_hub().loop.run_callback, "a", 3))
         putters[0].wait()
         return putters[0].outcome
 

@@ -17,14 +17,19 @@ from tests.stream.wires import Wire
 def suspended():
     """The greenlets that are under way, but for those that wait for work."""
     gc.collect()
-    return {
-        found
-        for found in gc.get_objects()
-        if isinstance(found, greenlet.greenlet)
-        and found
-        and not found.dead
-        and not getattr(found, "is_parked", False)
-    }
+    # Also those that the test run has frozen out of the collector's way.
+    gc.unfreeze()
+    try:
+        return {
+            found
+            for found in gc.get_objects()
+            if isinstance(found, greenlet.greenlet)
+            and found
+            and not found.dead
+            and not getattr(found, "is_parked", False)
+        }
+    finally:
+        gc.freeze()
 
 
 class TestGreenlets:

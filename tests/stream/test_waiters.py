@@ -17,7 +17,7 @@ class TestWaiter:
 
         def wait():
             nonlocal waiter
-            waiter = Waiter(get_hub())
+            waiter = Waiter(get_hub().loop.run_callback)
             waiter.wait()
             return waiter.outcome
 
@@ -33,7 +33,7 @@ class TestWaiter:
 
         def wait():
             nonlocal waiter
-            waiter = Waiter(get_hub())
+            waiter = Waiter(get_hub().loop.run_callback)
             waiter.wait()
             return waiter.outcome
 
@@ -51,7 +51,7 @@ class TestWaiter:
 
         def wait():
             nonlocal waiter
-            waiter = Waiter(get_hub())
+            waiter = Waiter(get_hub().loop.run_callback)
             try:
                 waiter.wait()
             except gevent.GreenletExit:
