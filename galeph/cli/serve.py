@@ -92,12 +92,12 @@ def run(options: argparse.Namespace) -> int:
     scheme = "https" if tls is not None else "http"
     host = f"[{options.host}]" if ":" in options.host else options.host
     print(f"galeph serves {scheme}://{host}:{server.port}/ (Ctrl-C stops)", flush=True)
-    stop_on_signals(server, options.shutdown_timeout)
+    _stop_on_signals(server, options.shutdown_timeout)
     server.serve_forever()
     return 0
 
 
-def stop_on_signals(server: Any, timeout: float) -> None:
+def _stop_on_signals(server: Any, timeout: float) -> None:
     """Let SIGINT and SIGTERM drain the server, and a second one end it at once."""
     import gevent
 
