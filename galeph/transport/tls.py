@@ -112,6 +112,7 @@ class TLSTransport:
         "_hub",
         "_incoming",
         "_info",
+        "_is_dry",
         "_lost",
         "_object",
         "_outgoing",
@@ -144,6 +145,9 @@ class TLSTransport:
         self._closed = False
         self._has_ended = False
         self._lost: Exception | None = None
+        # Whether OpenSSL is known to have nothing for us. Asking it in vain costs an exception,
+        # which would be one a request.
+        self._is_dry = False
         # Decrypted before its time, by `send_eof`.
         self._ahead: list[bytes] | None = None
         # Records that the transport below did not take without waiting.
@@ -194,6 +198,7 @@ class TLSTransport:
                 self._try_flush()
                 raise tls_error(error, self.peer) from error
             else:
+                self._is_dry = not self._incoming.pending
                 self._flush()
                 return
 
@@ -212,13 +217,13 @@ class TLSTransport:
 
     def recv(self, max_bytes: int = 65536) -> bytes:
         """Block until there are decrypted bytes; see `Transport`."""
-        while (data := self._decrypted(max_bytes)) is None:
+        while self._is_dry or (data := self._decrypted(max_bytes)) is None:
             self._feed(self.inner.recv(_RECORDS))
         return data
 
     def try_recv(self, max_bytes: int = 65536) -> bytes | None:
         """Return what has arrived, or None if nothing has; see `Transport`."""
-        while (data := self._decrypted(max_bytes)) is None:
+        while self._is_dry or (data := self._decrypted(max_bytes)) is None:
             records = self.inner.try_recv(_RECORDS)
             if records is None:
                 return None
@@ -233,28 +238,28 @@ class TLSTransport:
             return self._take_ahead(max_bytes)
         if self._has_ended:
             return b""
-        # Asking OpenSSL in vain costs an exception a request, so it is asked only when it has
-        # something: a record that was begun, or bytes it has not looked at.
-        if not self._incoming.pending and not self._object.pending():
-            return None
         data: bytes | None = None
         try:
             data = self._object.read(max_bytes)
         except SSLWantReadError:
-            pass
+            self._is_dry = True
         except SSLZeroReturnError:
             data = b""
         except SSLError as error:
             self._fail(error)
             raise self.no_longer_usable() from error
-        if data is not None:
-            self._has_ended = not data
+        if data:
+            # OpenSSL gives a whole record or as much of it as was asked for.
+            self._is_dry = len(data) < max_bytes and not self._incoming.pending
+        elif data is not None:
+            self._has_ended = True
         if self._outgoing.pending:
             # OpenSSL itself answers a key update, and refuses a renegotiation.
             self._flush_soon()
         return data
 
     def _feed(self, records: bytes) -> None:
+        self._is_dry = False
         if not records:
             self._fail(None)
             raise self.no_longer_usable()
@@ -275,8 +280,7 @@ class TLSTransport:
 
     def has_input(self) -> bool:
         """Whether records wait, here or below; see `Transport`."""
-        pending = self._ahead is not None or self._incoming.pending or self._object.pending()
-        return bool(pending) or self.closed or self.inner.has_input()
+        return not self._is_dry or self.closed or self.inner.has_input()
 
     def watch_end(self, fn: Callable[[], object]) -> EndWatch:
         """Call ``fn`` when the transport below has ended; a close_notify is seen by `recv` only."""
@@ -292,7 +296,10 @@ class TLSTransport:
             raise self.no_longer_usable()
         elif data:
             self._encrypt(data)
-            self._flush()
+            if self._refused:
+                self._flush()
+            else:
+                self.inner.send(self._outgoing.read(), committed=True)
 
     def try_send(self, data: bytes) -> bool:
         """Accept ``data`` if that is possible without waiting; see `Transport`."""
@@ -343,6 +350,7 @@ class TLSTransport:
             pass
         if ahead:
             self._ahead = [*(self._ahead or ()), *ahead]
+            self._is_dry = False
         try:
             # Writes ours, and then asks for the peer's, which has not come.
             self._object.unwrap()
@@ -404,11 +412,13 @@ class TLSTransport:
 
     def _end(self, error: Exception | None = None) -> None:
         self.can_send = False
+        self._is_dry = False
         self.turns.fail(error or self.no_longer_usable())
 
     def _fail(self, error: SSLError | None) -> None:
         """OpenSSL has given up, or (None) the transport below has ended without close_notify."""
         self.can_send = False
+        self._is_dry = False
         if error is not None:
             self._try_flush()  # the alert
             self._lost = tls_error(error, self.peer)
