@@ -26,8 +26,10 @@ _IS_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*+(?<![\t ]))?)?").
 
 _CACHE_ENCODED: dict[tuple[str, str], bytes] = {}
 _CACHE_SIZE = 1024
-# Longer ones (cookies, tokens) are rarely repeated and would only push the others out.
+# Longer ones are rarely repeated and would only push the others out. Credentials are not, either,
+# and have no business in a table that outlives their message.
 _CACHE_LINE_BYTES = 160
+_NEVER_CACHED = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 
 
 def is_token(text: str) -> bool:
@@ -67,7 +69,7 @@ def encode_field(name: str, value: str) -> bytes:
         validate_field(name, value)
         # Joined, not formatted: the format of a str subclass may be another text than was checked.
         line = (name + ": " + value + "\r\n").encode("latin-1")
-        if len(line) <= _CACHE_LINE_BYTES:
+        if len(line) <= _CACHE_LINE_BYTES and name.lower() not in _NEVER_CACHED:
             if len(_CACHE_ENCODED) >= _CACHE_SIZE:
                 _CACHE_ENCODED.clear()
             _CACHE_ENCODED[name, value] = line

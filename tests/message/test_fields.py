@@ -124,6 +124,14 @@ class TestEncodeField:
 
         assert [160] == [len(line) for line in empty_cache.values()]
 
+    @pytest.mark.parametrize(
+        "name", ["Authorization", "COOKIE", "Set-Cookie", "proxy-authorization"]
+    )
+    def test_remembers_no_credentials(self, name, empty_cache):
+        """They are sent, and not kept."""
+        assert encode_field(name, "secret") == name.encode() + b": secret\r\n"
+        assert empty_cache == {}
+
     def test_remembers_a_bounded_number(self, empty_cache):
         """A peer that makes us encode ever new values pins no memory."""
         sizes = set()

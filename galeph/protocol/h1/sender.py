@@ -30,7 +30,8 @@ _CACHE_STATUS_LINES: dict[int, bytes] = {}
 _CACHE_HEADS: dict[tuple[object, ...], bytes] = {}
 _CACHE_SIZE = 256
 _CACHE_HEAD_BYTES = 1024
-_OWN_SAY = frozenset(("connection", "content-length", "transfer-encoding"))
+# Not with fields that have a say in framing, nor with what is another every time.
+_UNCACHED = frozenset(("connection", "content-length", "set-cookie", "transfer-encoding"))
 
 
 class Sender:
@@ -62,7 +63,8 @@ class Sender:
         fields = encode_fields(event.headers._pairs)
         if event.status == 101:
             self.state = DONE
-        return [b"".join([_encode_status_line(event.status, ""), *fields, b"\r\n"])]
+        start = _CACHE_STATUS_LINES.get(event.status) or _encode_status_line(event.status, "")
+        return [b"".join([start, *fields, b"\r\n"])]
 
     def send_response(self, event: Response, method: str, peer_version: str) -> list[bytes]:
         """Frame a response head to a request with this method and version."""
@@ -133,7 +135,7 @@ class Sender:
         if start is None or event.reason:
             start = _encode_status_line(status, event.reason)
         start += b"".join(encode_fields(pairs))
-        if not event.reason and status not in (204, 304) and not _OWN_SAY & index.keys():
+        if not event.reason and status not in (204, 304) and not _UNCACHED & index.keys():
             _remember_head((status, event.defaults, *event.headers._pairs), start)
         head = b"%b%b\r\n" % (start, line)
         self.keep_alive = keep_alive
