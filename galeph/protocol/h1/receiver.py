@@ -203,6 +203,11 @@ class Receiver:
         ):
             self._known = request.headers.copy()
 
+    def forget_fields(self) -> None:
+        """Drop what only makes the next request quicker: 3 KiB after a browser's."""
+        self._last_fields = b""
+        self._known = None
+
     def _recognize_request(self, buffer: bytes) -> Request | None:
         """Return the request if all of it but method and target has come before."""
         match = heads.match_plain_start(buffer)

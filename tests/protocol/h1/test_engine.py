@@ -526,6 +526,15 @@ class TestState:
         assert engine.next_event() is NEED_DATA
         assert state() == (True, False, False, False, True, False, False)
 
+    def test_can_be_made_small(self):
+        """What is known of the last requests may be dropped at any time."""
+        engine = server(GET)
+        for _ in range(4):
+            assert engine.next_event().target == "/a"
+            engine.forget_fields()
+            engine.send(OK)
+            engine.receive_data(GET)
+
     def test_counts_heads_and_chunks(self):
         """By the way they took, over the whole connection."""
         slow = GET.replace(b"\r\n\r\n", b"\r\nX: \xe9\r\n\r\n")

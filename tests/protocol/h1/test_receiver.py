@@ -260,6 +260,16 @@ class TestRecognition:
 
         assert receiver.next_event().target == "/x"
 
+    def test_can_be_given_up(self):
+        """An idle connection need not keep what it knows; the next request is parsed."""
+        receiver = self.known()
+        receiver.forget_fields()
+        assert receiver._known is None
+        assert receiver._last_fields == b""
+        receiver.receive_data(self.data(b"GET /x HTTP/1.1", *self.FIELDS))
+
+        assert receiver.next_event().headers.get_all("accept") == ["a", "b"]
+
     def test_of_a_tunnel_does_not_change_the_host(self):
         """CONNECT replaces Host by its target, which nobody else asked for."""
         receiver = self.known()
