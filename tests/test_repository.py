@@ -129,9 +129,9 @@ class TestDocuments:
         table = text_of("docs/from-aleph.md").partition("## Decided otherwise")[0]
         for row in re.findall(r"^\| .*$", table, re.MULTILINE):
             names = re.findall(r"`@?((?:deferred|stream|byte_streams|tcp|udp|tls|http)\.\w+)", row)
-            is_there = all(exists(name) for name in names)
 
-            assert is_there != row.startswith("| ° "), row
+            if names:
+                assert all(map(exists, names)) != row.startswith("| ° "), row
 
 
 def exists(name):
