@@ -23,8 +23,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from gevent import GreenletExit
-
 from galeph import clock
 from galeph.errors import (
     Cancelled,
@@ -36,7 +34,6 @@ from galeph.errors import (
     RemoteProtocolError,
     RequestTimeout,
     ResourceBusy,
-    ResourceClosed,
     TransportError,
     WriteTimeout,
 )
@@ -44,6 +41,7 @@ from galeph.http.body import BodyReader
 from galeph.http.outgoing import Streamed
 from galeph.http.request import Request
 from galeph.http.response import Response
+from galeph.http.response_body import ResponseBody
 from galeph.http.timeouts import Timeouts
 from galeph.http.upload import Upload, in_pieces
 from galeph.message.headers import Headers
@@ -55,7 +53,7 @@ from galeph.protocol.limits import Limits
 from galeph.transport.base import Transport
 from galeph.transport.deadlines import NEVER, Deadlines
 
-__all__ = ["H1ClientConnection", "OnInterim", "Owner", "ResponseBody"]
+__all__ = ["H1ClientConnection", "OnInterim", "Owner"]
 
 OnInterim = Callable[[int, Headers], object]
 
@@ -87,55 +85,6 @@ class Owner(Protocol):
 
     def report_lost(self, connection: H1ClientConnection) -> None:
         """Take note that a response was dropped with its body unread; `discard` follows."""
-
-
-class ResponseBody:
-    """The rest of a response's body, as its `BodyReader` pulls it.
-
-    Only the response and its reader hold it: when they are garbage, the connection finds out.
-    """
-
-    __slots__ = ("__weakref__", "_connection", "_error", "trailers")
-
-    def __init__(self, connection: H1ClientConnection) -> None:
-        self._connection: H1ClientConnection | None = connection
-        self._error: BaseException | None = None
-        self.trailers: Headers | None = None
-
-    def pull(self) -> bytes:
-        """Return the next piece, ``b""`` at the end. An error is raised every time."""
-        connection = self._connection
-        if connection is None:
-            if self._error is not None:
-                raise self._error.with_traceback(None)
-            return b""
-        try:
-            return connection.read_piece(self)
-        except ResourceBusy:
-            raise  # the other reader goes on
-        except GreenletExit:
-            # Nobody is left to read on. A Timeout, in contrast, leaves the body as it is.
-            self.close()
-            raise
-        except Exception as error:
-            reason = connection.reason_for(error)
-            self.end(reason)
-            connection.fail(reason)
-            if reason is error:
-                raise
-            raise reason  # noqa: B904  (it has the cause it should have)
-
-    def end(self, error: BaseException | None = None) -> None:
-        """Note that no more is to come, or why."""
-        self._connection = None
-        self._error = error
-
-    def close(self) -> None:
-        """Give up the rest, and with it the connection. Never blocks, never switches."""
-        connection = self._connection
-        if connection is not None:
-            self.end(ResourceClosed("the body was closed"))
-            connection.close()
 
 
 class H1ClientConnection:

@@ -1,4 +1,4 @@
-"""Faults on the way: whatever a server or the network does, the caller learns it exactly once."""
+"""A client's connection: whatever a server or the network does, the caller learns it once."""
 
 from __future__ import annotations
 
@@ -306,96 +306,6 @@ class TestStaleConnections:
         seen = [asked.body for asked in server.asked if asked.method == "POST"]
         assert len(seen) == len(set(seen))
         assert set(seen) <= set(posted)
-
-
-class TestEarlyAnswers:
-    @pytest.mark.attack(219)
-    @pytest.mark.parametrize("body", ["generator", "bytes"])
-    @pytest.mark.parametrize("status", ["413 Content Too Large", "401 Unauthorized", "302 Found"])
-    def test_an_early_refusal_stops_the_upload(self, body, status):
-        """A final answer of 300 or above ends the upload; it is delivered, then all is closed."""
-        closed = gevent.event.Event()
-
-        def endless():
-            try:
-                while True:
-                    yield b"x" * 65536
-            finally:
-                closed.set()
-
-        def script(peer):
-            peer.read_head()
-            peer.send(response(b"why", status=status))
-            gevent.sleep(0.05)  # and takes no more of the body, until the client has gone
-            peer.wait_closed()
-
-        data = endless() if body == "generator" else b"x" * 50_000_000
-        with scripted(script) as server, pool_of() as pool:
-            received = http.post(server.url, body=data, pool=pool).result(5)
-
-            assert (status[:3], b"why") == (str(received.status), received.bytes())
-            assert 0 == pool.stats().connections
-            assert body == "bytes" or closed.wait(5)
-
-    @pytest.mark.attack(219)
-    def test_a_refusal_by_a_server_that_resets(self):
-        """The answer arrives although the server resets the connection behind it."""
-
-        def script(peer):
-            peer.read_head()
-            peer.send(response(b"no", status="413 Content Too Large"))
-            gevent.sleep(0.02)
-            peer.reset()
-
-        with scripted(script) as server, pool_of() as pool:
-            received = http.post(server.url, body=b"x" * 20_000_000, pool=pool).result(5)
-
-            assert 413 == received.status
-
-    @pytest.mark.fault("F25", part="client")
-    def test_both_sides_stream_at_once(self):
-        """An echo of more than all buffers hold completes: sending and reading go on together."""
-        size = 200
-
-        def body():
-            for _ in range(size):
-                yield b"x" * 65536
-
-        def script(peer):
-            peer.read_head()
-            peer.send(CHUNKED)
-            while (count := int(peer.until(b"\r\n"), 16)) > 0:
-                peer.send(b"%x\r\n" % count + peer.exactly(count) + b"\r\n")
-                peer.exactly(2)
-            peer.until(b"\r\n")
-            peer.send(b"0\r\n\r\n")
-            peer.wait_closed()
-
-        with scripted(script) as server, pool_of() as pool:
-            received = http.post(server.url, body=body(), pool=pool).result(5)
-            got = sum(map(len, received.stream))
-
-            assert size * 65536 == got
-            assert 1 == pool.stats().idle
-
-    def test_a_whole_answer_before_the_end_of_the_body(self):
-        """A 200 that is complete while we still send ends the upload, and the connection."""
-
-        def endless():
-            while True:
-                yield b"x" * 1000
-                gevent.sleep(0.001)
-
-        def script(peer):
-            peer.read_head()
-            peer.send(OK)
-            peer.wait_closed()
-
-        with scripted(script) as server, pool_of() as pool:
-            received = http.post(server.url, body=endless(), pool=pool).result(5)
-
-            assert b"ok" == received.bytes()
-            assert 0 == pool.stats().connections
 
 
 class TestGivingUp:
