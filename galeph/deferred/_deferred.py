@@ -17,22 +17,29 @@ runs Python code before it stores, so `error` stores a mark first.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from gevent import Timeout
 from gevent.event import AsyncResult
-from gevent.exceptions import InvalidThreadUseError
 from gevent.hub import Hub
 from greenlet import getcurrent
 
 from galeph.deferred._coerce import copy_outcome
 from galeph.deferred._dropped import DROPPED, Witness, witness
 from galeph.deferred._entries import Entry, EntryQueue, Link, Listener
-from galeph.deferred._hanging import adopt, dispatch, has_company, is_free, listen
+from galeph.deferred._hanging import (
+    adopt,
+    dispatch,
+    has_company,
+    is_free,
+    link_raw,
+    listen,
+    unlink_raw,
+)
 from galeph.deferred._outcome import NOTHING
 from galeph.deferred._ownership import call_off, in_own_thread, let_go
 from galeph.deferred._stages import Catch, Chain, Finally, Stage, check_types, feed
@@ -55,7 +62,6 @@ else:
 # Unbound: the plain functions of the base, without a look for an override.
 _base_set = AsyncResult.set
 _base_set_exception = AsyncResult.set_exception
-_base_rawlink = AsyncResult.rawlink
 _ready = AsyncResult.ready
 
 # Stands in `_claim` once an error is on its way; equal to no token.
@@ -78,14 +84,15 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     Functions given to `chain` and the others may block. On a realized deferred with nothing
     queued on it they run at once, in the caller's greenlet; otherwise in a greenlet of galeph's,
-    one after the other, each in the context (`contextvars`) it was registered in.
+    one after the other. Each runs in a copy of the context (`contextvars`) it was given in.
     """
 
     # In a slot what every pending chain needs: the first attribute in the dict costs 0.1 µs and
     # 300 bytes. Set before there is a hub, so only to be read when there is one.
-    __slots__ = ("__dict__", "_entries")
+    __slots__ = ("__dict__", "_entries", "_links")
 
     _entries: list[Entry] | EntryQueue | None
+    _links: deque[Callable[[Any], object]] | None
 
     _claim: object | None = None
     _traceback: TracebackType | None = None
@@ -111,18 +118,15 @@ class Deferred(_AsyncResult[T], Generic[T]):
             token: what `claim` returned, by whoever claimed it.
 
         Returns:
-            Whether this call decided the outcome. If not, nothing has changed; a value that it
-            was to own (`producer.owns`) has been disposed of.
+            Whether this call decided the outcome. If not, a value to own (`producer.owns`) has
+            been disposed of.
 
         Raises:
             RuntimeError: ``token`` is not that of this deferred's claim.
         """
         if self._claim is token and self._value is NOTHING:
-            try:
-                _base_set(self, value)
-            except InvalidThreadUseError:
-                pass  # the hub of those who wait was destroyed; nobody can be woken
-            if self.hub is not None and self._entries:
+            _base_set(self, value)
+            if self.hub is not None and (self._entries or self._links):
                 dispatch(self)
             return True
         return self._refuse(token, value)
@@ -135,7 +139,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             token: what `claim` returned, by whoever claimed it.
 
         Returns:
-            Whether this call decided the outcome. If not, nothing has changed.
+            Whether this call decided the outcome.
 
         Raises:
             TypeError: ``exception`` is no exception.
@@ -167,10 +171,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def set_exception(self, exception: BaseException | None, exc_info: Any = None) -> None:
         """`error` under AsyncResult's name: without effect on a realized deferred."""
-        trace = None
-        if exc_info:
-            exception = exc_info[1] if exception is None else exception
-            trace = exc_info[2]
+        _, given, trace = exc_info or (None, None, None)
+        exception = given if exception is None else exception
         if not isinstance(exception, BaseException):
             raise TypeError(f"exception must be an exception, not {exception!r}")
         self._fail(exception, trace or exception.__traceback__)
@@ -180,10 +182,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         copy_outcome(source, self)
 
     def _fail(
-        self,
-        exception: BaseException,
-        trace: TracebackType | None,
-        token: object | None = None,
+        self, exception: BaseException, trace: TracebackType | None, token: object = None
     ) -> bool:
         self.__dict__  # noqa: B018  (makes the dict: an allocation may collect garbage and switch)
         if self._claim is token and self._value is NOTHING:
@@ -194,9 +193,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
             self._traceback = trace
         if DROPPED.is_enabled and not self._is_excused and not has_company(self):
             self._witness = witness(exception)
-        with suppress(InvalidThreadUseError):
-            _base_set_exception(self, exception)
-        if self.hub is not None and self._entries:
+        _base_set_exception(self, exception)
+        if self.hub is not None and (self._entries or self._links):
             dispatch(self)
         return True
 
@@ -305,32 +303,39 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def rawlink(self, callback: Callable[[Any], object], /) -> None:
         """Have the hub call ``callback(self)`` once it is realized. It must not block."""
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {callback!r}")
         adopt(self)
         self._see()
-        _base_rawlink(self, callback)
+        link_raw(self, callback)
+
+    def unlink(self, callback: Callable[[Any], object], /) -> None:
+        """Take a callback of `rawlink` off, if it has not been called."""
+        unlink_raw(self, callback)
+
+    def linkcount(self) -> int:
+        """How many callbacks of `rawlink` hang on it; one for each greenlet that waits."""
+        return 0 if self.hub is None else len(self._links or ())
 
     def link(self, callback: Callable[[Self], object]) -> None:
         """Have ``callback(self)`` called once it is realized. It may block."""
         if not callable(callback):
             raise TypeError(f"callback must be callable, not {callback!r}")
-        self._hang(Link(callback))
+        self._hang(Link(callback, copy_context()))
 
     def on_realized(
         self, on_success: Callable[[T], object], on_error: Callable[[BaseException], object]
     ) -> Self:
-        """Have one of two functions called with the outcome. Both may block.
+        """Have one of two functions called with the outcome; return the deferred itself.
 
         An exception of theirs is logged and stops nobody else; of those called at once (see the
         class), it is the caller's.
-
-        Returns:
-            The deferred itself.
         """
         if not callable(on_success):
             raise TypeError(f"on_success must be callable, not {on_success!r}")
         if not callable(on_error):
             raise TypeError(f"on_error must be callable, not {on_error!r}")
-        self._hang(Listener(on_success, on_error))
+        self._hang(Listener(on_success, on_error, copy_context()))
         return self
 
     @overload
@@ -403,7 +408,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             raise TypeError(f"handler must be callable, not {handler!r}")
         check_types(types)
         result: Deferred[Any] = Deferred()
-        self._follow(Catch(types, handler, result, copy_context()))
+        self._hang(Catch(types, handler, result, copy_context()))
         return result
 
     def finally_(self, fn: Callable[[], object]) -> Deferred[T]:
@@ -415,21 +420,16 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if not callable(fn):
             raise TypeError(f"fn must be callable, not {fn!r}")
         result: Deferred[Any] = Deferred()
-        self._follow(Finally(fn, result, copy_context()))
+        self._hang(Finally(fn, result, copy_context()))
         return result
 
     def _hang(self, entry: Entry) -> None:
-        entry.context = copy_context()
         if is_free(self):
             entry.run_at_once(self)
+        elif isinstance(entry, Stage):
+            entry.hang_on(self)
         else:
             listen(self, entry)
-
-    def _follow(self, stage: Stage) -> None:
-        if is_free(self):
-            stage.run_at_once(self)
-        else:
-            stage.hang_on(self)
 
     # Limits and calling off
 
@@ -456,7 +456,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             reason: the error's text; an exception becomes its cause.
 
         Returns:
-            Whether this call decided the outcome. If not, nothing has changed.
+            Whether this call decided the outcome.
         """
         if isinstance(reason, BaseException):
             error = Cancelled(f"cancelled: {reason!r}")

@@ -59,8 +59,12 @@ class Listener(Entry):
     __slots__ = ("on_error", "on_success")
 
     def __init__(
-        self, on_success: Callable[[Any], object], on_error: Callable[[BaseException], object]
+        self,
+        on_success: Callable[[Any], object],
+        on_error: Callable[[BaseException], object],
+        context: Context,
     ) -> None:
+        self.context = context
         self.on_success = on_success
         self.on_error = on_error
 
@@ -77,7 +81,8 @@ class Link(Entry):
 
     __slots__ = ("fn",)
 
-    def __init__(self, fn: Callable[[Any], object]) -> None:
+    def __init__(self, fn: Callable[[Any], object], context: Context) -> None:
+        self.context = context
         self.fn = fn
 
     def run(self, source: Deferred[Any]) -> None:

@@ -10,10 +10,17 @@ the owner's hub look.
 
 **They begin in the order they were hung on**, so one that comes late, to a deferred that is
 realized while earlier ones are still queued, goes behind them.
+
+Links (``rawlink``: the greenlets that wait, ``gevent.wait``) hang here too instead of on the base.
+The base wakes its links from whichever thread realizes it, in one version by running them there.
 """
 
 from __future__ import annotations
 
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
@@ -31,7 +38,17 @@ from galeph.deferred._runner import Runner, runner_of
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["adopt", "dispatch", "has_company", "is_free", "listen", "thread_ident", "unlisten"]
+__all__ = [
+    "adopt",
+    "dispatch",
+    "has_company",
+    "is_free",
+    "link_raw",
+    "listen",
+    "thread_ident",
+    "unlink_raw",
+    "unlisten",
+]
 
 _ready = AsyncResult.ready
 
@@ -42,8 +59,8 @@ _LONG = 64
 # The thread's own number, also where gevent has patched it to be the greenlet's.
 thread_ident = get_original("_thread", "get_ident")
 
-# AsyncResult takes a hub itself when get() waits, but not when gevent.wait() links; then a foreign
-# thread would run the links where it realizes. The base's initializer is the one way to set it.
+# AsyncResult takes a hub itself when get() waits; for everything else its initializer is the one
+# way to set it.
 _own = AbstractLinkable.__init__
 
 
@@ -60,7 +77,7 @@ def adopt(deferred: Any) -> Any:
         raise InvalidThreadUseError(hub, get_hub(), getcurrent())
     if hub is None or hub.loop is None:
         hub = get_hub()
-        deferred._entries = None
+        deferred._entries = deferred._links = None
         _own(deferred, hub)
     return hub
 
@@ -83,6 +100,7 @@ def listen(deferred: Deferred[Any], entry: Entry) -> None:
     hub = deferred.hub
     if hub is None:
         # What adopt() does: most of what hangs is a stage on a fresh deferred.
+        deferred._links = None
         deferred._entries = [entry]
         _own(deferred, get_hub())
         if _ready(deferred):
@@ -117,6 +135,8 @@ def dispatch(deferred: Deferred[Any]) -> None:
         if loop is not None:  # else the hub was destroyed, and nobody is left to run them
             loop.run_callback_threadsafe(dispatch, deferred)
         return
+    if deferred._links:
+        get_hub().loop.run_callback(_wake, deferred)
     if type(deferred._entries) is not list:
         _run_inline(deferred)
         if not deferred._entries:
@@ -140,11 +160,43 @@ def _run_inline(deferred: Deferred[Any]) -> None:
             entry.run(deferred)
 
 
+def link_raw(deferred: Deferred[Any], callback: Callable[[Any], object]) -> None:
+    """Have the hub call ``callback(deferred)`` when it is realized. The deferred has an owner."""
+    if deferred._links is None:
+        deferred._links = deque()
+    deferred._links.append(callback)
+    if _ready(deferred):
+        dispatch(deferred)
+
+
+def unlink_raw(deferred: Deferred[Any], callback: Callable[[Any], object]) -> None:
+    """Take a callback off, if it has not been called."""
+    if deferred.hub is not None and deferred._links:
+        with suppress(ValueError):
+            deferred._links.remove(callback)
+
+
+def _wake(deferred: Deferred[Any]) -> None:
+    """In the hub: call the links that are there, but not those they add."""
+    links = deferred._links
+    for _ in range(len(links or ())):
+        # A greenlet that was woken may have taken off the others, by killing their greenlets.
+        if not links:
+            return
+        callback = links.popleft()
+        try:
+            callback(deferred)
+        except BaseException:
+            get_hub().handle_error((callback, deferred), *sys.exc_info())
+    if links:
+        get_hub().loop.run_callback(_wake, deferred)
+
+
 def has_company(deferred: Deferred[Any]) -> bool:
     """Whether a greenlet waits for it, or a function hangs on it."""
     if deferred.hub is None:
         return False
-    if deferred.linkcount():
+    if deferred._links:
         return True
     # Copied, in C and so in one go: another thread may ask.
     return any(not entry.is_inline for entry in tuple(deferred._entries or ()))

@@ -126,6 +126,9 @@ class Runner:
             try:
                 entry.run(head)
             except BaseException as error:
+                # It may write to a log, and so block, after run() has used up the first one.
+                if not self.is_called:
+                    self.call()
                 entry.fail(error)
             done += 1
             if not done & _LOOKS_AT_CLOCK and monotonic() >= until:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 
 import gevent
 import pytest
 from gevent.event import AsyncResult
 from gevent.exceptions import InvalidThreadUseError
+from greenlet import getcurrent
 
 from galeph import deferred
 from galeph.deferred import Deferred
@@ -151,7 +153,7 @@ class TestEntries:
         """An entry that is taken off does not run."""
         d = Deferred()
         seen = []
-        entry = Link(seen.append)
+        entry = Link(seen.append, contextvars.copy_context())
         listen(d, entry)
 
         unlisten(d, entry)
@@ -236,3 +238,83 @@ class TestEntries:
         gc.collect()
 
         assert before == sum(type(thing) is Deferred for thing in gc.get_objects())
+
+
+class TestLinks:
+    def test_called_in_the_hub(self):
+        """A link is called in the hub, with the deferred, once, in order."""
+        d = Deferred()
+        seen = []
+        d.rawlink(lambda source: seen.append((1, source, getcurrent() is gevent.get_hub())))
+        d.rawlink(lambda source: seen.append((2, source, getcurrent() is gevent.get_hub())))
+        assert 2 == d.linkcount()
+
+        d.success("v")
+        assert [] == seen
+        settle()
+
+        assert [(1, d, True), (2, d, True)] == seen
+        assert 0 == d.linkcount()
+
+    def test_on_a_realized_one(self):
+        """A link on a realized deferred is called soon, not at once."""
+        d = deferred.success(1)
+        seen = []
+        d.rawlink(seen.append)
+
+        assert [] == seen
+        settle()
+        assert [d] == seen
+
+    def test_unlink(self):
+        """A link that is taken off before its turn is not called."""
+        d = Deferred()
+        seen = []
+        d.rawlink(seen.append)
+        d.unlink(seen.append)
+        d.unlink(seen.append)
+        Deferred().unlink(seen.append)
+        d.rawlink(lambda _: d.unlink(seen.append))
+        d.rawlink(seen.append)
+        d.success(1)
+        settle()
+
+        assert [] == seen
+
+    def test_failing_link(self, galeph_hub_errors):
+        """What a link raises is the hub's to print; the next one is called."""
+        d = Deferred()
+        seen = []
+
+        def broken(_):
+            raise ValueError("broken link")
+
+        d.rawlink(broken)
+        d.rawlink(seen.append)
+        d.success(1)
+        settle()
+
+        assert [d] == seen
+        assert ["broken link"] == [error.message for error in galeph_hub_errors]
+        galeph_hub_errors.clear()
+
+    def test_link_that_links(self):
+        """A link hung on by a link has its turn later; one that does so for ever blocks nobody."""
+        d = Deferred()
+        turns = []
+
+        def again(_):
+            turns.append(1)
+            if len(turns) < 50:
+                d.rawlink(again)
+
+        d.rawlink(again)
+        d.success(1)
+        settle()
+
+        assert 50 == len(turns)
+
+    def test_wants_a_callable(self):
+        """What cannot be called is a TypeError."""
+        with pytest.raises(TypeError, match="callback must be callable"):
+            Deferred().rawlink(None)

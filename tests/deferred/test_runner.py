@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import weakref
 
@@ -12,7 +11,7 @@ from gevent import socket
 from greenlet import getcurrent, greenlet
 
 from galeph.deferred import Deferred
-from galeph.deferred._runner import Runner, RunnerGreenlet, runner_of
+from galeph.deferred._runner import Runner, runner_of
 from tests.deferred.threads import settle
 
 
@@ -33,10 +32,6 @@ class Job:
 
 def runner():
     return runner_of(gevent.get_hub())
-
-
-def runner_greenlets():
-    return [g for g in gc.get_objects() if type(g) is RunnerGreenlet and g and not g.dead]
 
 
 class TestQueue:
@@ -115,10 +110,11 @@ class TestHandOver:
     def test_many_blocked(self):
         """100 entries that all wait at once all begin, in order; one greenlet is left parked."""
         gate = Deferred()
-        begun, done = [], []
+        begun, done, greenlets = [], [], []
 
         def wait(n):
             begun.append(n)
+            greenlets.append(getcurrent())
             gate.get()
             done.append(n)
 
@@ -132,7 +128,9 @@ class TestHandOver:
         settle()
 
         assert list(range(100)) == sorted(done)
-        assert [True] == [g.is_parked for g in runner_greenlets()]
+        assert 100 == len({id(g) for g in greenlets})
+        assert [g.is_parked for g in greenlets if not g.dead] in ([True], [])
+        assert "<Runner with 0 waiting, parked>" == repr(runner())
 
     def test_work_made_while_running(self):
         """Work that an entry queues runs behind what is queued already."""
