@@ -33,7 +33,14 @@ from galeph.transport.connect import connect
 from galeph.transport.deadlines import Deadlines
 from galeph.transport.timelimit import TimeLimit
 
-__all__ = ["ConnectionPool", "PoolStats", "connection_pool", "default_pool"]
+__all__ = [
+    "ConnectionPool",
+    "PoolStats",
+    "check_seconds",
+    "check_type",
+    "connection_pool",
+    "default_pool",
+]
 
 # Of option dicts: a program has a handful.
 _MAX_TLS_CONTEXTS = 64
