@@ -7,6 +7,7 @@ import math
 
 import gevent
 import gevent.event
+import greenlet
 import pytest
 from gevent.queue import Queue
 
@@ -21,7 +22,9 @@ from galeph.errors import (
     ResourceClosed,
     StatusError,
 )
+from galeph.http import client
 from galeph.http.body import BodyReader
+from galeph.message.url import parse_url
 from tests.http.raw import serving
 from tests.http.scripted import OK, once, pool_of, response, scripted
 
@@ -583,3 +586,130 @@ class TestNoConnection:
         """A name without an address is a ResolveError."""
         with pool_of() as pool, pytest.raises(ResolveError):
             http.get("http://does-not-exist.invalid/", pool=pool).result(10)
+
+
+class Walker:
+    """Throws an exception at the n-th wait of some work; counts its waits without one."""
+
+    def __init__(self, error=None, at=-1):
+        self.error = error
+        self.at = at
+        self.waits = 0
+        self.greenlet = None
+
+    def __call__(self, event, args):
+        origin, _ = args
+        if origin is self.greenlet and not origin.dead:
+            if self.waits == self.at:
+                gevent.get_hub().loop.run_callback(self.strike)
+            self.waits += 1
+
+    def strike(self):
+        if not self.greenlet.dead:
+            self.greenlet.throw(self.error)
+
+    def walk(self, fn):
+        """Run ``fn`` in a greenlet; return what it raised."""
+        outcome = []
+
+        def work():
+            try:
+                fn()
+            except BaseException as error:
+                outcome.append(type(error))
+
+        self.greenlet = gevent.spawn(work)
+        previous = greenlet.settrace(self)
+        try:
+            self.greenlet.join(10)
+        finally:
+            greenlet.settrace(previous)
+        return outcome
+
+
+class TestKillWalk:
+    """The same request, ended at each of its waits in turn, leaves nothing behind."""
+
+    @staticmethod
+    def call(pool, url, body):
+        return client._checked(
+            "PUT",
+            parse_url(url),
+            None,
+            (body, None),
+            follow_redirects=True,
+            raise_for_status=False,
+            on_interim=None,
+            pool=pool,
+            tls=None,
+            deadline=5,
+            timeouts=None,
+            limits=None,
+        )
+
+    @staticmethod
+    def slow(peer):
+        """Answer in pieces, so that each has to be waited for."""
+        while peer.read() is not None:
+            for piece in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: 4\r\n\r\n", b"ab", b"cd"):
+                gevent.sleep(0.001)
+                peer.send(piece)
+
+    @pytest.mark.attack(293)
+    @pytest.mark.parametrize("error", [gevent.GreenletExit, gevent.Timeout])
+    @pytest.mark.parametrize("size", [10, 300_000])
+    def test_a_request_ended_at_each_wait(self, error, size):
+        """Kill and Timeout at every wait of a request give connection, slot and line back."""
+
+        def work():
+            call = self.call(pool, server.url, b"x" * size)
+            with client._perform(call) as received:
+                assert b"abcd" == received.bytes()
+
+        def walked(at):
+            walker = Walker(error, at)
+            outcome = walker.walk(work)
+            for _ in range(20):
+                gevent.sleep(0.001)
+            stats = pool.stats()
+            assert (stats.idle, 0) == (stats.connections, stats.waiting)
+            return walker.waits, outcome
+
+        with scripted(self.slow) as server, pool_of(connections_per_host=1) as pool:
+            waits, outcome = walked(-1)
+            assert [] == outcome
+            assert waits >= 5
+            for at in range(waits):
+                # On a connection of its own, and on one that was used before.
+                for _ in range(2):
+                    _, outcome = walked(at)
+                    assert outcome in ([error], [])
+                assert [] == walked(-1)[1]
+
+    @pytest.mark.attack(293)
+    @pytest.mark.parametrize("error", [gevent.GreenletExit, gevent.Timeout])
+    @pytest.mark.parametrize("has_connection", [True, False])
+    def test_a_wait_that_ends_in_the_moment_of_its_turn(self, error, has_connection):
+        """Whoever is killed between being given a connection and waking up passes it on."""
+
+        def work():
+            with pytest.raises(error):
+                client._perform(self.call(pool, server.url, b""))
+
+        with scripted(OK) as server, pool_of(connections_per_host=1) as pool:
+            http.get(server.url, pool=pool).result(5)
+            held = pool.acquire(
+                parse_url(server.url), tls=None, timeouts=pool.timeouts, limits=pool.limits
+            )
+            first, second = gevent.spawn(work), http.get(server.url, pool=pool)
+            gevent.sleep(0.01)
+            assert 2 == pool.stats().waiting
+            first.kill(error, block=False)
+            if has_connection:
+                pool.release(held)
+            else:
+                held.close()
+
+            assert b"ok" == second.result(5).bytes()
+            first.get(timeout=5)
+            assert 1 == pool.stats().connections
