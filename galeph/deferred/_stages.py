@@ -108,7 +108,7 @@ class Stage(Entry):
             return
         if bottom._is_owner:
             bottom._is_taken = True
-            owns(result, bottom._dispose)
+            owns(result, bottom._dispose or result._dispose)
         result.success(value)
 
     def pass_through(self, value: Any) -> None:

@@ -437,6 +437,19 @@ class TestInheritance:
 
         assert ["unharmed"] == seen
 
+    def test_own_way_of_disposing(self):
+        """A derived deferred that was told how to dispose keeps to it."""
+        d, _, _ = owner()
+        owns(d)
+        disposed = []
+        derived = d.chain()
+        owns(derived, disposed.append)
+        d.success("v")
+        settle()
+        derived._let_go(None)
+
+        assert ["v"] == disposed
+
     def test_plain_stays_plain(self):
         """Stages of a plain deferred own nothing: a killed waiter leaves them pending."""
         source = Deferred()
