@@ -66,7 +66,9 @@ class ActiveSource(Source[T_co]):
         return turn
 
     def _take(self, timeout: float | None) -> T_co | Nothing:
-        turn = self._turn()
+        turn = self._take_turn
+        if turn is None:
+            turn = self._turn()
         if timeout is None:
             turn.acquire(self._hub)
             try:

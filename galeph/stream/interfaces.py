@@ -272,6 +272,8 @@ class Sink(Endpoint, Generic[T_contra]):
 
     # Whether messages wait here for a taker. Then `_offer` is there too.
     _sink_is_passive = False
+    # Whether that `_offer` runs nobody else's code.
+    _sink_is_prompt = False
     _closed = False
     _when_closed: Deferred[None] | None = None
     _inlets: list[Link] | None = None

@@ -141,6 +141,12 @@ class Lane:
         self._value = value
         self.state = State.STALLED
 
+    def wait_with(self, value: Any) -> None:
+        """Wait at the link this lane starts with, which has the message in its sink's line."""
+        self._entering = self.link
+        self._value = value
+        self.state = State.WAITING
+
     def insert(self, branch: Branch, messages: Iterable[Any]) -> None:
         """Have ``messages`` leave the operator at ``branch`` before all else this lane carries."""
         self._folded.append((branch, iter(messages)))

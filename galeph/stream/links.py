@@ -55,8 +55,8 @@ class Link:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether a put on this link cannot block."""
-        return self.sink._sink_is_passive
+        """Whether a put on this link cannot block, nor run anybody's code."""
+        return self.sink._sink_is_prompt
 
     def __init__(
         self,

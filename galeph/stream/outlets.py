@@ -19,11 +19,13 @@ from contextvars import Context, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from gevent import getcurrent
+
 from galeph.clock import default as default_clock
 from galeph.deferred._outcome import stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import SKIP, Ending, Lane, State, pass_on, run_soon
-from galeph.stream.waiters import WAITING, Limit, Waiter
+from galeph.stream.waiters import WAITING, Interruption, Waiter
 
 if TYPE_CHECKING:
     from galeph.stream.links import Branch, Link
@@ -43,10 +45,12 @@ class Outlet:
     __slots__ = (
         "_context",
         "_entries",
+        "_fetcher",
         "_has_dead",
+        "_interruption",
         "_is_moving",
         "_is_scheduled",
-        "_limit",
+        "_throw",
         "_waiter",
         "busy",
         "links",
@@ -65,7 +69,10 @@ class Outlet:
         self._has_dead = False
         self._is_moving = False
         self._is_scheduled = False
-        self._limit: Limit | None = None
+        # The greenlet that is in the source's take, and what makes it leave that.
+        self._fetcher: Any = None
+        self._interruption: Interruption | None = None
+        self._throw: Any = None
         self._waiter: Waiter | None = None
         self._entries: list[Any] | None = None
 
@@ -116,8 +123,11 @@ class Outlet:
 
     def _stop_waiting(self) -> None:
         """Have the greenlet that moves the messages look whether anybody wants them."""
-        if self._limit is not None:
-            self._limit.interrupt()
+        if self._fetcher is not None and self._interruption is None:
+            self._interruption = Interruption()
+            self._throw = self.source._hub.loop.run_callback(
+                self._fetcher.throw, self._interruption
+            )
         elif self._waiter is not None and self._waiter.outcome is WAITING:
             self._waiter.serve(None)
 
@@ -137,7 +147,11 @@ class Outlet:
 
     def has_demand(self) -> bool:
         """Whether anybody below wants a message: something connected, or a waiting take."""
-        self.drop_dead()
+        if self._has_dead:
+            self.drop_dead()
+        for link in self.links:
+            if link.is_connected:
+                return True
         outlets = [self]
         while outlets:
             for link in outlets.pop().links:
@@ -155,9 +169,26 @@ class Outlet:
 
     def kick(self) -> None:
         """Have messages moved soon, if there are any and nobody is at it. Never switches."""
-        if self.links and not self._is_moving and not self._is_scheduled:
-            self._is_scheduled = True
-            run_soon(self)
+        if self._is_moving or self._is_scheduled or not self.links:
+            return
+        for lane in self.busy:
+            if lane.state is not State.STALLED:
+                # It kicks when it is idle.
+                return
+        self._is_scheduled = True
+        run_soon(self)
+
+    def push(self, message: Any) -> bool:
+        """Pass on a message that is just being put, if that runs nobody's code. Never switches.
+
+        A queue connected to one queue needs no pump (measured: 4 µs for a message against 15).
+        It goes no further than that: the next hop is left to its own pump, or a long row of
+        streams would need a deep stack.
+        """
+        if self._is_moving or self.busy or len(self.links) != 1 or not self.links[0].is_prompt:
+            return False
+        self.feed(message)
+        return True
 
     def run(self, _: object) -> None:
         """Move messages in a runner greenlet, which is galeph's own: nothing may leave it."""
@@ -242,20 +273,32 @@ class Outlet:
     def fetch(self, timeout: float | None) -> Any:
         """Take the source's next message: or its Ending, or EXPIRED (also if interrupted)."""
         source = self.source
-        value: Any = EXPIRED
-        try:
-            if timeout is not None and timeout <= 0:
+        if timeout is not None and timeout <= 0:
+            try:
                 value = source._take(timeout)
-            else:
-                with Limit(None, source._hub) as self._limit:
-                    value = source._take(timeout)
+            except Exception as error:
+                if source.error is not error:
+                    raise
+                return Ending(error)
+            return Ending() if value is END else value
+        # What `Limit` does, without one for every message.
+        self._fetcher = getcurrent()
+        try:
+            value = source._take(timeout)
         except Exception as error:
             # Its own failure is an end like another; anything else was thrown into this greenlet.
             if source.error is not error:
                 raise
             return Ending(error)
+        except Interruption as error:
+            if error is not self._interruption:
+                raise
+            return EXPIRED
         finally:
-            self._limit = None
+            self._fetcher = None
+            if self._interruption is not None:
+                self._interruption = None
+                self._throw.stop()
         return Ending() if value is END else value
 
     def _feed_or_keep(self, value: Any) -> None:
@@ -266,21 +309,34 @@ class Outlet:
 
     def feed(self, value: Any) -> bool:
         """Offer a message to all links. Returns whether all have accepted it already."""
+        if len(self.links) == 1:
+            return self._feed_one(self.links[0], value)
         lanes = [link.lane for link in self.links]
         self.busy.extend(lanes)
         for lane in lanes:
             lane.load(value)
-        if len(lanes) == 1:
-            if lanes[0].carry():
-                self.busy.clear()
-        else:
-            # First those that cannot block. The others each get a greenlet, if they do.
-            for link in self.links:
-                if link.is_prompt and link.lane.carry():
-                    self.busy.remove(link.lane)
-            for lane in lanes:
-                if lane.state is State.STALLED:
-                    lane.carry_soon()
+        # First those that cannot block. The others each get a greenlet, if they do.
+        for link in self.links.copy():
+            if link.is_prompt and link.lane.carry():
+                self.busy.remove(link.lane)
+        for lane in lanes:
+            if lane.state is State.STALLED:
+                lane.carry_soon()
+        return not self.busy
+
+    def _feed_one(self, link: Link | Branch, value: Any) -> bool:
+        lane = link.lane
+        if link.is_prompt:
+            # From queue to queue; there is nothing on the way.
+            if link.put(value, lane):
+                return True
+            lane.wait_with(value)
+            self.busy.append(lane)
+            return False
+        self.busy.append(lane)
+        lane.load(value)
+        if lane.carry():
+            self.busy.remove(lane)
         return not self.busy
 
     def _settle(self) -> bool:

@@ -67,6 +67,7 @@ class Stream(Source[T], Sink[T]):
 
     _source_is_passive = True
     _sink_is_passive = True
+    _sink_is_prompt = True
     # What only few streams need. The lines are made at first use: a deque is 760 bytes.
     _metric: Callable[[T], float] | None = None
     _weights: deque[float] | None = None
@@ -104,6 +105,7 @@ class Stream(Source[T], Sink[T]):
         self._is_eventful = metric is not None
         if metric is not None:
             self._metric = metric
+            self._sink_is_prompt = False
         if permanent:
             self._is_permanent = True
         if description is not None:
@@ -119,10 +121,8 @@ class Stream(Source[T], Sink[T]):
         `put` waits on until it is taken.
         """
         messages = self._messages
-        if len(messages) < self._room:
+        if len(messages) < self._room and self._outlet is None:
             messages.append(message)
-            if self._outlet is not None:
-                self._outlet.kick()
             return True
         if self._takers and self._hand_over(message):
             return True
@@ -132,12 +132,11 @@ class Stream(Source[T], Sink[T]):
         weight = 1 if self._metric is None else self._weigh(message)
         if self._closed:
             return False
-        if self._takers and self._hand_over(message):
+        outlet = self._outlet
+        is_first = not (self._takers or self._messages or self._putters)
+        if outlet is not None and is_first and outlet.push(message):
             return True
-        if self._limit and not self._putters and self._fits(weight):
-            self._store(message, weight)
-            if self._outlet is not None:
-                self._outlet.kick()
+        if self._accept(message, weight):
             return True
         if timeout is not None and timeout <= 0:
             return EXPIRED
@@ -147,11 +146,7 @@ class Stream(Source[T], Sink[T]):
         weight = 1 if self._metric is None else self._weigh(message)
         if self._closed:
             return False
-        if self._takers and self._hand_over(message):
-            return True
-        if self._limit and not self._putters and self._fits(weight):
-            self._store(message, weight)
-            self._arrived()
+        if self._accept(message, weight):
             return True
         receipt.message = message
         receipt.weight = weight
@@ -172,6 +167,17 @@ class Stream(Source[T], Sink[T]):
         if weight < 0:
             raise ValueError(f"metric returned {weight!r} for a message; it must not be negative")
         return weight
+
+    def _accept(self, message: T, weight: float) -> bool:
+        """Hand the message to a waiting taker, or store it; False if there is neither."""
+        if self._takers and self._hand_over(message):
+            return True
+        if self._limit and not self._putters and self._fits(weight):
+            self._store(message, weight)
+            if self._outlet is not None:
+                self._outlet.kick()
+            return True
+        return False
 
     def _hand_over(self, message: T) -> bool:
         """Give the message to the first taker; False if none of them wants it any more."""

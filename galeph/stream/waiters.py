@@ -19,7 +19,7 @@ from gevent import get_hub, getcurrent
 
 from galeph.clock import default as default_clock
 
-__all__ = ["WAITING", "Limit", "Turn", "Waiter"]
+__all__ = ["WAITING", "Interruption", "Limit", "Turn", "Waiter"]
 
 
 class _Waiting(Enum):
@@ -75,11 +75,11 @@ class Waiter:
             self._wake_up.stop()
 
 
-class _Interrupted(BaseException):
-    """Thrown by a `Limit`; never leaves it."""
+class Interruption(BaseException):
+    """Thrown into a greenlet to have it leave a wait; whoever throws it catches it there."""
 
 
-_LEFT: Final = _Interrupted()
+_LEFT: Final = Interruption()
 
 
 class Limit:
@@ -94,7 +94,7 @@ class Limit:
     def __init__(self, seconds: float | None, hub: Any) -> None:
         self._hub = hub
         self._greenlet: Any = getcurrent()
-        self._raised: _Interrupted | None = None
+        self._raised: Interruption | None = None
         self._throw: Any = None
         self._timer = None
         if seconds is not None:
@@ -104,7 +104,7 @@ class Limit:
         """Have the greenlet leave the block it is blocked in. Never switches."""
         if self._raised is None:
             # Through run_callback, because a manual clock fires its timers in the test's greenlet.
-            self._raised = _Interrupted()
+            self._raised = Interruption()
             self._throw = self._hub.loop.run_callback(self._greenlet.throw, self._raised)
 
     def __enter__(self) -> Self:
