@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import gevent
 import pytest
@@ -15,6 +16,8 @@ from gevent.pool import Pool
 
 from galeph import http
 from tests.http.scripted import pool_of
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # An address of this process's own: a port that was free a moment ago cannot be taken by another
 # process, who asks for one at 127.0.0.1.
@@ -211,3 +214,21 @@ def test_pywsgi_chunks():
             assert 1 == pool.stats().opened
     finally:
         server.stop()
+
+
+def test_the_example():
+    """`examples/client.py` runs, and shows what it says."""
+    output = subprocess.run(
+        [sys.executable, "examples/client.py"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+        timeout=30,
+        text=True,
+    )
+
+    assert "ten at once: {200}" in output.stdout
+    assert "as it comes: line 2" in output.stdout
+    assert "too late: the deadline passed" in output.stdout
+    assert "" == output.stderr
