@@ -214,12 +214,13 @@ class H1ServerConnection:
 
     def drain(self) -> None:
         """End after the exchange that is under way, or now if there is none. Never blocks."""
-        if self._connection.is_idle:
-            self.transport.close()
-        elif self._tenant is not None:
+        if self._tenant is not None:
             self._tenant.drain()
-        else:
-            self.engine.close_after_response()
+            return
+        self.engine.close_after_response()
+        # A request that has arrived and was not read yet is under way too: it is answered.
+        if self._connection.is_idle and not self.transport.has_input():
+            self.transport.close()
 
     # One exchange
 

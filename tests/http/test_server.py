@@ -531,6 +531,19 @@ class TestConnections:
             report = closing.result(2)
             assert (1, 1, 0) == (report.idle, report.finished, report.cut)
 
+    @pytest.mark.fault("F16", "idle")
+    def test_drain_answers_what_has_arrived(self):
+        """A request that arrived on an idle connection just before the drain is still answered."""
+        with serving(lambda _: {"body": "x"}) as server, connected(server) as sock:
+            reader = Reader(sock)
+            sock.sendall(GET)
+            reader.read()
+            gevent.sleep(0.01)
+            sock.sendall(GET)
+            server.close(timeout=5)
+
+            assert "close" == reader.read().headers["connection"]
+
     @pytest.mark.fault("F14")
     def test_drain_has_an_end(self):
         """A handler that does not return is cut at the deadline of the drain."""
