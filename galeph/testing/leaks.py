@@ -172,8 +172,10 @@ def _living() -> tuple[list[Any], list[Any]]:
 
 def _watcher_type() -> type:
     """The class under all watchers of the loop implementation in use."""
-    kind = type(get_hub().loop.timer(0))
-    return next(base for base in kind.__mro__ if base.__name__ == "watcher")
+    timer = get_hub().loop.timer(0)
+    # libuv keeps a pointer to every watcher that is not closed, also to a dropped one.
+    timer.close()
+    return next(base for base in type(timer).__mro__ if base.__name__ == "watcher")
 
 
 def _is_counted_greenlet(thing: Any) -> bool:
