@@ -33,7 +33,7 @@ class BodyReader:
         ResourceClosed: the body was closed.
     """
 
-    __slots__ = ("_at", "_buffer", "_on_close", "_pull", "closed", "length")
+    __slots__ = ("_at", "_buffer", "_on_close", "_pull", "closed", "has_begun", "length")
 
     def __init__(
         self,
@@ -49,6 +49,8 @@ class BodyReader:
         self._buffer = buffered
         self._at = 0
         self.closed = False
+        # Whether anybody has read of it.
+        self.has_begun = False
         # How many bytes the whole body has, None where nobody has said.
         self.length = length
 
@@ -61,6 +63,7 @@ class BodyReader:
     def read1(self, size: int = -1) -> bytes:
         """Return what there is, at most ``size`` bytes; blocks only when there is nothing."""
         self._check_open()
+        self.has_begun = True
         if self._at >= len(self._buffer):
             if size == 0:
                 return b""

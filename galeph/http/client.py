@@ -19,7 +19,12 @@ from typing import Any, TypedDict, Unpack
 from galeph import clock
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import owns
-from galeph.errors import DeadlineExceeded, TooManyRedirects, TransportError
+from galeph.errors import (
+    DeadlineExceeded,
+    RemoteProtocolError,
+    TooManyRedirects,
+    TransportError,
+)
 from galeph.http.h1_client import OnInterim
 from galeph.http.outgoing import Streamed
 from galeph.http.pool import ConnectionPool, check_seconds, check_type, default_pool
@@ -48,7 +53,7 @@ __all__ = [
     "trace",
 ]
 
-_DEFAULT_FIELDS = (("User-Agent", "galeph"), ("Accept", "*/*"))
+_DEFAULT_HEADERS = Headers([("User-Agent", "galeph"), ("Accept", "*/*")])
 # RFC 9110 section 9.2.2: sent twice they do what they do sent once.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
@@ -136,7 +141,8 @@ def request(
             `galeph.tls.client_context`, in place of the pool's.
         deadline: seconds for everything, from now to the last byte of the body.
         timeouts: how long each step may take; by default the pool's.
-        limits: sizes above which a response is refused; by default the pool's.
+        limits: sizes above which a response is refused; by default the pool's, which are those of
+            `Limits` except that 64 MiB may be gathered in memory, and any number streamed.
 
     Returns:
         A Deferred of the response. It fails with
@@ -282,6 +288,8 @@ def _make_headers(
     given: HeaderItems | None, target: Target, body: Any, content_type: str | None
 ) -> Headers:
     """Return what is sent besides the framing: the caller's fields, and ours where missing."""
+    if given is None and content_type is None and target.authorization is None:
+        return _DEFAULT_HEADERS.copy()
     try:
         headers = Headers(given)
     except TypeError as error:
@@ -299,7 +307,7 @@ def _make_headers(
         known = len(body) if isinstance(body, bytes) else getattr(body, "length", None)
         if known is not None and known != int(length):
             raise ValueError(f"headers: Content-Length is {length}, the body has {known} bytes")
-    fields = list(_DEFAULT_FIELDS)
+    fields = list(_DEFAULT_HEADERS.raw)
     if content_type is not None:
         fields.append(("Content-Type", content_type))
     if target.authorization is not None:
@@ -312,17 +320,22 @@ def _make_headers(
 
 def _perform(call: _Call) -> Response:
     """Do what was asked for, in a greenlet of its own."""
-    late = partial(DeadlineExceeded, "the deadline passed before the response had begun")
-    left = None if call.ends_at is None else call.ends_at - clock.default().monotonic()
     try:
-        if left is not None and left <= 0:
-            raise late()
-        with TimeLimit(left, late):
-            response = _follow(call)
+        response = _follow(call) if call.ends_at is None else _follow_until(call, call.ends_at)
     finally:
         if isinstance(call.body, Streamed) and not call.body.is_taken:
             call.body.close()
     return response.raise_for_status() if call.raise_for_status else response
+
+
+def _follow_until(call: _Call, ends_at: float) -> Response:
+    """Do so as long as the deadline allows. For the body, the connection will watch it."""
+    late = partial(DeadlineExceeded, "the deadline passed before the response had begun")
+    left = ends_at - clock.default().monotonic()
+    if left <= 0:
+        raise late()
+    with TimeLimit(left, late):
+        return _follow(call)
 
 
 def _follow(call: _Call) -> Response:
@@ -345,30 +358,32 @@ def _follow(call: _Call) -> Response:
             if hops > call.limits.max_redirects:
                 text = f"{hops} redirects, the last to {hop[0].url}"
                 raise TooManyRedirects(text, response)
-        except Exception:
-            response.close()
+        except RemoteProtocolError:
+            response.close()  # an HTTPError, in contrast, has it
             raise
         target, asked, body = hop
         # The text of a redirect comes with its head, as a rule; then the connection is free.
         response.close()
 
 
-def _exchange(call: _Call, target: Target, asked: Request, body: bytes | Streamed) -> Response:
+def _exchange(
+    call: _Call, target: Target, asked: Request, body: bytes | Streamed, *, fresh: bool = False
+) -> Response:
     """Make one request, on a used connection if there is one; once more if that was stale."""
-    acquire = partial(
-        call.pool.acquire, target, tls=call.tls, timeouts=call.timeouts, limits=call.limits
+    connection = call.pool.acquire(
+        target, tls=call.tls, timeouts=call.timeouts, limits=call.limits, fresh=fresh
     )
-    exchange_options: dict[str, Any] = {
-        "timeouts": call.timeouts,
-        "limits": call.limits,
-        "on_interim": call.on_interim,
-        "ends_at": call.ends_at,
-    }
-    connection = acquire()
     try:
-        return connection.exchange(asked, body, **exchange_options)
+        return connection.exchange(
+            asked,
+            body,
+            timeouts=call.timeouts,
+            limits=call.limits,
+            on_interim=call.on_interim,
+            ends_at=call.ends_at,
+        )
     except TransportError:
         is_stale = connection.uses > 1 and not connection.has_heard
         if not is_stale or asked.method not in _IDEMPOTENT or not isinstance(body, bytes):
             raise
-    return acquire(fresh=True).exchange(asked, body, **exchange_options)
+    return _exchange(call, target, asked, body, fresh=True)

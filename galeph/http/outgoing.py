@@ -92,7 +92,7 @@ def _read_pieces(file: Any) -> Iterator[bytes]:
 def _remaining_length(file: Any) -> int | None:
     """How many bytes are left in a file, where that can be known without reading it."""
     if isinstance(file, BodyReader):
-        return file.length
+        return None if file.has_begun else file.length
     try:
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and "b" in getattr(file, "mode", "b"):

@@ -13,9 +13,8 @@ are the parent's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from gevent import get_hub, spawn_raw
 from gevent.hub import Waiter
@@ -42,6 +41,9 @@ __all__ = [
     "default_pool",
 ]
 
+# What two requests must agree on to share a connection: scheme, host and port; TLS context and
+# the name to verify.
+_Key = tuple[tuple[str, str, int], Any, str | None]
 # Of option dicts: a program has a handful.
 _MAX_TLS_CONTEXTS = 64
 _LOGGER = logging.getLogger("galeph.client")
@@ -67,22 +69,12 @@ class PoolStats:
     reused: int
 
 
-class _Key(NamedTuple):
-    """What two requests must agree on to share a connection."""
-
-    scheme: str
-    host: str
-    port: int
-    tls_context: Any = None
-    server_hostname: str | None = None
-
-
 class _Waiting(Ticket[H1ClientConnection]):
     """A ticket and the greenlet behind it."""
 
     __slots__ = ("waiter",)
 
-    def __init__(self, key: Hashable, *, wants_fresh: bool) -> None:
+    def __init__(self, key: _Key, *, wants_fresh: bool) -> None:
         super().__init__(key, wants_fresh=wants_fresh)
         self.waiter: Waiter[None] | None = None
 
@@ -147,7 +139,8 @@ class ConnectionPool:
             ConnectError, TimedOut: as `galeph.transport.connect.connect`.
         """
         self._check_usable()
-        ticket = _Waiting(self._key(target, tls), wants_fresh=fresh)
+        key = self._key(target, tls)
+        ticket = _Waiting(key, wants_fresh=fresh)
         self._carry_out(self._planner.ask(ticket))
         if ticket.slot is None:
             self._wait(ticket, timeouts.pool)
@@ -164,7 +157,7 @@ class ConnectionPool:
             connection.slot = None
             connection.close()
         try:
-            transport = self._open(ticket.key, timeouts)
+            transport = self._open(key, timeouts)
         except BaseException:
             self._carry_out(self._planner.drop(slot))
             raise
@@ -207,21 +200,22 @@ class ConnectionPool:
                 self.release(ticket.slot.connection)
             raise
 
-    def _open(self, key: Any, timeouts: Timeouts) -> Transport:
+    def _open(self, key: _Key, timeouts: Timeouts) -> Transport:
+        (_, host, port), tls_context, server_hostname = key
         return connect(
-            key.host,
-            key.port,
+            host,
+            port,
             timeout=timeouts.connect,
-            tls_context=key.tls_context,
-            server_hostname=key.server_hostname,
+            tls_context=tls_context,
+            # A name that ends with a dot is the same name, but stands so in no certificate.
+            server_hostname=server_hostname or host.rstrip("."),
             tls_timeout=timeouts.tls,
         )
 
     def _key(self, target: Target, tls: Any) -> _Key:
         if target.scheme == "http":
-            return _Key(target.scheme, target.host, target.port)
-        options = self._tls if tls is None else tls
-        return _Key(target.scheme, target.host, target.port, *self._tls_identity(options))
+            return target.origin, None, None
+        return target.origin, *self._tls_identity(self._tls if tls is None else tls)
 
     def check_tls(self, tls: Any) -> None:
         """Raise TypeError or ValueError, naming ``tls``, unless it can be used for https."""

@@ -52,7 +52,7 @@ class Upload:
         "_deadlines",
         "_engine",
         "_greenlet",
-        "_has_begun",
+        "_is_sending",
         "_is_stopped",
         "_transport",
         "_write_timeout",
@@ -74,7 +74,7 @@ class Upload:
         self._deadlines = deadlines
         self._write_timeout = write_timeout
         self._greenlet: Greenlet[..., None] | None = None
-        self._has_begun = False
+        self._is_sending = False
         self._is_stopped = False
         self.is_done = False
         self.deadline = NEVER
@@ -94,8 +94,8 @@ class Upload:
     def stop(self) -> None:
         """Send no more of it. Never blocks, never switches."""
         self._is_stopped = True
-        # One that has not begun has still to close the body, which a kill would prevent.
-        if self._has_begun and self._greenlet is not None:
+        # Before and after, it has the body to close, which a kill would prevent.
+        if self._is_sending and self._greenlet is not None:
             self._greenlet.kill(block=False)
 
     def expire(self) -> None:
@@ -103,27 +103,33 @@ class Upload:
         self._connection.fail(WriteTimeout("the peer takes nothing of the request's body"))
 
     def _run(self, head: Sequence[bytes], body: Streamed) -> None:
-        self._has_begun = True
         try:
-            if not self._is_stopped:
-                self.is_done = self._send_all(head, body)
-        except GreenletExit:
-            pass  # stopped: whoever did that knows why
-        except Timeout as error:
-            self._fail(TimedOut(f"fetching the request's body: {error}"), error)
-        except Exception as error:
-            self._connection.fail(error)
-        except BaseException as error:
-            self._fail(Cancelled("the process is ending"), error)
-            raise
+            failure = self._send_unless_stopped(head, body)
+            if failure is not None:
+                self._connection.fail(failure)
         finally:
             self._deadlines.forget(self)
             self._connection.upload_ended()
             _close(body)
 
-    def _fail(self, error: Exception, cause: BaseException) -> None:
-        error.__cause__ = cause
-        self._connection.fail(error)
+    def _send_unless_stopped(self, head: Sequence[bytes], body: Streamed) -> Exception | None:
+        """Send; return why the body could not be fetched, if so."""
+        self._is_sending = True
+        try:
+            if not self._is_stopped:
+                self.is_done = self._send_all(head, body)
+        except GreenletExit:
+            return None  # stopped: whoever did that knows why
+        except Timeout as error:
+            return _caused(TimedOut(f"fetching the request's body: {error}"), error)
+        except Exception as error:
+            return error
+        except BaseException as error:
+            self._connection.fail(_caused(Cancelled("the process is ending"), error))
+            raise
+        finally:
+            self._is_sending = False
+        return None
 
     def _send_all(self, head: Sequence[bytes], body: Streamed) -> bool:
         engine = self._engine
@@ -148,6 +154,11 @@ class Upload:
         finally:
             self.deadline = NEVER
         return True
+
+
+def _caused(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 def in_pieces(data: bytes) -> Streamed:

@@ -576,6 +576,41 @@ class TestInterim:
             assert 0 == pool.stats().connections
 
 
+class TestPassingOn:
+    @pytest.mark.parametrize("arrives", ["whole", "later"])
+    def test_a_response_returned_by_a_handler(self, arrives):
+        """A client's response may be a handler's: what is left of its body streams through."""
+        head = b"HTTP/1.1 203 Passed\r\nContent-Length: 10\r\nX-A: b\r\n\r\n"
+
+        def upstream(peer):
+            while peer.read() is not None:
+                peer.send(head + b"01234")
+                if arrives == "later":
+                    gevent.sleep(0.01)
+                peer.send(b"56789")
+
+        def handler(_):
+            return http.get(origin.url, pool=pool)
+
+        with scripted(upstream) as origin, pool_of() as pool, serving(handler) as server:
+            for _ in range(2):
+                through = http.get(f"http://127.0.0.1:{server.port}/", pool=pool).result(5)
+                assert (203, "b") == (through.status, through.headers["X-A"])
+                assert b"0123456789" == through.bytes()
+
+    @pytest.mark.parametrize(
+        ("skip", "sent", "length"), [(0, b"0123", "4"), (1, b"123", None), (4, b"", None)]
+    )
+    def test_a_response_body_sent_on(self, skip, sent, length):
+        """What is left of a response's body may be the body of a request."""
+        with scripted(response(b"0123")) as origin, scripted(OK) as server, pool_of() as pool:
+            received = http.get(origin.url, pool=pool).result(5)
+            received.body.read(skip)
+            http.post(server.url, body=received.body, pool=pool).result(5)
+
+        assert (sent, length) == (server.asked[0].body, server.asked[0].header("content-length"))
+
+
 class TestNoConnection:
     def test_refused(self):
         """A port where nobody listens is a ConnectRefused, which is a ConnectionRefusedError."""
