@@ -40,7 +40,7 @@ from galeph.deferred._hanging import (
     listen,
     unlink_raw,
 )
-from galeph.deferred._outcome import NOTHING
+from galeph.deferred._outcome import DECIDED, NOTHING, cancelled
 from galeph.deferred._ownership import call_off, in_own_thread, let_go
 from galeph.deferred._stages import Catch, Chain, Finally, Stage, check_types, feed
 from galeph.deferred._waiting import MISSING, set_limit, wait, wait_by_clock
@@ -63,9 +63,6 @@ else:
 _base_set = AsyncResult.set
 _base_set_exception = AsyncResult.set_exception
 _ready = AsyncResult.ready
-
-# Stands in `_claim` once an error is on its way; equal to no token.
-_DECIDED = object()
 
 
 class Deferred(_AsyncResult[T], Generic[T]):
@@ -91,7 +88,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
     # 300 bytes. Set before there is a hub, so only to be read when there is one.
     __slots__ = ("__dict__", "_entries", "_links")
 
-    _entries: list[Entry] | EntryQueue | None
+    _entries: Entry | EntryQueue | None
     _links: deque[Callable[[Any], object]] | None
 
     _claim: object | None = None
@@ -126,7 +123,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         """
         if self._claim is token and self._value is NOTHING:
             _base_set(self, value)
-            if self.hub is not None and (self._entries or self._links):
+            if self.hub is not None:
                 dispatch(self)
             return True
         return self._refuse(token, value)
@@ -186,7 +183,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
     ) -> bool:
         self.__dict__  # noqa: B018  (makes the dict: an allocation may collect garbage and switch)
         if self._claim is token and self._value is NOTHING:
-            self._claim = _DECIDED
+            self._claim = DECIDED
         else:
             return self._refuse(token)
         if trace is not None:
@@ -194,12 +191,12 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if DROPPED.is_enabled and not self._is_excused and not has_company(self):
             self._witness = witness(exception)
         _base_set_exception(self, exception)
-        if self.hub is not None and (self._entries or self._links):
+        if self.hub is not None:
             dispatch(self)
         return True
 
     def _refuse(self, token: object | None, value: Any = NOTHING) -> bool:
-        if self._value is NOTHING and self._claim is not _DECIDED:
+        if self._value is NOTHING and self._claim is not DECIDED:
             if token is None:
                 return False  # claimed by somebody else
             if self._claim is None:
@@ -373,7 +370,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             feed(value, fns, result, context)
             return result
         stage = Chain(fns, result, context)
-        if _ready(self) and is_free(self):
+        if (value is not NOTHING or self._exc_info) and is_free(self):
             stage.run_at_once(self)
         elif self._is_owner:
             stage.hang_on(self)
@@ -458,11 +455,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             Whether this call decided the outcome.
         """
-        if isinstance(reason, BaseException):
-            error = Cancelled(f"cancelled: {reason!r}")
-            error.__cause__ = reason
-        else:
-            error = Cancelled("cancelled" if reason is None else str(reason))
+        error = cancelled(reason)
         if not self._fail(error, None):
             return False
         call_off(self, error)

@@ -67,14 +67,13 @@ class _Report:
 
     __slots__ = ("_entries",)
 
-    def __init__(self) -> None:
-        self._entries: list[Any] | None = [self]
+    _entries: Any
 
-    def run(self, _: object) -> None:
+    def run(self, _: object, /) -> None:
         report_dropped()
 
-    def fail(self, error: BaseException) -> None:
-        """Leave it: log handlers look after their own errors."""
+    def fail(self, error: BaseException, /) -> None:
+        """Leave it: a log handler that fails cannot be told so by a log."""
 
 
 class Witness:

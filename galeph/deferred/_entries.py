@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -106,14 +106,13 @@ class Inline(Entry):
 
 
 class EntryQueue(deque[Entry]):
-    """Takes the place of a list that is long, or has inline entries in it.
+    """Several entries on one deferred. A single one hangs there by itself."""
 
-    A list moves all its items when the first is taken off.
-    """
+    __slots__ = ("has_inline",)
 
-    def pop(self, index: int = -1) -> Entry:
-        """Take an entry off an end: index 0 or -1."""
-        return self.popleft() if index == 0 else super().pop()
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        super().__init__(entries)
+        self.has_inline = False
 
 
 def pass_on(error: BaseException, entry: Entry) -> None:

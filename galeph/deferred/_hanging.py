@@ -45,15 +45,13 @@ __all__ = [
     "is_free",
     "link_raw",
     "listen",
+    "listen_inline",
     "thread_ident",
     "unlink_raw",
     "unlisten",
 ]
 
 _ready = AsyncResult.ready
-
-# From here on a list of entries is too slow to take them off one by one.
-_LONG = 64
 
 
 # The thread's own number, also where gevent has patched it to be the greenlet's.
@@ -86,7 +84,7 @@ def is_free(deferred: Deferred[Any]) -> bool:
     """Whether functions may run at once: nobody would be overtaken, nor the hub be blocked."""
     return (
         _ready(deferred)
-        and (deferred.hub is None or not deferred._entries)
+        and (deferred.hub is None or deferred._entries is None)
         and not isinstance(getcurrent(), Hub)
     )
 
@@ -101,7 +99,7 @@ def listen(deferred: Deferred[Any], entry: Entry) -> None:
     if hub is None:
         # What adopt() does: most of what hangs is a stage on a fresh deferred.
         deferred._links = None
-        deferred._entries = [entry]
+        deferred._entries = entry
         _own(deferred, get_hub())
         if _ready(deferred):
             dispatch(deferred)
@@ -109,13 +107,24 @@ def listen(deferred: Deferred[Any], entry: Entry) -> None:
     if hub is not get_hub():
         adopt(deferred)
     entries = deferred._entries
-    if entries:
-        # Whoever realized it has found these, or will.
-        if len(entries) == _LONG and type(entries) is list:
-            deferred._entries = entries = EntryQueue(entries)
+    if entries is None:
+        deferred._entries = entry
+        if _ready(deferred):
+            dispatch(deferred)
+    elif isinstance(entries, EntryQueue):
+        # Whoever realized it has found those that are there, or will.
         entries.append(entry)
-        return
-    deferred._entries = [entry]
+    else:
+        deferred._entries = EntryQueue([entries, entry])
+
+
+def listen_inline(deferred: Deferred[Any], entry: Entry) -> None:
+    """Hang an inline entry on a pending deferred that has an owner. Never switches."""
+    entries = deferred._entries
+    if not isinstance(entries, EntryQueue):
+        entries = deferred._entries = EntryQueue([] if entries is None else [entries])
+    entries.append(entry)
+    entries.has_inline = True
     if _ready(deferred):
         dispatch(deferred)
 
@@ -123,12 +132,16 @@ def listen(deferred: Deferred[Any], entry: Entry) -> None:
 def unlisten(deferred: Deferred[Any], entry: Entry) -> None:
     """Take an entry off, if it has not begun."""
     entries = deferred._entries
-    if entries and entry in entries:
+    if entries is entry:
+        deferred._entries = None
+    elif type(entries) is EntryQueue and entry in entries:
         entries.remove(entry)
+        if not entries:
+            deferred._entries = None
 
 
 def dispatch(deferred: Deferred[Any]) -> None:
-    """Have the entries of a realized deferred run, by its owner's hub. Never switches."""
+    """Have what hangs on a realized deferred run, by its owner's hub. Never switches."""
     hub: Any = deferred.hub
     if hub is not get_hub_if_exists():
         loop = hub.loop
@@ -137,10 +150,11 @@ def dispatch(deferred: Deferred[Any]) -> None:
         return
     if deferred._links:
         get_hub().loop.run_callback(_wake, deferred)
-    if type(deferred._entries) is not list:
-        _run_inline(deferred)
-        if not deferred._entries:
-            return
+    entries = deferred._entries
+    if type(entries) is EntryQueue and entries.has_inline:
+        entries = _run_inline(deferred, entries)
+    if entries is None:
+        return
     # What runner_of() and submit() do, without the calls: a sixth of what a stage costs.
     try:
         runner: Runner = hub.galeph_runner  # type: ignore[union-attr]  # mypy forgets the Any
@@ -151,13 +165,14 @@ def dispatch(deferred: Deferred[Any]) -> None:
         runner.call()
 
 
-def _run_inline(deferred: Deferred[Any]) -> None:
-    """Run the inline entries, and leave the others."""
-    entries = deferred._entries or ()
-    deferred._entries = EntryQueue(entry for entry in entries if not entry.is_inline)
+def _run_inline(deferred: Deferred[Any], entries: EntryQueue) -> Entry | EntryQueue | None:
+    """Run the inline entries; return the others, which stay."""
+    others = EntryQueue(entry for entry in entries if not entry.is_inline)
+    deferred._entries = others or None
     for entry in entries:
         if entry.is_inline:
             entry.run(deferred)
+    return deferred._entries
 
 
 def link_raw(deferred: Deferred[Any], callback: Callable[[Any], object]) -> None:
@@ -198,5 +213,8 @@ def has_company(deferred: Deferred[Any]) -> bool:
         return False
     if deferred._links:
         return True
-    # Copied, in C and so in one go: another thread may ask.
-    return any(not entry.is_inline for entry in tuple(deferred._entries or ()))
+    entries = deferred._entries
+    if type(entries) is EntryQueue:
+        # Copied, in C and so in one go: another thread may ask.
+        return any(not entry.is_inline for entry in tuple(entries))
+    return entries is not None

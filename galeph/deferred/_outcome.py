@@ -19,14 +19,29 @@ from gevent.event import AsyncResult
 
 from galeph.errors import Cancelled, TimedOut
 
-__all__ = ["DEFERRABLE", "NOTHING", "keep", "stopped"]
+__all__ = ["DECIDED", "DEFERRABLE", "NOTHING", "PLAIN", "cancelled", "keep", "stopped"]
 
 DEFERRABLE = (AsyncResult, Greenlet, Future)
+# What most values are. Asking this first halves the price of the question (0.05 µs, not 0.1).
+PLAIN = frozenset({bool, bytes, dict, float, int, list, str, tuple, type(None)})
 
 _base: Any = AsyncResult()
 # What an AsyncResult holds as long as it has no value.
 NOTHING = _base._value
 del _base
+
+
+# Stands in a deferred's `_claim` once an error is on its way; equal to no token.
+DECIDED = object()
+
+
+def cancelled(reason: object) -> Cancelled:
+    """The error of a deferred that was cancelled for a reason: a text, an exception or None."""
+    if isinstance(reason, BaseException):
+        error = Cancelled(f"cancelled: {reason!r}")
+        error.__cause__ = reason
+        return error
+    return Cancelled("cancelled" if reason is None else str(reason))
 
 
 def keep(error: BaseException, frames: int) -> TracebackType | None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gevent.event import AsyncResult
+
 from galeph.deferred._hanging import has_company, thread_ident
-from galeph.deferred._outcome import NOTHING
+from galeph.deferred._outcome import DECIDED, NOTHING, cancelled
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
 __all__ = ["call_off", "in_own_thread", "let_go"]
+
+_base_set = AsyncResult.set
+_base_set_exception = AsyncResult.set_exception
 
 
 def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument: Any) -> None:
@@ -40,7 +45,13 @@ def let_go(deferred: Deferred[Any], reason: BaseException | None) -> None:
     if not deferred.ready():
         deferred.cancel(reason)
         return
-    dispose = deferred._dispose
-    if dispose is not None and not deferred._is_taken and deferred._value is not NOTHING:
-        deferred._is_taken = True
-        dispose(deferred._value)
+    dispose, value = deferred._dispose, deferred._value
+    if dispose is None or deferred._is_taken or value is NOTHING:
+        return
+    # Whoever comes after this must not get what is given back: the outcome is taken away, and the
+    # deferred is as cancelled as if the value had not come.
+    deferred._is_taken = True
+    deferred._claim = DECIDED
+    _base_set(deferred, NOTHING)
+    _base_set_exception(deferred, cancelled(reason))
+    dispose(value)

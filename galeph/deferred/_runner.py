@@ -25,7 +25,9 @@ from typing import Any, Protocol, cast
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
-__all__ = ["Runner", "RunnerGreenlet", "runner_of"]
+from galeph.deferred._entries import EntryQueue
+
+__all__ = ["Runner", "RunnerGreenlet", "Work", "runner_of"]
 
 # How long a queue may keep the loop from its I/O: what gevent allows its own callbacks (the
 # interpreter's switch interval).
@@ -35,10 +37,12 @@ _LOOKS_AT_CLOCK = 15
 
 
 class Work(Protocol):
-    """A realized deferred, as far as the runner looks at it."""
+    """Work that is no entry of a deferred: a stream's, or a report."""
 
-    @property
-    def _entries(self) -> Any: ...
+    _entries: Any
+
+    def run(self, work: Any, /) -> None:
+        """Do it, in a runner greenlet. May block, must not raise."""
 
 
 class RunnerGreenlet(greenlet):
@@ -51,13 +55,14 @@ class Runner:
     """The queue of one hub, and the greenlets that work it off.
 
     What is queued is a realized deferred; it stays at the head until its last entry has begun.
+    (``_hanging.dispatch`` puts it there.)
     """
 
     __slots__ = ("_is_resting", "_parked", "hub", "is_called", "work")
 
     def __init__(self, hub: Hub) -> None:
         self.hub: Any = hub
-        self.work: deque[Work] = deque()
+        self.work: deque[Any] = deque()
         self.is_called = False
         self._parked: RunnerGreenlet | None = None
         self._is_resting = False
@@ -67,7 +72,8 @@ class Runner:
         return f"<Runner with {len(self.work)} waiting, {parked}>"
 
     def submit(self, work: Work) -> None:
-        """Queue a realized deferred. Never switches; only for the hub's own thread."""
+        """Queue work that is its own entry. Never switches; only for the hub's own thread."""
+        work._entries = work
         self.work.append(work)
         if not self.is_called:
             self.call()
@@ -108,21 +114,25 @@ class Runner:
 
     def _run_batch(self) -> None:
         work = self.work
-        head: Any = None
-        entries = entry = None
+        head = entry = queue = None
         until = monotonic() + _SLICE
         done = 0
         while work:
             if not self.is_called:
                 self.call()
             head = work[0]
-            entries = head._entries
-            if not entries:
+            entry = head._entries
+            if type(entry) is EntryQueue:
+                queue = entry
+                entry = queue.popleft()
+                if not queue:
+                    work.popleft()
+                    head._entries = None
+            else:
                 work.popleft()
-                continue
-            entry = entries.pop(0)
-            if not entries:
-                work.popleft()
+                head._entries = None
+                if entry is None:
+                    continue
             try:
                 entry.run(head)
             except BaseException as error:
@@ -135,7 +145,7 @@ class Runner:
                 self._rest()
                 until = monotonic() + _SLICE
         # A frame that an error was raised under outlives its function, with what it names.
-        head = entries = entry = None
+        head = entry = queue = None
 
     def _rest(self) -> None:
         """Let the loop see its I/O: a callback or ``sleep(0)`` would be run before it."""

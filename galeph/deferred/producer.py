@@ -27,8 +27,8 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from galeph.deferred._entries import EntryQueue, Inline
-from galeph.deferred._hanging import adopt, dispatch
+from galeph.deferred._entries import Inline
+from galeph.deferred._hanging import adopt, listen_inline
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
@@ -49,12 +49,7 @@ def on_ready(deferred: Deferred[Any], fn: Callable[..., object], *args: Any) -> 
         fn(*args)
         return
     adopt(deferred)
-    entries = deferred._entries
-    if type(entries) is not EntryQueue:
-        entries = deferred._entries = EntryQueue(entries or ())
-    entries.append(Inline(fn, args))
-    if deferred.ready():
-        dispatch(deferred)
+    listen_inline(deferred, Inline(fn, args))
 
 
 def on_cancel(deferred: Deferred[Any], fn: Callable[[BaseException], object]) -> None:
@@ -73,7 +68,8 @@ def owns(deferred: Deferred[T], dispose: Callable[[T], object] | None = None) ->
 
     - If the only greenlet that waits leaves by a kill or by a Timeout not of `get`'s own, and no
       stage or listener hangs on it, the work is called off and it fails with `Cancelled`.
-    - If there is a value by then that nobody has taken, it is disposed of.
+    - If there is a value by then that nobody has taken, it is disposed of, and the deferred
+      fails as well.
     - So is a value that comes too late, after the deferred was cancelled or timed out.
 
     Deferreds made from this one by `chain` and the like inherit the duty.

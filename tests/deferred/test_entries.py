@@ -231,10 +231,9 @@ class TestLink:
 
 
 class TestEntryQueue:
-    def test_takes_from_both_ends(self):
-        """It pops from the front as a list does with index 0, and from the back without."""
+    def test_knows_of_inline_entries(self):
+        """A fresh queue holds entries in order, and none that is inline."""
         queue = EntryQueue("abc")
 
-        assert "a" == queue.pop(0)
-        assert "c" == queue.pop()
-        assert ["b"] == list(queue)
+        assert ["a", "b", "c"] == list(queue)
+        assert not queue.has_inline

@@ -13,7 +13,7 @@ from greenlet import getcurrent
 
 from galeph import deferred
 from galeph.deferred import Deferred
-from galeph.deferred._entries import EntryQueue, Link
+from galeph.deferred._entries import Link
 from galeph.deferred._hanging import adopt, has_company, is_free, listen, thread_ident, unlisten
 from galeph.deferred.producer import on_ready
 from tests.deferred import threads
@@ -188,17 +188,45 @@ class TestEntries:
         assert in_hub.get() is False
         assert is_free(queued)
 
-    def test_many_entries_are_not_a_list(self):
-        """A long list of entries becomes a queue: taking them off one by one stays cheap."""
+    def test_one_or_several(self):
+        """A single entry hangs there by itself, several in a queue; nothing is left of them."""
         d = Deferred()
-        for _ in range(100):
-            d.link(id)
+        d.link(id)
+        assert isinstance(d._entries, Link)
+        d.link(id)
+        assert [Link, Link] == [type(entry) for entry in d._entries]
 
-        assert EntryQueue is type(d._entries)
-        assert 100 == len(d._entries)
         d.success(1)
         settle()
-        assert 0 == len(d._entries)
+
+        assert d._entries is None
+
+    def test_unlisten_from_a_queue(self):
+        """Taken off one by one, entries leave nothing behind."""
+        d = Deferred()
+        entries = [Link(pytest.fail, contextvars.copy_context()) for _ in range(3)]
+        for entry in entries:
+            listen(d, entry)
+        for entry in entries:
+            assert has_company(d)
+            unlisten(d, entry)
+
+        assert d._entries is None
+        assert not has_company(d)
+        d.success(1)
+        settle()
+
+    def test_a_hundred_thousand(self):
+        """Very many listeners on one deferred are called in order, in time that grows with them."""
+        d = Deferred()
+        count = 100_000
+        seen = []
+        for n in range(count):
+            d.link(lambda _, n=n: seen.append(n))
+        d.success(1)
+        settle()
+
+        assert list(range(count)) == seen
 
     def test_inline_before_listeners(self):
         """An inline callback runs where the deferred is realized, before any listener."""

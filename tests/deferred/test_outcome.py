@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 
-from galeph.deferred._outcome import NOTHING, keep, stopped
+from galeph.deferred._outcome import DEFERRABLE, NOTHING, PLAIN, cancelled, keep, stopped
 from galeph.errors import Cancelled, TimedOut
 
 
@@ -59,3 +59,20 @@ class TestNothing:
         pending = AsyncResult()
 
         assert pending._value is NOTHING
+
+
+class TestPlain:
+    def test_nothing_plain_arrives_later(self):
+        """No type that is taken for plain at a glance is deferrable."""
+        assert not any(issubclass(kind, DEFERRABLE) for kind in PLAIN)
+
+
+class TestCancelled:
+    def test_reasons(self):
+        """A text is the text, an exception is shown and chained, None says nothing."""
+        error = ValueError("why")
+
+        assert "cancelled" == str(cancelled(None))
+        assert "enough" == str(cancelled("enough"))
+        assert "cancelled: ValueError('why')" == str(cancelled(error))
+        assert cancelled(error).__cause__ is error

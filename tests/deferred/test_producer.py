@@ -242,6 +242,27 @@ class TestDisposing:
         assert ["v"] == disposed
         assert [] == reasons
 
+    def test_nobody_gets_what_was_disposed_of(self):
+        """Whoever comes after the value was disposed of gets Cancelled, however he asks."""
+        d, disposed, _ = owner()
+        waiter = wait_in_greenlet(get, d)
+        waiter.kill(block=False)
+        d.success("v")
+        waiter.join()
+        ran = []
+        derived = d.chain(ran.append)
+        d.on_realized(ran.append, id)
+
+        assert d.cancelled()
+        assert isinstance(d.exception.__cause__, gevent.GreenletExit)
+        assert not d.successful()
+        assert d.success("again") is False
+        for each in (d, derived):
+            with pytest.raises(Cancelled):
+                each.get()
+        assert [] == ran
+        assert ["v", "again"] == disposed
+
     def test_taken(self):
         """Taken, it is the taker's; whoever leaves after that changes nothing."""
         d, disposed, _ = owner()
