@@ -198,7 +198,13 @@ class H1Engine:
         return receiver.keep_alive and self._sender.keep_alive and receiver.state <= receiving.DONE
 
     def close_after_response(self) -> None:
-        """Let the response that is sent next say ``Connection: close``."""
+        """Let the response that is sent next say ``Connection: close``, and be the last."""
+        if (
+            self._receiver.state == receiving.DONE
+            and self._sender.state == sending.DONE
+            and self.can_reuse
+        ):
+            self._start_next_exchange()  # between two: it is the next one's response that is meant
         self._sender.keep_alive = False
 
     def forget_fields(self) -> None:
