@@ -44,7 +44,7 @@ T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
-@checks_owner("_take", "take_async")
+@checks_owner("_take take_async")
 class ActiveSource(Source[T_co]):
     """A source whose `take` fetches the message itself."""
 
@@ -112,7 +112,7 @@ class ActiveSource(Source[T_co]):
             self._give_back(message)
 
 
-@checks_owner("_put", "put_async")
+@checks_owner("_put put_async")
 class ActiveSink(Sink[T_contra]):
     """A sink whose `put` moves the message itself."""
 

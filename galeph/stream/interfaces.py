@@ -19,18 +19,17 @@ and may be called twice: they run in release paths, and in the hub.
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from enum import Enum
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from gevent import get_hub
 from gevent.queue import Empty, Full, ShutDown
 
 from galeph.deferred import Deferred
 from galeph.errors import ResourceClosed
+from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
 
 if TYPE_CHECKING:
     from galeph.stream.links import Branch, Link
@@ -44,65 +43,6 @@ D = TypeVar("D")
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
-
-
-class Nothing(Enum):
-    """What `Source._take` and `Sink._put` return in place of an answer."""
-
-    END = "end"
-    EXPIRED = "expired"
-
-
-END: Final = Nothing.END
-EXPIRED: Final = Nothing.EXPIRED
-
-
-class Endpoint(ABC):
-    """What a source and a sink share: a hub they belong to, an end, and links."""
-
-    _kind = "stream"
-    # Greenlets spawned by the base for an active stream's `take_async` and `put_async`, and those
-    # that wait: each keeps a hosted connection alive as a link does.
-    _pending = 0
-    _host: Any = None
-
-    def __init__(self) -> None:
-        self._hub: Any = get_hub()
-
-    @abstractmethod
-    def close(self) -> None:
-        """End the stream in order. Never blocks, never switches; may be called twice."""
-
-    @property
-    def link_count(self) -> int:
-        """How many links lead into and out of this stream, pending asynchronous calls included."""
-        return self._pending
-
-    def description(self) -> dict[str, object]:
-        """Say what this is and what state it is in, as plain data."""
-        return {"type": self._kind}
-
-    def _count_pending(self, change: int) -> None:
-        self._pending += change
-        self._links_changed()
-
-    def _links_changed(self) -> None:
-        """Tell the greenlet that hosts this stream, if one does, to look again."""
-        host = self._host
-        if host is not None:
-            host.wake()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        facts = self.description()
-        kind = facts.pop("type", self._kind)
-        inside = " ".join(f"{name}={value!r}" for name, value in facts.items())
-        return f"<{kind} {inside}>" if inside else f"<{kind}>"
 
 
 class Source(Endpoint, Generic[T_co]):

@@ -6,6 +6,7 @@ the outcome was wanted. Those in the line of puts hold their message and what it
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from gevent import getcurrent
@@ -14,7 +15,7 @@ from galeph.deferred import Deferred
 from galeph.stream.interfaces import END
 from galeph.stream.waiters import WAITING, Waiter
 
-__all__ = ["AsyncPutter", "AsyncTaker", "Putter"]
+__all__ = ["AsyncPutter", "AsyncTaker", "Putter", "leave_handed"]
 
 
 class Putter(Waiter):
@@ -59,3 +60,19 @@ class AsyncPutter:
     def serve(self, outcome: Any) -> bool:
         """Realize the deferred; False if it was cancelled before."""
         return self.deferred.success(outcome)
+
+
+def leave_handed(handed: deque[Waiter], taker: Waiter) -> Any:
+    """Take out a served taker that will not return its message.
+
+    The message moves to the next one served, whose own moves on in turn: so the order stays.
+
+    Returns:
+        The message that is left over, the latest of them.
+    """
+    message = taker.outcome
+    position = handed.index(taker)
+    for later in list(handed)[position + 1 :]:
+        message, later.outcome = later.outcome, message
+    del handed[position]
+    return message

@@ -21,15 +21,19 @@ C = TypeVar("C", bound=type)
 IS_DEBUG: Final = os.environ.get("GALEPH_DEBUG") == "1"
 
 
-def checks_owner(*names: str, is_on: bool = IS_DEBUG) -> Callable[[C], C]:
+def checks_owner(names: str, *, is_on: bool = IS_DEBUG) -> Callable[[C], C]:
     """Have these methods of a class raise RuntimeError when the calling thread is the wrong one.
 
     The owner is the hub that an instance has in ``_hub``.
+
+    Args:
+        names: the methods, separated by spaces.
+        is_on: whether to do anything at all.
     """
 
     def decorate(cls: C) -> C:
         if is_on:
-            for name in names:
+            for name in names.split():
                 setattr(cls, name, _checked(name, getattr(cls, name)))
         return cls
 

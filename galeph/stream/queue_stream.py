@@ -26,7 +26,7 @@ from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
-from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter
+from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, leave_handed
 from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import WAITING, Waiter
 
@@ -38,19 +38,7 @@ T = TypeVar("T")
 _EMPTY: Any = ()
 
 
-@checks_owner(
-    "put",
-    "_put",
-    "put_async",
-    "take",
-    "_take",
-    "take_async",
-    "close",
-    "fail",
-    "qsize",
-    "empty",
-    "full",
-)
+@checks_owner("put _put put_async take _take take_async close fail qsize empty full")
 class Stream(Source[T], Sink[T]):
     """A stream of messages from whoever puts to whoever takes, first in, first out.
 
@@ -386,13 +374,7 @@ class Stream(Source[T], Sink[T]):
 
     def _hand_on(self, taker: Waiter) -> None:
         """Take a message back from a taker that will not return it."""
-        handed = self._handed
-        message = taker.outcome
-        position = handed.index(taker)
-        for later in list(handed)[position + 1 :]:
-            message, later.outcome = later.outcome, message
-        del handed[position]
-        self._give_back(message)
+        self._give_back(leave_handed(self._handed, taker))
 
     def _give_back(self, message: Any) -> None:
         if self._takers and self._hand_over(message):

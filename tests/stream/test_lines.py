@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from gevent import get_hub
 
 from galeph.stream.interfaces import END
-from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter
-from galeph.stream.waiters import WAITING
+from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, leave_handed
+from galeph.stream.waiters import WAITING, Waiter
 from tests.stream.scenes import waiting
 
 
@@ -46,3 +48,18 @@ def test_a_cancelled_async_entry_refuses():
 
     assert not taker.serve("a")
     assert not putter.serve(True)
+
+
+def test_leaving_the_served_moves_the_messages_up():
+    """The one who leaves takes the latest message out, not his own."""
+    served = deque()
+    for message in "abc":
+        taker = Waiter(get_hub().loop.run_callback)
+        taker.outcome = message
+        served.append(taker)
+    first, _, last = served
+
+    assert "c" == leave_handed(served, first)
+    assert ["a", "b"] == [taker.outcome for taker in served]
+    assert "b" == leave_handed(served, last)
+    assert ["a"] == [taker.outcome for taker in served]
