@@ -15,6 +15,8 @@ import os
 from typing import Final, Protocol
 from weakref import WeakSet
 
+from gevent._hub_local import get_hub_if_exists
+
 __all__ = ["Abandonable", "abandon_in_child", "forget"]
 
 
@@ -40,6 +42,11 @@ def forget(owner: Abandonable) -> None:
 
 
 def _abandon_all() -> None:
+    hub = get_hub_if_exists()
+    if _OWNERS and hub is not None and hub.loop is not None:
+        # First of all a poll descriptor of our own: libuv would tell the parent's, which is still
+        # the child's too, that our sockets are not to be watched any more.
+        hub.loop.reinit()
     for owner in list(_OWNERS):
         owner.abandon()
     _OWNERS.clear()
