@@ -31,15 +31,10 @@ from galeph.stream.waiters import Limit
 from galeph.tls import to_client_context, to_server_context
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
+from galeph.transport.drain import DrainReport
 from galeph.transport.names import check_endpoint
 from galeph.transport.sending import was_sent_anyway
-from galeph.transport.serving import (
-    Connection,
-    DrainReport,
-    Server,
-    ServerStats,
-    serve_connections,
-)
+from galeph.transport.serving import Connection, Server, ServerStats, serve_connections
 
 __all__ = [
     "ConnectionInfo",

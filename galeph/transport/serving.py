@@ -11,12 +11,7 @@ it first blocks: no scheduling, and no moment at which a greenlet that has not b
 it cannot close. The greenlet does the TLS handshake, if there is one, under its own deadline,
 calls ``serve``, and closes the transport however ``serve`` ended.
 
-A drain
--------
-`Server.close` stops accepting, then tells every connection: by the hook it registered
-(`Connection.on_drain`) or, if it has none and says it is idle, by closing it. What is left at the
-timeout is cut: transport reset, greenlet killed. All of this is callbacks; a drain needs no
-greenlet, and a closed server leaves none.
+How a server ends is `galeph.transport.drain`.
 """
 
 from __future__ import annotations
@@ -35,7 +30,6 @@ from gevent.event import Event
 from gevent.monkey import get_original
 from greenlet import greenlet
 
-from galeph import clock
 from galeph.deferred import Deferred
 from galeph.errors import (
     ConnectionLost,
@@ -45,31 +39,14 @@ from galeph.errors import (
 )
 from galeph.transport import forks
 from galeph.transport.base import Transport
+from galeph.transport.drain import Drain, DrainReport
 from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.tls import server_handshake
 
-__all__ = ["Connection", "DrainReport", "Server", "ServerStats", "serve_connections"]
+__all__ = ["Connection", "Server", "ServerStats", "serve_connections"]
 
 _log = logging.getLogger("galeph.server")
-
-# What a killed greenlet gets to clean up before the drain is over without it.
-_GRACE = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class DrainReport:
-    """How a server's connections ended after `Server.close`.
-
-    ``idle`` were closed at once, ``finished`` ended by themselves in time, ``cut`` were still at
-    work at the timeout; of these, ``stuck`` did not end although their greenlet was killed.
-    """
-
-    idle: int
-    finished: int
-    cut: int
-    stuck: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +185,7 @@ class Server:
         self._address = sock.getsockname()
         self._accepted = 0
         self._failed_handshakes = 0
-        self._drain: _Drain | None = None
+        self._drain: Drain | None = None
         self._over = Event()
         self._listener = Listener(sock, self._accept, self._is_full)
         forks.abandon_in_child(self)
@@ -297,9 +274,13 @@ class Server:
             raise ValueError(f"timeout must not be negative, got {timeout}")
         if self._drain is None:
             self._listener.close()
-            self._drain = _Drain(self)
+            self._drain = Drain(self._connections, self._end)
             self._drain.begin()
         return self._drain.end_within(timeout)
+
+    def _end(self) -> None:
+        forks.forget(self)
+        self._over.set()
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the server has been closed and its last connection has ended.
@@ -329,74 +310,6 @@ class Server:
         host, port = self._address[:2] if self.port else (self._address, "")
         state = "closed" if self._over.is_set() else "closing" if self._drain else "listening"
         return f"<Server {host}:{port} {state} connections={len(self._connections)}>"
-
-
-class _Drain:
-    """The end of a server: counts how its connections ended, and cuts what takes too long."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._clock = clock.default()
-        self._started = self._clock.monotonic()
-        self._deadline = float("inf")
-        self._timer: clock.Timer | None = None
-        self._promises: list[Deferred[DrainReport]] = []
-        self._report: DrainReport | None = None
-        self._total = len(server._connections)
-        self._idle = 0
-        self._cut = 0
-
-    def begin(self) -> None:
-        for connection in self._server.connections:
-            self._idle += connection.is_idle
-            connection.drain()
-        self.note_end()
-
-    def end_within(self, timeout: float) -> Deferred[DrainReport]:
-        promise: Deferred[DrainReport] = Deferred()
-        if self._report is not None:
-            promise.success(self._report)
-            return promise
-        self._promises.append(promise)
-        deadline = self._clock.monotonic() + timeout
-        if deadline < self._deadline and not self._cut:
-            self._deadline = deadline
-            self._set_timer(timeout, self._cut_all)
-        return promise
-
-    def note_end(self) -> None:
-        """Look whether that was the last one."""
-        if not self._server._connections and self._report is None:
-            self._finish()
-
-    def _cut_all(self) -> None:
-        left = tuple(self._server._connections)
-        self._cut = len(left)
-        self._set_timer(_GRACE, self._finish)
-        for connection in left:
-            connection.cut()
-
-    def _set_timer(self, seconds: float, fn: Callable[[], object]) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._clock.start_timer(seconds, fn)
-
-    def _finish(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._report = DrainReport(
-            idle=self._idle,
-            finished=self._total - self._idle - self._cut,
-            cut=self._cut,
-            stuck=len(self._server._connections),
-            seconds=self._clock.monotonic() - self._started,
-        )
-        forks.forget(self._server)
-        self._server._over.set()
-        promises, self._promises = self._promises, []
-        for promise in promises:
-            promise.success(self._report)
 
 
 def serve_connections(
