@@ -132,6 +132,28 @@ class TestHandOver:
         assert [g.is_parked for g in greenlets if not g.dead] in ([True], [])
         assert "<Runner with 0 waiting, parked>" == repr(runner())
 
+    def test_blocked_while_failing(self):
+        """An entry that has waited, fails, and waits again for a log holds up nobody either."""
+        gate = Deferred()
+        seen = []
+
+        def wait_and_fail():
+            gevent.sleep(0)
+            raise ValueError
+
+        job = Job(wait_and_fail)
+        job.fail = lambda _: seen.append(gate.get())
+        runner().submit(job)
+        gevent.sleep(0)
+        runner().submit(Job(lambda: seen.append("behind it")))
+        settle()
+        assert ["behind it"] == seen
+
+        gate.success("failed")
+        settle()
+
+        assert ["behind it", "failed"] == seen
+
     def test_work_made_while_running(self):
         """Work that an entry queues runs behind what is queued already."""
         seen = []
