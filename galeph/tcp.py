@@ -27,6 +27,7 @@ from galeph.errors import ResourceClosed, TransportError
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Nothing
+from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import Limit
 from galeph.tls import to_client_context, to_server_context
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
@@ -53,6 +54,7 @@ class _EndReading(Exception):
     """Ends the receive that is blocked while `TcpStream.end_reading` is called."""
 
 
+@checks_owner("put _put send_eof close fail")
 class TcpStream(ActiveSource[bytes], ActiveSink[Any]):
     """One TCP connection, as a stream: gives bytes, takes what `byte_streams` makes bytes of.
 
@@ -137,6 +139,10 @@ class TcpStream(ActiveSource[bytes], ActiveSink[Any]):
             self._shut()
             return False
         return True
+
+    def put(self, message: Any) -> bool:
+        """Block until the kernel has the bytes; False when the stream is closed or has broken."""
+        return not self._closed and self._transmit(message)
 
     def _put(self, message: Any, timeout: float | None) -> bool | Nothing:
         # The transport lets senders queue itself, so there is no turn to wait for here.

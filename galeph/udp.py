@@ -19,6 +19,7 @@ from galeph.deferred.producer import owns
 from galeph.errors import ResolveError, ResourceClosed
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
+from galeph.stream.ownership import checks_owner
 from galeph.transport.datagrams import Datagram, DatagramSocket, bind_datagram_socket
 from galeph.transport.names import check_endpoint, resolve
 
@@ -41,6 +42,7 @@ class Packet(NamedTuple):
     message: bytes
 
 
+@checks_owner("close fail")
 class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
     """A UDP socket as a stream: gives `Packet`, takes those, ``(host, port, message)``, or a dict.
 

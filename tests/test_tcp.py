@@ -328,6 +328,22 @@ class TestEnding:
         assert client.closed
         assert client._transport.closed
 
+    def test_other_threads(self, serve, dial):
+        """From another thread only the threadsafe calls are allowed; in debug mode others raise."""
+        client = dial(serve())
+        pool = gevent.get_hub().threadpool
+
+        def misuse():
+            for call in (client.close, lambda: client.put(b"x"), client.take):
+                with pytest.raises(RuntimeError, match="outside the thread"):
+                    call()
+            return client.put_threadsafe(b"hello")
+
+        sent = pool.apply(misuse)
+
+        assert b"hello" == client.take()
+        assert sent.result(1) is True
+
     def test_told(self, serve, dial):
         """`on_closed` and `on_drained` tell."""
         told = []
