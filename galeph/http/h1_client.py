@@ -334,7 +334,7 @@ class H1ClientConnection:
         if upload is not None and not upload.is_done:
             upload.stop()
             self.close()
-        elif engine.can_reuse and engine.is_idle and self._phase != _ENDED:
+        elif engine.can_reuse and self._phase != _ENDED:
             self._holder = None
             self._cancel_timer()
             self._phase = _HELD

@@ -58,6 +58,18 @@ class TestTimeouts:
             assert isinstance(pending.exception, RequestTimeout)
             assert 0 == pool.stats().connections
 
+    @pytest.mark.parametrize("body", [b"x", b"x" * 100_000, iter([b"x"])])
+    def test_no_head_after_a_body(self, clock, body):
+        """The limit of the head counts from the last byte of the request, however it was sent."""
+        with scripted(silent) as server, pool_of() as pool:
+            timeouts = http.Timeouts(response_head=20)
+            pending = http.post(server.url, body=body, pool=pool, timeouts=timeouts)
+            clock.advance(19)
+            assert not pending.ready()
+            clock.advance(3)
+
+            assert isinstance(pending.exception, RequestTimeout)
+
     def test_a_head_that_dribbles(self, clock):
         """Bytes of a head do not move its limit: it is for the whole."""
 

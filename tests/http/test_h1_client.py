@@ -280,6 +280,7 @@ class TestStaleConnections:
                 fetch(server.url, pool)
 
         assert 3 == server.accepted
+        assert 4 == len(server.asked)  # two at first, one that was lost, one more
 
     @pytest.mark.fault("F4", part="client")
     @pytest.mark.parity("POOL-31", "POOL-32")

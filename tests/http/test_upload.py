@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 import gevent
 import gevent.event
 import pytest
 
-from galeph import http
-from galeph.errors import TimedOut
-from galeph.http.upload import in_pieces
+from galeph import clock, http
+from galeph.errors import ConnectionLost, TimedOut
+from galeph.http.upload import Upload, in_pieces
+from galeph.message.headers import Headers
+from galeph.protocol import events
+from galeph.protocol.engine import Role
+from galeph.protocol.h1 import H1Engine
+from galeph.transport.deadlines import Deadlines
 from tests.http.scripted import OK, pool_of, response, scripted
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -44,6 +50,34 @@ class TestEarlyAnswers:
             assert (status[:3], b"why") == (str(received.status), received.bytes())
             assert 0 == pool.stats().connections
             assert body == "bytes" or closed.wait(5)
+
+    @pytest.mark.attack(219)
+    def test_a_refusal_with_a_long_answer(self):
+        """The upload stops with the head of a refusal, not with the end of its body."""
+        closed, go = gevent.event.Event(), gevent.event.Event()
+
+        def endless():
+            try:
+                while True:
+                    yield b"x"
+                    gevent.sleep(0.001)
+            finally:
+                closed.set()
+
+        def script(peer):
+            peer.read_head()
+            peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nab")
+            go.wait(5)
+            peer.send(b"cd")
+            peer.wait_closed()
+
+        with scripted(script) as server, pool_of() as pool:
+            received = http.post(server.url, body=endless(), pool=pool).result(5)
+            assert closed.wait(5)
+            go.set()
+
+            assert b"abcd" == received.bytes()
+            assert 0 == pool.stats().connections
 
     @pytest.mark.attack(219)
     def test_a_refusal_by_a_server_that_resets(self):
@@ -202,3 +236,34 @@ class TestClosing:
             pending.result(5)
 
         assert b"mine" == server.asked[0].body
+
+
+class TestAPeerThatLeaves:
+    def test_the_answer_is_left_to_the_reader(self):
+        """A send that fails ends the upload and nothing else: there may be an answer to read."""
+
+        class Lost:
+            def send(self, _):
+                raise ConnectionLost(errno.EPIPE, "gone")
+
+        class Connection:
+            failures = []
+            ended = 0
+
+            def fail(self, error):
+                self.failures.append(error)
+
+            def upload_ended(self):
+                self.ended += 1
+
+        connection, deadlines = Connection(), Deadlines(clock.default())
+        engine = H1Engine(Role.CLIENT, http.Limits())
+        upload = Upload(connection, Lost(), engine, deadlines, 30.0)
+        head = events.Request("PUT", "/", Headers(), authority="h", end_stream=False)
+        body = in_pieces(b"x")
+        upload.start(head, body)
+        gevent.sleep(0.01)
+
+        assert ([], 1, False) == (connection.failures, connection.ended, upload.is_done)
+        assert body.is_taken
+        assert 0 == len(deadlines)
