@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 
 import gevent
-import greenlet
 import pytest
 
+from galeph.deferred._runner import RunnerGreenlet
 from galeph.stream import Stream, connect, consume
 from galeph.stream.outlets import outlet_of
 from tests.stream.scenes import settle, waiting
@@ -15,7 +15,7 @@ from tests.stream.wires import Wire
 
 
 def suspended():
-    """The greenlets that are under way, but for those that wait for work."""
+    """The runner greenlets that are in the middle of something."""
     gc.collect()
     # Also those that the test run has frozen out of the collector's way.
     gc.unfreeze()
@@ -23,10 +23,7 @@ def suspended():
         return {
             found
             for found in gc.get_objects()
-            if isinstance(found, greenlet.greenlet)
-            and found
-            and not found.dead
-            and not getattr(found, "is_parked", False)
+            if isinstance(found, RunnerGreenlet) and found and not found.is_parked
         }
     finally:
         gc.freeze()
