@@ -285,7 +285,7 @@ class H1ClientConnection:
             while not is_complete and (event := engine.next_event()) is not NEED_DATA:
                 if type(event) is Data:
                     pieces.append(event.data)
-                is_complete = self._is_last(event, body)
+                is_complete = self._finish_after(event, body)
         except RemoteProtocolError as error:
             # The head was good. Whoever reads the body learns of this, as he would have if it
             # had come later.
@@ -305,7 +305,7 @@ class H1ClientConnection:
         while True:
             event = engine.next_event()
             if event is not NEED_DATA:
-                self._is_last(event, body)
+                self._finish_after(event, body)
                 return event.data if type(event) is Data else b""
             self._mark(_BODY, self._read_timeout)
             try:
@@ -316,8 +316,8 @@ class H1ClientConnection:
                     self.deadline = 0.0
             engine.receive_data(data)
 
-    def _is_last(self, event: events.Event, body: ResponseBody) -> bool:
-        """Whether the body ends with this event; if so, the connection is free."""
+    def _finish_after(self, event: events.Event, body: ResponseBody) -> bool:
+        """Give the connection back if the body ends with this event; return whether it does."""
         if type(event) is Data:
             if not event.end_stream:
                 return False

@@ -191,6 +191,24 @@ class TestRequestBodies:
         """A Deferred of a body is sent when it is there."""
         assert b"later" == ask("POST", body=deferred.future(lambda: "later")).body
 
+    def test_a_deferred_body_that_fails(self):
+        """The error of a Deferred body is the request's; nothing is sent."""
+        with scripted(OK) as server, pool_of() as pool:
+            pending = http.post(server.url, body=deferred.future(lambda: 1 / 0), pool=pool)
+            with pytest.raises(ZeroDivisionError):
+                pending.result(5)
+
+        assert 0 == server.accepted
+
+    def test_a_body_of_something_else(self):
+        """A generator of what is no bytes fails the request, and the connection is cut."""
+        with scripted(lambda peer: peer.wait_closed()) as server, pool_of() as pool:
+            pending = http.post(server.url, body=iter([b"a", 5]), pool=pool)
+            with pytest.raises(TypeError):
+                pending.result(5)
+
+            assert 0 == pool.stats().connections
+
     def test_a_large_body(self):
         """A body above what one system call takes arrives whole, with its length."""
         data = bytes(range(256)) * 8192
