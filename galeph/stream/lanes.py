@@ -26,7 +26,7 @@ from weakref import ref
 import gevent
 
 from galeph.deferred._outcome import stopped
-from galeph.deferred._runner import runner_of
+from galeph.deferred._runner import Work, runner_of
 from galeph.stream.interfaces import EXPIRED
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Lane:
         self._resting: ref[Derived] | None = None
         # The operator whose taker carries this message himself.
         self._goal: Derived | None = None
-        self._entries: list[Any] | None = None
+        self._entries: Any = None
         self.message: Any = None
         self.weight: float = 1
 
@@ -367,20 +367,11 @@ class Lane:
             self.outlet.lane_is_idle(self)
 
 
-class _Work(Protocol):
-    """What a runner runs: it looks at nothing but the entries, and calls ``entry.run(work)``."""
-
-    _entries: list[Any] | None
-
-    def run(self, work: Any, /) -> None: ...
-
-
-def run_soon(work: _Work) -> None:
+def run_soon(work: Work) -> None:
     """Have ``work.run()`` called in the runner greenlet that continuations run in. Never switches.
 
     If it blocks there, another greenlet takes over what is queued behind it.
     """
-    work._entries = [work]
     runner_of(gevent.get_hub()).submit(work)
 
 

@@ -74,7 +74,7 @@ class Outlet:
         self._interruption: Interruption | None = None
         self._throw: Any = None
         self._waiter: Waiter | None = None
-        self._entries: list[Any] | None = None
+        self._entries: Any = None
 
     @property
     def link_count(self) -> int:
