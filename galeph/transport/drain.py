@@ -63,6 +63,10 @@ class Drain:
     def begin(self) -> None:
         """Tell every connection, or close it if it is idle."""
         for connection in tuple(self._connections):
+            if connection.greenlet.dead:  # a Ctrl-C has hit its very last line
+                connection.transport.close()
+                self._connections.discard(connection)
+                continue
             self._idle += connection.is_idle
             connection.drain()
         self.note_end()

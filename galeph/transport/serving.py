@@ -109,16 +109,19 @@ class Connection:
     def _run(self) -> None:
         server = self._server
         failure: BaseException | None = None
+        is_lost = False
         try:
-            if server._tls_context is None or self._shake_hands(server):
-                server._serve(self)
+            try:
+                if server._tls_context is None or self._shake_hands(server):
+                    server._serve(self)
+            finally:
+                is_lost = self.transport.closed
+                self.transport.close()
         except GreenletExit:
             pass
-        except BaseException as error:
+        except BaseException as error:  # also a Ctrl-C in the middle of closing
             failure = error
         finally:
-            is_lost = self.transport.closed
-            self.transport.close()
             server._discard(self)
         if failure is not None:
             self._report(failure, is_lost=is_lost)

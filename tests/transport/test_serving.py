@@ -13,6 +13,7 @@ import pytest
 from galeph.errors import ConnectError, TimedOut, TransportError
 from galeph.transport.listener import bind_listen_socket
 from galeph.transport.serving import Connection, ServerStats, serve_connections
+from galeph.transport.sockets import SocketTransport
 from tests.transport.wire import dialled, read_to_the_end, reset, settle
 
 
@@ -232,6 +233,22 @@ class TestFailures:
             server.wait()
 
         assert server.stats().is_accepting
+
+    def test_ctrl_c_in_the_middle_of_closing(self, serve, monkeypatch):
+        """A Ctrl-C that hits while a connection is closed is not lost, and nobody waits for it."""
+        server = serve(lambda _: None)
+        close = SocketTransport.close
+
+        def interrupted(transport):
+            close(transport)
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(SocketTransport, "close", interrupted)
+        with dialled(server.port), pytest.raises(KeyboardInterrupt):
+            server.wait()
+
+        assert 0 == server.stats().active
 
     def test_resets_at_any_moment(self, serve, caplog):
         """Clients that reset before, while and after they are served leave nothing behind."""
