@@ -11,6 +11,7 @@ from galeph.errors import (
     ConnectTimeout,
     DeadlineExceeded,
     PoolTimeout,
+    ProxyTimeout,
     ReadTimeout,
     RequestTimeout,
     TimedOut,
@@ -181,7 +182,14 @@ class TestTimeouts:
     @pytest.mark.parity("ERR-08")
     def test_every_timeout_is_one(self):
         """Each is a TimedOut and a TimeoutError, so that catching the base works."""
-        for kind in (PoolTimeout, ConnectTimeout, RequestTimeout, ReadTimeout, DeadlineExceeded):
+        for kind in (
+            PoolTimeout,
+            ConnectTimeout,
+            ProxyTimeout,
+            RequestTimeout,
+            ReadTimeout,
+            DeadlineExceeded,
+        ):
             assert issubclass(kind, TimedOut)
             assert issubclass(kind, TimeoutError)
 

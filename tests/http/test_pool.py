@@ -28,7 +28,6 @@ def echo_number(peer):
 
 
 class TestReuse:
-    @pytest.mark.parity("POOL-01")
     def test_one_connection_serves_one_request_after_the_other(self):
         """Requests one after the other use one connection."""
         with scripted(OK) as server, pool_of() as pool:
@@ -49,7 +48,6 @@ class TestReuse:
             assert 5 == pool.stats().idle
         assert 5 == server.accepted
 
-    @pytest.mark.parity("POOL-14")
     @pytest.mark.parametrize(
         "answer",
         [
@@ -89,6 +87,7 @@ class TestReuse:
             assert 1 == pool.stats().idle
             assert b"ok" == received.bytes()
 
+    @pytest.mark.parity("POOL-01")
     def test_two_ports_are_two_servers(self):
         """Connections are shared only by requests to the same scheme, host and port."""
         with scripted(OK) as one, scripted(OK) as other, pool_of() as pool:
@@ -121,7 +120,6 @@ class TestReuse:
 
 
 class TestLimits:
-    @pytest.mark.parity("POOL-03")
     def test_requests_wait_for_their_turn(self):
         """Above the connections for a host requests wait, and are served in order."""
         order = []
@@ -154,7 +152,7 @@ class TestLimits:
 
             assert http.PoolStats(2, idle=2, waiting=0, opened=3, reused=1) == pool.stats()
 
-    @pytest.mark.parity("POOL-07", "ERR-12")
+    @pytest.mark.parity("ERR-12")
     def test_too_many_waiting(self):
         """A request that finds the line full fails at once, and harms nobody."""
 
@@ -211,7 +209,6 @@ class TestIdleness:
         return pending.result().bytes()
 
     @pytest.mark.attack(299)
-    @pytest.mark.parity("POOL-15")
     def test_an_unused_connection_is_closed(self, clock):
         """After the idle timeout a connection is closed, without anybody asking for it."""
         with scripted(OK) as server, pool_of(idle_timeout=20) as pool:
