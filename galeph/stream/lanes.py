@@ -42,7 +42,6 @@ class _Skip(Enum):
 
 
 SKIP: Final = _Skip.SKIP
-_UNFOLDED: Final = object()
 
 
 class Many:

@@ -74,8 +74,14 @@ class Link:
         self.upstream = upstream
         self.timeout = timeout
         self.description = description
+        # What the functions of the operators on the way, and of the sink, run in.
         self.context: Context = copy_context()
         self.deferred: Deferred[bool] = Deferred()
+        on_cancel(self.deferred, self._sever)
+        # The lane whose message stands in the sink's line, and the timer that limits it.
+        self._waiting: Lane | None = None
+        self._is_putting = False
+        self._timer: Timer | None = None
         outlet = outlet_of(source)
         self.lane = Lane(outlet, self)
         if sink._inlets is None:
@@ -83,11 +89,6 @@ class Link:
         sink._inlets.append(self)
         sink._links_changed()
         outlet.add(self)
-        # The lane whose message stands in the sink's line, and the timer that limits it.
-        self._waiting: Lane | None = None
-        self._is_putting = False
-        self._timer: Timer | None = None
-        on_cancel(self.deferred, self._sever)
         if sink.closed:
             self.sink_closed()
 
@@ -169,8 +170,8 @@ class Link:
         """End because a put has raised ``error``."""
         self.remove()
         self.sink.fail(error)
-        self.deferred.error(error)
         self._tell_source()
+        self.deferred.error(error)
 
     def _expire(self) -> None:
         lane = self._waiting
@@ -186,8 +187,8 @@ class Link:
         self.remove()
         if self.downstream:
             self.sink.close()
-        self.deferred.error(TimedOut(f"the sink accepted no message within {self.timeout:g} s"))
         self._tell_source()
+        self.deferred.error(TimedOut(f"the sink accepted no message within {self.timeout:g} s"))
 
     def _sever(self, _: BaseException) -> None:
         """End because whoever connected has cancelled the deferred. Both streams stay open."""
@@ -206,13 +207,13 @@ class Link:
 
     def _sink_is_gone(self) -> None:
         if self.remove():
-            self.deferred.success(True)
             self._tell_source()
+            self.deferred.success(True)
 
     def _tell_source(self) -> None:
-        outlet = self.source._outlet
-        if self.upstream or outlet is None or not outlet.links:
-            self.source._abandon()
+        if self.upstream or not outlet_of(self.source).links:
+            # Through the loop, as in `sink_closed`.
+            self.source._hub.loop.run_callback(self.source._abandon)
 
     def remove(self) -> bool:
         """Take the link off both streams. False if that was done before. Never switches."""
@@ -259,9 +260,11 @@ class Branch:
         """Whether something is connected below."""
         return self._held is not None
 
-    def hold(self) -> None:
-        """Keep the operator alive, because something is connected below it."""
-        self._held = self._derived()
+    def hold(self, context: Context) -> None:
+        """Keep the operator alive, because something is connected below it, in this context."""
+        if self._held is None:
+            self._held = self._derived()
+            self.context = context
 
     def let_go(self) -> None:
         """Let the operator die when nobody else holds it: nothing is connected below it."""

@@ -12,7 +12,6 @@ one that raises fails the operator, and closes its source.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -126,7 +125,7 @@ class Derived(Source[Any]):
             if outlet.busy or source.box._takers:
                 return None
             derived = source
-        if outlet.busy and outlet.busy[0].state is not State.STALLED:
+        if any(lane.state is not State.STALLED for lane in outlet.busy):
             return None
         return outlet
 
@@ -216,7 +215,7 @@ def map(fn: Callable[[A], B], source: Source[A] | Iterable[A]) -> Source[B]:  # 
 
     ``fn`` may block. What it raises fails the returned source, and closes ``source``.
     """
-    return Derived(to_source(source), _Map(_callable(fn)), "map")
+    return Derived(to_source(source), _Map(_callable("fn", fn)), "map")
 
 
 def filter(predicate: Callable[[A], object], source: Source[A] | Iterable[A]) -> Source[A]:  # noqa: A001  (Aleph's name; never imported bare)
@@ -224,10 +223,10 @@ def filter(predicate: Callable[[A], object], source: Source[A] | Iterable[A]) ->
 
     ``predicate`` may block. What it raises fails the returned source, and closes ``source``.
     """
-    return Derived(to_source(source), _Filter(_callable(predicate)), "filter")
+    return Derived(to_source(source), _Filter(_callable("predicate", predicate)), "filter")
 
 
-def _callable(fn: Any) -> Any:
-    if not builtins.callable(fn):
-        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
+def _callable(name: str, fn: Any) -> Any:
+    if not callable(fn):
+        raise TypeError(f"{name} must be callable, not {type(fn).__name__}")
     return fn

@@ -15,7 +15,6 @@ One greenlet at a time moves the messages of a source.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextvars import Context, copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,6 @@ class Outlet:
     """The links out of a source, and the pump that feeds them."""
 
     __slots__ = (
-        "_context",
         "_entries",
         "_fetcher",
         "_has_dead",
@@ -61,11 +59,10 @@ class Outlet:
     def __init__(self, source: Source[Any]) -> None:
         self.source = source
         self.links: list[Link | Branch] = []
-        # The lanes that hold a message.
-        self.busy: list[Lane] = []
+        # The lanes that hold a message, in their order.
+        self.busy: dict[Lane, None] = {}
         # The lane that feeds this outlet, if it is an operator's and it waits for `busy` to empty.
         self.parent: Lane | None = None
-        self._context: Context | None = None
         self._has_dead = False
         self._is_moving = False
         self._is_scheduled = False
@@ -96,22 +93,18 @@ class Outlet:
             above.derived.flush()
         if not link.is_connected:
             return
-        if self._context is None:
-            self._context = link.context
         outlet = self
         while (branch := outlet.source._branch) is not None:
-            branch.hold()
+            branch.hold(link.context)
             outlet = outlet_of(branch.source)
-            if outlet._context is None:
-                outlet._context = link.context
         outlet.source._links_changed()
         outlet.kick()
 
     def remove(self, link: Link | Branch) -> None:
         """Take out a link; what is above it may not be connected any more. Never switches."""
         self.links.remove(link)
-        if link.lane.state is State.STALLED and link.lane in self.busy:
-            self.busy.remove(link.lane)
+        if link.lane.state is State.STALLED:
+            self.busy.pop(link.lane, None)
         outlet = self
         while (branch := outlet.source._branch) is not None and not outlet.link_count:
             branch.let_go()
@@ -181,7 +174,7 @@ class Outlet:
     def push(self, message: Any) -> bool:
         """Pass on a message that is just being put, if that runs nobody's code. Never switches.
 
-        A queue connected to one queue needs no pump (measured: 4 µs for a message against 15).
+        A queue connected to one queue needs no pump (measured: 9 µs a message, against 15).
         It goes no further than that: the next hop is left to its own pump, or a long row of
         streams would need a deep stack.
         """
@@ -195,9 +188,8 @@ class Outlet:
         self._is_scheduled = False
         if self._is_moving or not self.has_demand():
             return
-        context = copy_context() if self._context is None else self._context.copy()
         try:
-            context.run(self.serve)
+            self.links[0].context.copy().run(self.serve)
         except BaseException as error:
             pass_on(error, self)
 
@@ -252,7 +244,7 @@ class Outlet:
                 if lane in self.busy:
                     message = lane.carry_to(derived)
                     if lane.is_idle:
-                        self.busy.remove(lane)
+                        del self.busy[lane]
                     if message is not SKIP or not lane.is_idle:
                         return message
                 if self.links != [link]:
@@ -264,7 +256,7 @@ class Outlet:
                     self._feed_or_keep(value)
                     return SKIP
                 lane.load(value)
-                self.busy.append(lane)
+                self.busy[lane] = None
         finally:
             self._is_moving = False
             if self.has_demand():
@@ -312,13 +304,13 @@ class Outlet:
         if len(self.links) == 1:
             return self._feed_one(self.links[0], value)
         lanes = [link.lane for link in self.links]
-        self.busy.extend(lanes)
         for lane in lanes:
+            self.busy[lane] = None
             lane.load(value)
         # First those that cannot block. The others each get a greenlet, if they do.
         for link in self.links.copy():
             if link.is_prompt and link.lane.carry():
-                self.busy.remove(link.lane)
+                del self.busy[link.lane]
         for lane in lanes:
             if lane.state is State.STALLED:
                 lane.carry_soon()
@@ -331,19 +323,19 @@ class Outlet:
             if link.put(value, lane):
                 return True
             lane.wait_with(value)
-            self.busy.append(lane)
+            self.busy[lane] = None
             return False
-        self.busy.append(lane)
+        self.busy[lane] = None
         lane.load(value)
         if lane.carry():
-            self.busy.remove(lane)
+            del self.busy[lane]
         return not self.busy
 
     def _settle(self) -> bool:
         """See that all links have accepted what they were offered; False if that takes a wait."""
         for lane in tuple(self.busy):
             if lane.state is State.STALLED and lane.carry():
-                self.busy.remove(lane)
+                del self.busy[lane]
         while self.busy and not self.source._source_is_passive and self.has_demand():
             self._waiter = Waiter(self.source._hub.loop.run_callback)
             try:
@@ -354,8 +346,7 @@ class Outlet:
 
     def lane_is_idle(self, lane: Lane) -> None:
         """Hear that a lane has delivered its message. Never switches."""
-        if lane in self.busy:
-            self.busy.remove(lane)
+        self.busy.pop(lane, None)
         if self.busy:
             return
         if self.parent is not None:
@@ -371,7 +362,7 @@ class Outlet:
         lane.insert(branch, messages)
         if lane.state is State.IDLE:
             lane.state = State.STALLED
-            self.busy.append(lane)
+            self.busy[lane] = None
             self.kick()
 
 

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
+from galeph.deferred._outcome import stopped
 from galeph.deferred.producer import on_cancel
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
 from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, leave_handed
@@ -401,13 +402,16 @@ class Stream(Source[T], Sink[T]):
     def fail(self, error: BaseException) -> None:
         """Close, and let takes raise ``error`` once the messages before it are used up.
 
+        A `GreenletExit` or `gevent.Timeout`, which a taker would mistake for his own, reaches him
+        as the cause of a `Cancelled` or `TimedOut`.
+
         Raises:
             TypeError: ``error`` is no exception.
         """
         if not isinstance(error, BaseException):
             raise TypeError(f"fail() needs an exception, not {type(error).__name__}")
         if not self._closed and not self._is_permanent:
-            self._failure = error
+            self._failure = stopped(error)
             self._finish()
 
     def _abandon(self) -> None:

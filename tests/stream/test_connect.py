@@ -163,9 +163,26 @@ class TestMoving:
         streams = [Stream() for _ in range(1000)]
         for a, b in itertools.pairwise(streams):
             connect(a, b)
+        closed = gevent.event.Event()
+        streams[0].on_closed(closed.set)
         streams[-1].close()
-        gevent.sleep(0.05)
 
+        assert closed.wait(10)
+
+    def test_a_thousand_streams_with_a_message_in_each_close_from_the_far_end(self):
+        """Refusing what waits in one after the other needs no deep stack either."""
+        streams = [Stream() for _ in range(1000)]
+        for a, b in itertools.pairwise(streams):
+            connect(a, b)
+        # From the far end on, so that each message stays in the next stream's line.
+        for stream in reversed(streams[:-1]):
+            assert stream.try_put("a", 0)
+        refused = waiting(streams[0].put_all, "bc")
+        in_line = sum(stream.description()["pending_puts"] for stream in streams)
+        streams[-1]._abandon()
+
+        assert in_line == 1000
+        assert refused.get(timeout=10) is False
         assert streams[0].closed
 
     def test_a_long_supply_lets_others_run(self):

@@ -67,13 +67,15 @@ class TestOneChain:
         assert [0, 2, 4] == list(streams.map(lambda n: n * 2, range(3)))
         assert [1, 3] == list(streams.filter(is_odd, [1, 2, 3]))
 
-    @pytest.mark.parametrize("wrong", [streams.map, streams.filter])
-    def test_what_cannot_be_called_is_refused(self, wrong):
+    @pytest.mark.parametrize(
+        ("operator", "name"), [(streams.map, "fn"), (streams.filter, "predicate")]
+    )
+    def test_what_cannot_be_called_is_refused(self, operator, name):
         """A TypeError names the argument before anything is connected."""
-        with pytest.raises(TypeError, match="fn must be callable"):
-            wrong(5, [])
+        with pytest.raises(TypeError, match=f"{name} must be callable"):
+            operator(5, [])
         with pytest.raises(TypeError, match="int"):
-            wrong(str, 5)
+            operator(str, 5)
 
     def test_the_taker_fetches_for_himself(self):
         """In a single chain the functions run in the greenlet that takes; nobody reads ahead."""

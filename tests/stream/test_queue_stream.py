@@ -11,7 +11,7 @@ import pytest
 from gevent.queue import ShutDown
 
 from galeph.clock import set_default
-from galeph.errors import Cancelled
+from galeph.errors import Cancelled, TimedOut
 from galeph.stream import Stream
 from galeph.testing import ManualClock
 from tests.stream.scenes import interruptions, outcome, settle, victim, waiting
@@ -494,6 +494,16 @@ class TestFailing:
                 depths.add(depth)
 
         assert 1 == len(depths)
+
+    def test_what_stopped_a_greenlet_is_told_in_galeph_s_words(self):
+        """A taker must not take somebody else's kill or Timeout for his own."""
+        for thrown, told in ((gevent.GreenletExit(), Cancelled), (gevent.Timeout(), TimedOut)):
+            stream = Stream()
+            stream.fail(thrown)
+            with pytest.raises(told) as caught:
+                stream.take()
+
+            assert thrown is caught.value.__cause__
 
     def test_refuses_what_is_no_exception(self):
         """A TypeError names what was given, and the stream goes on."""
