@@ -9,6 +9,10 @@ import pytest
 
 from tests.parity.recorder import Recorder
 
+# Before galeph is imported, which the conftest of a folder below may do before `pytest_configure`:
+# misuse from a foreign thread raises instead of corrupting a stream.
+os.environ["GALEPH_DEBUG"] = "1"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long forms of long tests")
@@ -16,8 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Before galeph is imported: misuse from a foreign thread raises instead of corrupting a stream.
-    os.environ["GALEPH_DEBUG"] = "1"
     config.pluginmanager.register(Recorder(config), "galeph-parity-recorder")
 
 
