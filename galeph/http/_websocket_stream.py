@@ -461,13 +461,16 @@ class WebSocket(ActiveSource[str | bytes], ActiveSink[Any]):
 
     def _conclude(self) -> None:
         """Nothing is left of the connection. Never switches; may be called twice."""
-        self._transport.close()
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-            self._close_timer = None
-        self._standby.stop()
-        if self.close_code is None:
-            self.close_code = 1006
-        self._keepalive.stop()
-        self._end_receiving(self._failure)
-        self._gone.success(None)
+        try:
+            self._transport.close()
+            if self._close_timer is not None:
+                self._close_timer.cancel()
+                self._close_timer = None
+            self._standby.stop()
+            if self.close_code is None:
+                self.close_code = 1006
+            self._keepalive.stop()
+            self._end_receiving(self._failure)
+        finally:
+            # Whoever waits for the end must not wait for ever because a Ctrl-C has hit these lines.
+            self._gone.success(None)
