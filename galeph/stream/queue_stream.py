@@ -87,9 +87,10 @@ class Stream(Source[T], Sink[T]):
         self._putters: deque[Any] = _EMPTY
         self._handed: deque[Waiter] = _EMPTY
         self._limit = max(buffer, 0)
-        # How many messages `put` may store without looking at anything else: none before the
-        # first, while somebody waits to take, of a metered or a closed stream.
-        self._room: float = 0
+        # How many messages `put` may store without looking at anything else, and if it is full,
+        # wait. Below 0 it has to look: while somebody waits to take, before the first message is
+        # stored, and always on a metered or a closed stream.
+        self._room: float = -1 if self._limit or metric is not None else 0
         # Whether a take has to look at anything else: at waiting puts, weights, the end.
         self._is_eventful = metric is not None
         if metric is not None:
@@ -109,11 +110,22 @@ class Stream(Source[T], Sink[T]):
         after leaves it delivered. Of a stream closed meanwhile the message stays takeable, and
         `put` waits on until it is taken.
         """
-        messages = self._messages
-        if len(messages) < self._room and self._outlet is None:
-            messages.append(message)
-            return True
-        if self._takers and self._hand_over(message):
+        room = self._room
+        if room >= 0 and self._outlet is None:
+            messages = self._messages
+            if len(messages) < room:
+                messages.append(message)
+                return True
+            return self._wait_to_put(Putter(self._call_soon, message, 1)) is True
+        takers = self._takers
+        if takers and type(takers[0]) is Waiter:
+            # `_hand_over` to a greenlet, written out: three calls less for every message.
+            taker = takers.popleft()
+            taker.outcome = message
+            taker._wake_up = self._call_soon(taker._greenlet.switch)
+            self._handed.append(taker)
+            if not takers:
+                self._reopen_room()
             return True
         return self._put(message, None) is True
 
@@ -127,9 +139,11 @@ class Stream(Source[T], Sink[T]):
             return True
         if self._accept(message, weight):
             return True
-        if timeout is not None and timeout <= 0:
+        if timeout is None:
+            return self._wait_to_put(Putter(self._call_soon, message, weight))
+        if timeout <= 0:
             return EXPIRED
-        return self._wait_to_put(Putter(self._call_soon, message, weight), timeout)
+        return self._wait_to_put_within(Putter(self._call_soon, message, weight), timeout)
 
     def _offer(self, message: T, receipt: Any) -> bool | Nothing:
         weight = 1 if self._metric is None else self._weigh(message)
@@ -177,7 +191,7 @@ class Stream(Source[T], Sink[T]):
             if taker.serve(message):
                 if type(taker) is Waiter:
                     self._handed.append(taker)
-                if self._limit and not takers:
+                if not takers:
                     self._reopen_room()
                 return True
         self._reopen_room()
@@ -185,8 +199,8 @@ class Stream(Source[T], Sink[T]):
 
     def _reopen_room(self) -> None:
         """Let `put` store again, when nobody waits to take any more."""
-        if self._messages is not _EMPTY and self._metric is None and not self._closed:
-            self._room = self._limit
+        if self._metric is None and not self._closed:
+            self._room = self._limit if self._limit == 0 or self._messages is not _EMPTY else -1
 
     def _fits(self, weight: float) -> bool:
         if self._metric is not None:
@@ -212,16 +226,8 @@ class Stream(Source[T], Sink[T]):
         if self._outlet is not None:
             self._outlet.kick()
 
-    def _wait_to_put(self, putter: Putter, timeout: float | None) -> bool | Nothing:
-        if self._putters is _EMPTY:
-            self._putters = deque()
-        self._putters.append(putter)
-        self._is_eventful = True
-        if self._outlet is not None:
-            self._outlet.kick()
-        timer = None
-        if timeout is not None:
-            timer = default_clock().start_timer(timeout, self._expire_put, putter)
+    def _wait_to_put(self, putter: Putter) -> bool | Nothing:
+        self._line_up(putter)
         switch = self._hub.switch
         try:
             # A loop, as in Waiter.wait, which is written out here for its 5 %.
@@ -232,10 +238,14 @@ class Stream(Source[T], Sink[T]):
             if putter.outcome is WAITING:
                 self._withdraw(putter)
             raise
-        finally:
-            if timer is not None:
-                timer.cancel()
         return putter.outcome  # type: ignore[no-any-return]  # what `serve` was given here
+
+    def _wait_to_put_within(self, putter: Putter, timeout: float) -> bool | Nothing:
+        timer = default_clock().start_timer(timeout, self._expire_put, putter)
+        try:
+            return self._wait_to_put(putter)
+        finally:
+            timer.cancel()
 
     def _expire_put(self, putter: Putter) -> None:
         if putter.outcome is WAITING:
@@ -258,17 +268,27 @@ class Stream(Source[T], Sink[T]):
             if self._is_eventful:
                 self._after_take()
             return message
-        message = self._take_unstored(None)
+        message = self._take_from_line() if self._putters else EXPIRED
+        if message is EXPIRED:
+            message = self._take_end() if self._closed else self._wait_to_take(None)
         return default if message is END else message
 
     def _take(self, timeout: float | None) -> T | Nothing:
         messages = self._messages
+        message: T | Nothing
         if messages:
-            message: T = messages.popleft()
+            message = messages.popleft()
             if self._is_eventful:
                 self._after_take()
             return message
-        return self._take_unstored(timeout)
+        message = self._take_from_line() if self._putters else EXPIRED
+        if message is not EXPIRED:
+            return message
+        if self._closed:
+            return self._take_end()
+        if timeout is not None and timeout <= 0:
+            return EXPIRED
+        return self._wait_to_take(timeout)
 
     def take_async(self, default: Any = None) -> Deferred[Any]:
         taker = AsyncTaker(default)
@@ -302,8 +322,8 @@ class Stream(Source[T], Sink[T]):
             if putter.serve(True):
                 self._store(message, weight)
 
-    def _take_unstored(self, timeout: float | None) -> T | Nothing:
-        """Take from a waiting put, or wait; nothing is stored."""
+    def _take_from_line(self) -> T | Nothing:
+        """Take from the first waiting put; EXPIRED if none of them wants to any more."""
         putters = self._putters
         while putters:
             putter = putters.popleft()
@@ -313,21 +333,20 @@ class Stream(Source[T], Sink[T]):
                     self._refill()
                     self._look_for_end()
                 return message
-        if self._closed:
-            self._look_for_end()
-            if self._failure is not None:
-                raise self._failure.with_traceback(None)
-            return END
-        if timeout is not None and timeout <= 0:
-            return EXPIRED
-        return self._wait_to_take(timeout)
+        return EXPIRED
+
+    def _take_end(self) -> Nothing:
+        self._look_for_end()
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        return END
 
     def _stand_in_line(self, taker: Any) -> None:
         if self._takers is _EMPTY:
             self._takers = deque()
             self._handed = deque()
         self._takers.append(taker)
-        self._room = 0
+        self._room = -1
 
     def _leave_line(self, taker: Any) -> None:
         if taker in self._takers:
@@ -337,11 +356,7 @@ class Stream(Source[T], Sink[T]):
 
     def _wait_to_take(self, timeout: float | None) -> T | Nothing:
         taker = Waiter(self._call_soon)
-        if self._takers is _EMPTY:
-            self._takers = deque()
-            self._handed = deque()
-        self._takers.append(taker)
-        self._room = 0
+        self._stand_in_line(taker)
         timer = None
         if timeout is not None:
             timer = default_clock().start_timer(timeout, self._expire_take, taker)
@@ -434,7 +449,7 @@ class Stream(Source[T], Sink[T]):
 
     def _finish(self) -> None:
         self._shut()
-        self._room = 0
+        self._room = -1
         self._is_eventful = True
         while self._takers:
             taker = self._takers.popleft()
