@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import gc
 import itertools
+import sys
 import weakref
 
 import gevent
@@ -520,6 +521,31 @@ class TestConsume:
             assert isinstance(each.exception, told)
             assert isinstance(each.exception.__cause__, thrown)
         assert source.closed
+
+    def test_systemexit_ends_it_and_goes_on(self):
+        """As in any greenlet: it reaches the main greenlet, and nobody is left waiting."""
+        source = Stream(5)
+        done = consume(source, lambda _: sys.exit(3))
+        source.put("a")
+        with pytest.raises(SystemExit, match="3"):
+            settle()
+
+        assert isinstance(done.exception, Cancelled)
+        assert source.closed
+
+    def test_functions_of_operators_run_in_the_context_of_what_is_connected(self):
+        """Also beside others: each branch has its own."""
+        variable = contextvars.ContextVar("variable", default="none")
+        source, seen = Stream(5), []
+        mapped = [source.map(lambda n: (n, variable.get())) for _ in range(2)]
+        for name, branch in zip("ab", mapped, strict=True):
+            variable.set(name)
+            consume(branch, seen.append)
+        variable.set("later")
+        source.put(1)
+        settle()
+
+        assert [(1, "a"), (1, "b")] == sorted(seen)
 
     def test_runs_in_the_context_it_was_called_in(self):
         """A context variable has the value it had at `consume`."""

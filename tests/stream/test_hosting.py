@@ -131,6 +131,24 @@ class TestPumping:
             sink.take()
         assert wire.closed
 
+    def test_a_kill_withdraws_what_waits_in_a_full_sink(self):
+        """The message was not accepted; the sink's takers see the error in its place."""
+        wire, sinks = Wire("a"), [Stream(), Stream()]
+
+        def connect_both(source, targets):
+            return [connect(source, target) for target in targets]
+
+        hosted, moved = hosting(wire, connect_both, sinks)
+        assert [1, 1] == [sink.description()["pending_puts"] for sink in sinks]
+        hosted.kill()
+        settle()
+
+        assert [0, 0] == [sink.description()["pending_puts"] for sink in sinks]
+        for sink, each in zip(sinks, moved, strict=True):
+            assert isinstance(each.exception, Cancelled)
+            with pytest.raises(Cancelled):
+                sink.take()
+
     def test_an_exception_of_a_consumer_does_not_reach_it(self):
         """It is the consumption's own end, and the connection's, which had only that."""
         wire = Wire("a")

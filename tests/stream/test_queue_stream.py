@@ -8,10 +8,11 @@ import weakref
 
 import gevent
 import pytest
+from gevent import monkey
 from gevent.queue import ShutDown
 
 from galeph.clock import set_default
-from galeph.errors import Cancelled, TimedOut
+from galeph.errors import Cancelled, ResourceClosed, TimedOut
 from galeph.stream import Stream
 from galeph.testing import ManualClock
 from tests.stream.scenes import interruptions, outcome, settle, victim, waiting
@@ -568,6 +569,19 @@ class TestMetric:
         assert stream.put(1) is True
         assert [1] == drain(stream)
 
+    def test_a_message_that_comes_back_weighs_nothing(self):
+        """It was accepted; asking the metric again would run code where none may run."""
+        stream = Stream(2, metric=len)
+        taker = waiting(stream.take)
+        taker.kill(block=False)
+        fill(stream, "taken")
+        settle()
+
+        assert 0 == stream.description()["buffer_size"]
+        fill(stream, "xx")
+        assert ["taken", "xx"] == drain(stream)
+        assert 0 == stream.description()["buffer_size"]
+
     def test_may_end_the_stream(self):
         """A metric that closes the stream has its message refused."""
         stream = Stream(3, metric=lambda _: stream.close() or 1)
@@ -786,6 +800,23 @@ class TestThreads:
         settle()
 
         assert [] == drain(stream)
+
+    def test_a_stream_whose_hub_is_gone_says_so(self):
+        """The thread it belonged to has ended; nobody could take the message."""
+        made = []
+
+        def work():
+            made.append(Stream())
+            gevent.get_hub().destroy(destroy_loop=True)
+            made.append("hub destroyed")
+
+        # A native thread, patched or not.
+        monkey.get_original("_thread", "start_new_thread")(work, ())
+        while len(made) < 2:
+            gevent.sleep(0.001)
+
+        with pytest.raises(ResourceClosed, match="hub"):
+            made[0].put_threadsafe("a")
 
     def test_close_from_a_thread_ends_waiting_takes(self):
         """`close_threadsafe` takes effect in the stream's hub."""
