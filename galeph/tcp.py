@@ -11,7 +11,7 @@ How a connection ends
 - It breaks: takes give what had arrived, then raise `ConnectionLost`; puts return False.
 - On a server: when the handler has returned, what it returned (a Deferred or Greenlet) is done,
   and nothing is connected to the stream any more. While something is, the connection's greenlet
-  moves its messages, or watches for the peer's end (`galeph.stream.links.host`).
+  moves its messages, or watches for the peer's end (`galeph.stream.hosting.host`).
 """
 
 from __future__ import annotations
