@@ -2,10 +2,12 @@
 
 import argparse
 import signal
+import sys
 
 import gevent
 
 from examples.demo.app import start_demo
+from galeph import GalephError
 
 
 def main() -> None:
@@ -15,7 +17,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080, help="of the page; 0 takes a free one")
     options = parser.parse_args()
 
-    demo = start_demo(options.host, options.port)
+    try:
+        demo = start_demo(options.host, options.port)
+    except GalephError as error:
+        sys.exit(f"galeph demo: {error}")
     print(f"galeph demo: {demo.url}")
     print(f"  TCP echo:    nc {options.host} {demo.tcp_port}")
     print(f"  UDP counter: echo 'hits:1|c' | nc -u -w0 {options.host} {demo.udp_port}")

@@ -136,10 +136,10 @@ class TestFromLines:
             lines = ["X-Same: v"] * count
             best = 9.0
             for _ in range(3):
-                start = time.perf_counter()
+                start = time.process_time()
                 headers = Headers.from_lines(lines)
                 len(headers["x-same"])
-                best = min(best, time.perf_counter() - start)
+                best = min(best, time.process_time() - start)
             return best
 
         seconds(1000)

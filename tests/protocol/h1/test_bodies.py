@@ -291,10 +291,10 @@ class TestChunkLimits:
         times = []
         rest = b""
         for half in (pieces[:4000], pieces[4000:8000]):
-            start = time.perf_counter()
+            start = time.process_time()
             for piece in half:
                 _, rest = body.read(rest + piece)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
 
         assert times[1] < 5 * times[0]
 
@@ -384,10 +384,10 @@ class TestTrailers:
         data = (line + b"\r\n") * 7
         body = ChunkedBody(LIMITS, 0)
         _, rest = body.read(b"0\r\n")
-        start = time.perf_counter()
+        start = time.process_time()
         for piece in byte_by_byte(data):
             _, rest = body.read(rest + piece)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
 
         assert len(rest) == len(data)
         assert seconds < 2

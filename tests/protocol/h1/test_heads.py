@@ -101,9 +101,9 @@ class TestTime:
         start = b"GET / HTTP/1.1\r\n" if match is match_request else b"HTTP/1.1 200 OK\r\n"
 
         def seconds(data):
-            begin = time.perf_counter()
+            begin = time.process_time()
             assert match(data) is None
-            return time.perf_counter() - begin
+            return time.process_time() - begin
 
         best = min(seconds(start + bait + b"\x00\r\n\r\n") for _ in range(3))
         assert best < 0.05

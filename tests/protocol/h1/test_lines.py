@@ -309,10 +309,10 @@ class TestCost:
             scanner = LineScanner(Section.TRAILERS, Limits(), 65536, 10_000)
             buffer = b"".join(pieces)
             prefixes = [buffer[:at] for at in range(0, len(buffer), 7)]
-            start = time.perf_counter()
+            start = time.process_time()
             for prefix in prefixes:
                 scanner.find_end(prefix)
-            return time.perf_counter() - start
+            return time.process_time() - start
 
         quarter = min(seconds(250) for _ in range(3))
         assert min(seconds(1000) for _ in range(3)) < 10 * max(quarter, 1e-3)

@@ -364,9 +364,9 @@ class TestSizes:
         """10,000 times the same name is 431, and with the limits off it is linear."""
         lines = [b"X: y"] * 10_000
         wide = Limits(max_headers=20_000, max_headers_bytes=1 << 20)
-        start = time.perf_counter()
+        start = time.process_time()
         reading = read_requests([get(*lines)], wide)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
 
         assert read_requests([get(*lines)]).status == 431
         assert len(reading.heads[0].headers.get_all("x")) == 10_000
@@ -376,9 +376,9 @@ class TestSizes:
     def test_cost_of_a_dribbled_head_is_linear(self):
         """60 KB of good fields byte by byte: no second look at what was seen."""
         data = get(*[b"X%02d: " % n + b"y" * 992 for n in range(60)])
-        start = time.perf_counter()
+        start = time.process_time()
         reading = read_requests(byte_by_byte(data))
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
 
         assert len(reading.heads[0].headers) == 61
         assert seconds < 3
