@@ -231,6 +231,9 @@ class H1ServerConnection:
         self._requests_left -= 1
         if not self._requests_left:
             self.engine.close_after_response()
+        if event.method == "CONNECT":  # no handler takes tunnels yet (RFC 9110 section 9.3.6)
+            self._refuse(501, "connect", "no tunnels here")
+            return False
         self._incoming = None if event.end_stream else IncomingBody(self, event)
         request = Request._from_event(event, self, self._scheme)
         try:

@@ -11,7 +11,7 @@ __all__ = ["Timeouts"]
 class Timeouts:
     """Limits in seconds. None turns one off.
 
-    A deadline of a connection is met within a second after it has passed (one sweep a second
+    A deadline of a connection is met within three seconds after it has passed (one sweep a second
     serves all connections).
 
     Raises:

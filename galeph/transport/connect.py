@@ -17,7 +17,7 @@ from gevent import get_hub
 from gevent.monkey import get_original
 
 from galeph import clock
-from galeph.errors import ConnectError, ConnectTimeout, GalephError, ResolveTimeout
+from galeph.errors import ConnectError, ConnectTimeout, GalephError, ResolveTimeout, TimedOut
 from galeph.transport.base import Transport
 from galeph.transport.names import SocketAddress, check_endpoint, resolve
 from galeph.transport.seam import connect_error
@@ -90,9 +90,9 @@ def _connect_first(addresses: list[SocketAddress], target: str) -> SocketTranspo
         try:
             with limit:
                 return SocketTransport(_connected(address), peer=address.address)
-        except ConnectTimeout as error:
+        except TimedOut as error:  # an OSError too: told apart before those
             if not limit.has_expired:
-                raise
+                raise  # it is a limit of the caller's over more than this address
             last = error
         except OSError as error:
             last = connect_error(error, what)

@@ -2,13 +2,11 @@
 
 A connection carries a mark, ``deadline``, that is set by plain assignment: on the path of a
 request that costs a clock read and nothing else. The sweep looks at a connection only when the
-second comes in which its mark *was* due when it was last looked at; nearly always the mark has
-moved on by then, and the connection moves with it to a later second. So a tick costs the
-connections whose mark is due, not all of them: with ten thousand idle ones and a limit of 75
-seconds, about 130.
+second comes in which its mark *was* due when it was last looked at, and at the latest every two
+seconds: with ten thousand connections a tick costs two milliseconds.
 
-A mark that moves to an *earlier* second (a head that begins to dribble in on a connection that
-was idle) has to be announced with `hurry`.
+A mark that moves to an *earlier* second is met up to two seconds late, unless it is announced
+with `hurry` (a head that begins to dribble in on a connection that was idle).
 """
 
 from __future__ import annotations
@@ -20,8 +18,9 @@ from galeph.clock import Clock, Timer
 __all__ = ["NEVER", "Deadlines", "Guarded"]
 
 NEVER = float("inf")
-# How long a connection without a deadline is left alone before it is looked at again.
-_RECHECK_AFTER = 60
+# How long a connection is left alone at most before its mark is looked at again: a mark that has
+# moved to an earlier second is met at most this much later.
+_RECHECK_AFTER = 2
 # A process that was stopped, or whose hub was blocked, for longer than this must first read what
 # has arrived meanwhile: nobody's time has run out while nobody could look.
 _PAUSE = 3.0

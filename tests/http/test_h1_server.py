@@ -32,6 +32,7 @@ class TestRefusals:
             (b"GET / HTTP/1.1\r\nHost: t\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 431),
             (b"GET / HTTP/1.1\r\nHost: t\r\n" + b"X: y\r\n" * 200 + b"\r\n", 431),
             (get("/", "Expect: something"), 417),
+            (b"CONNECT t:443 HTTP/1.1\r\nHost: t:443\r\n\r\n", 501),
             (get("/", "Transfer-Encoding: gzip"), 501),
             (get("/", "Content-Length: 99999999999"), 413),
             (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
@@ -106,6 +107,21 @@ class TestRefusals:
 
 
 class TestDeadlines:
+    def test_after_a_slow_handler(self):
+        """A deadline is met in time also when the handler took longer than it."""
+
+        def handler(_):
+            gevent.sleep(1.5)
+            return {"body": "x"}
+
+        with serving(handler, timeouts=SHORT) as server, connected(server, 8) as sock:
+            sock.sendall(GET)
+            Reader(sock).read()
+            started = time.monotonic()
+
+            assert b"" == sock.recv(1)
+            assert time.monotonic() - started < 4.5
+
     @pytest.mark.attack(86)
     def test_silence(self, caplog):
         """Who connects and says nothing is closed without a word, and without a line at INFO."""

@@ -38,3 +38,22 @@ def test_a_charset_that_is_no_text_coding_is_a_lookup_error(name):
     """A charset Python does not know, or that is no coding of text, is a LookupError."""
     with pytest.raises(LookupError):
         b"x".decode(charset_of(f"text/plain; charset={name}"))
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "rot13", "nope"])
+def test_what_is_no_charset(charset):
+    """A codec that is no charset of the Web is refused: some take quadratic time."""
+    with pytest.raises(LookupError):
+        charset_of(f"text/plain; charset={charset}")
+
+
+@pytest.mark.parametrize(
+    "charset",
+    ["utf-8", "UTF8", "latin-1", "iso-8859-15", "windows-1252", "koi8-r", "shift_jis", "euc-jp",
+     "gb18030", "big5", "utf-16", "us-ascii", "iso-2022-jp", "macintosh"],
+)  # fmt: skip
+def test_charsets_of_the_web(charset):
+    """The charsets that documents are really in are known."""
+    assert "x" == "x".encode(charset_of(f"text/plain; charset={charset}")).decode(
+        charset_of(f"text/plain; charset={charset}")
+    )
