@@ -387,7 +387,11 @@ class H1ServerConnection:
             self.transport.abort()
             if not isinstance(error, Exception):
                 raise
-            self._service.log_bug(None, error)
+            if self._incoming is not None and error is self._incoming.error:
+                # The response was made of the request's body, and that is what broke off.
+                self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
+            else:
+                self._service.log_bug(None, error)
             return False
         return True
 

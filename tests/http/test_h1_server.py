@@ -394,6 +394,15 @@ class TestBodies:
 
             sender.get(timeout=5)
 
+    def test_echo_that_breaks_off(self, caplog):
+        """A response made of a body that turns out broken is cut, and nobody logs a bug."""
+        broken = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n"
+        with serving(lambda request: {"body": request.stream}) as server:
+            received = talk(server, broken)
+
+        assert not received.endswith(b"0\r\n\r\n")
+        assert [] == [one for one in caplog.records if one.levelno >= logging.ERROR]
+
 
 class TestCounts:
     def test_heads_and_chunks(self):
