@@ -447,6 +447,7 @@ class TestOnAServer:
                 )
                 if number % 2:
                     reset(client)
+        assert settle(lambda: server.stats().failed_handshakes == 60)
         assert settle(lambda: not server.stats().active)
         gc.collect()
 
