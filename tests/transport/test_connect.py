@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
+from types import SimpleNamespace
 
 import gevent
 import pytest
 from gevent import socket as gsocket
 
+import galeph.transport.connect as connecting
+from galeph import errors
 from galeph.errors import (
     ConnectError,
     ConnectRefused,
@@ -202,3 +205,19 @@ class TestTLS:
             port = listener.getsockname()[1]
             with pytest.raises(TLSTimeout):
                 connect("127.0.0.1", port, tls_context=client_context(), tls_timeout=0.02)
+
+
+def test_limit_of_the_caller_is_no_failed_address(monkeypatch):
+    """A deadline over more than one address ends the attempt: the next one is not tried."""
+    tried = []
+
+    def expired(address):
+        tried.append(address)
+        raise errors.DeadlineExceeded("the deadline passed")
+
+    monkeypatch.setattr(connecting, "_connected", expired)
+    address = SimpleNamespace(address=("127.0.0.1", 1))
+    with pytest.raises(errors.DeadlineExceeded):
+        connecting._connect_first([address, address], "name:1")
+
+    assert 1 == len(tried)

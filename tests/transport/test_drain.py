@@ -19,21 +19,6 @@ def echo(connection):
         connection.transport.send(data)
 
 
-@pytest.fixture
-def serve():
-    """Starts servers; at the end they are cut."""
-    started = []
-
-    def start(*args, **options):
-        started.append(serve_connections(*args, **options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close(0)
-        server.wait(2)
-
-
 class TestDrain:
     def test_nothing_to_do(self, serve):
         """A server without connections is closed at once, and says so."""

@@ -22,21 +22,6 @@ def echo(connection):
         connection.transport.send(data)
 
 
-@pytest.fixture
-def serve():
-    """Starts servers; at the end they are cut."""
-    started = []
-
-    def start(*args, **options):
-        started.append(serve_connections(*args, **options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close(0)
-        server.wait(2)
-
-
 class TestServing:
     def test_echo(self, serve):
         """A connection is served in a greenlet of its own while the server is up."""
