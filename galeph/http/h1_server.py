@@ -322,10 +322,22 @@ class H1ServerConnection:
         """Send the response; return whether it was sent whole."""
         try:
             body = prepare_body(response.body)
-            if type(body) is bytes and self._incoming is None and 0 < len(body) <= _JOIN_BYTES:
-                head = self._make_head(response, body)
-                self._write(self.engine.send_whole(head, body))
-                return True
+            if (
+                type(body) is bytes
+                and self._incoming is None
+                and 0 < len(body) <= _JOIN_BYTES
+                and not response.http_version
+            ):
+                service = self._service
+                whole = self.engine.send_known(
+                    response.status, response.headers, service.default_fields(), body
+                )
+                if whole is not None:
+                    # As `_write`, which the path of a plain response is spared.
+                    self._phase = _WRITE
+                    self.deadline = service.monotonic() + service.write_progress
+                    self.transport.send(whole)
+                    return True
             framed = self._frame_head(response, body)
         except Exception as error:
             if isinstance(error, _CONNECTION_ENDS):

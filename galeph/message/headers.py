@@ -4,6 +4,9 @@ A multimap (RFC 9110 section 5.3). The pairs are kept exactly as received or as 
 them; an index by lower-case name is made beside them in the same pass, since framing and routing
 look at a handful of names in every message. With twelve browser headers that pass costs 3 µs;
 splitting lazily saves nothing once the framing has been checked, which it always is.
+
+A copy shares everything until one of the two is changed: pairs in a tuple are shared (and the
+index with them), pairs in a list are one's own.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("_index", "_pairs")
 
-    _pairs: list[tuple[str, str]]
+    _pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]
     _index: dict[str, str | list[str]]
 
     def __init__(self, items: HeaderItems | None = None) -> None:
@@ -50,8 +53,8 @@ class Headers(Mapping[str, str]):
         if type(items) is dict:  # nearly always; asking whether it is a Mapping costs 0.3 µs
             self._fill(items)
         elif isinstance(items, Headers):
-            self._pairs = items._pairs.copy()
-            self._index = _copy_index(items._index)
+            self._pairs = items._share()
+            self._index = items._index
         elif isinstance(items, Mapping):
             self.update(items)
         else:
@@ -59,23 +62,21 @@ class Headers(Mapping[str, str]):
 
     def _fill(self, items: dict[str, HeaderValue]) -> None:
         """Take the fields of a dict; those seen lately are known to be good."""
-        pairs = self._pairs
         index = self._index
         known = _CACHE_ENCODED
         for pair in items.items():
             name, value = pair
             if type(value) is not str:
                 self[name] = value
-                pairs = self._pairs  # replacing may have made another list
                 continue
             if pair not in known:
                 encode_field(name, value)
             key = name.lower()
             if key in index:
                 self[name] = value
-                pairs = self._pairs
             else:
-                pairs.append(cast("tuple[str, str]", pair))
+                # Looked up each time: replacing makes another list.
+                self._pairs.append(cast("tuple[str, str]", pair))  # type: ignore[union-attr]
                 index[key] = value
 
     @classmethod
@@ -177,8 +178,23 @@ class Headers(Mapping[str, str]):
         self._append(name, text)
 
     def _append(self, name: str, value: str) -> None:
-        self._pairs.append((name, value))
+        self._own().append((name, value))
         _index_field(self._index, name, value)
+
+    def _share(self) -> tuple[tuple[str, str], ...]:
+        """Give up what is ours alone: pairs and index may be shared from now on."""
+        pairs = self._pairs
+        if type(pairs) is not tuple:
+            pairs = self._pairs = tuple(pairs)
+        return pairs
+
+    def _own(self) -> list[tuple[str, str]]:
+        """Return pairs that only we have; the index is ours alone, too, from now on."""
+        pairs = self._pairs
+        if type(pairs) is tuple:
+            pairs = self._pairs = list(pairs)
+            self._index = _copy_index(self._index)
+        return cast("list[tuple[str, str]]", pairs)
 
     def extend(self, items: Iterable[tuple[str, str | int]]) -> None:
         """Append pairs, in order."""
@@ -207,8 +223,10 @@ class Headers(Mapping[str, str]):
     def discard(self, name: str) -> None:
         """Remove every value of ``name``, if there is one."""
         key = name.lower()
-        if self._index.pop(key, None) is not None:
-            self._pairs = [pair for pair in self._pairs if pair[0].lower() != key]
+        if key in self._index:
+            pairs = self._own()
+            del self._index[key]
+            self._pairs = [pair for pair in pairs if pair[0].lower() != key]
 
     def setdefault(self, name: str, value: str | int) -> str:
         """Set ``name`` unless it is there; return what it holds then."""
@@ -228,9 +246,8 @@ class Headers(Mapping[str, str]):
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
         twin = Headers.__new__(Headers)
-        pairs = twin._pairs = self._pairs.copy()
-        index = self._index
-        twin._index = index.copy() if len(index) == len(pairs) else _copy_index(index)
+        twin._pairs = self._share()
+        twin._index = self._index
         return twin
 
     def with_defaults(self, pairs: Iterable[tuple[str, str]]) -> Headers:
@@ -240,11 +257,8 @@ class Headers(Mapping[str, str]):
         here (the encoder does that) and these headers stay as they are.
         """
         twin = Headers.__new__(Headers)
-        index = self._index
-        # Lists are in the index where names repeat, and must not be shared.
-        index = index.copy() if len(index) == len(self._pairs) else _copy_index(index)
-        twin._index = index
-        added = twin._pairs = self._pairs.copy()
+        index = twin._index = _copy_index(self._index)
+        added = twin._pairs = list(self._pairs)
         for pair in pairs:
             key = pair[0].lower()
             if key not in index:
@@ -256,7 +270,7 @@ class Headers(Mapping[str, str]):
         return Headers, (list(self._pairs),)
 
 
-def _make_index(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
+def _make_index(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
     """Index pairs of which some share a name; in time linear to their number."""
     index: dict[str, str | list[str]] = {}
     for name, value in pairs:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from galeph.errors import LocalProtocolError
+from galeph.message.headers import Headers
 from galeph.protocol.engine import Role
 from galeph.protocol.events import (
     PAUSED,
@@ -31,6 +32,10 @@ __all__ = ["H1Engine"]
 
 # Methods whose response has no body as a rule, and no request at all.
 _WITHOUT_BODY = ("HEAD", "CONNECT", "")
+
+# Asked for each message: one look-up, not two.
+_DONE = receiving.DONE
+_SENT = sending.DONE
 
 
 class H1Engine:
@@ -70,8 +75,9 @@ class H1Engine:
     def next_event(self) -> Event:
         """See `Engine.next_event`."""
         receiver = self._receiver
-        if receiver.state == receiving.DONE:
-            if self._sender.state != sending.DONE or not self._keeps_alive:
+        if receiver.state == _DONE:
+            sender = self._sender
+            if sender.state != _SENT or not (receiver.keep_alive and sender.keep_alive):
                 return PAUSED
             self._start_next_exchange()
         event = receiver.next_event()
@@ -117,18 +123,16 @@ class H1Engine:
             return ()
         raise LocalProtocolError(f"{type(event).__name__} cannot be sent here on HTTP/1")
 
-    def send_whole(self, event: Response, body: bytes) -> bytes:
-        """Frame a response and all of its body, which is not empty, as one buffer.
+    def send_known(
+        self, status: int, headers: Headers, defaults: tuple[tuple[str, str], ...], body: bytes
+    ) -> bytes | None:
+        """Frame a response and its body, not empty, as one buffer, if its head is a known one.
 
-        The same as sending the head and then the data; on the path of a plain request.
+        The path of a plain request: None where only `send` can tell how it is framed.
         """
-        sender = self._sender
-        if self._method not in _WITHOUT_BODY and self._peer_version == "HTTP/1.1":
-            head = sender.known_head(event, len(body))
-            if head is not None:
-                sender.state = sending.DONE
-                return head + body
-        return b"".join([*self.send(event), *self.send(Data(body, end_stream=True))])
+        if self._method in _WITHOUT_BODY or self._peer_version != "HTTP/1.1":
+            return None
+        return self._sender.send_known(status, headers, defaults, body)
 
     def _send_response(self, event: Response) -> Sequence[bytes]:
         method = self._method
@@ -161,7 +165,7 @@ class H1Engine:
         if receiver.has_buffered or receiver.at_eof or receiver.state > receiving.DONE:
             # Bytes that nobody asked for must never be taken for the answer to this.
             raise LocalProtocolError("the connection is over, or has bytes nobody asked for")
-        if receiver.state == receiving.DONE and self._sender.state == sending.DONE:
+        if receiver.state == _DONE and self._sender.state == _SENT:
             if not self.can_reuse:
                 raise LocalProtocolError("the connection ends with the last exchange")
             self._start_next_exchange()
@@ -199,11 +203,7 @@ class H1Engine:
 
     def close_after_response(self) -> None:
         """Let the response that is sent next say ``Connection: close``, and be the last."""
-        if (
-            self._receiver.state == receiving.DONE
-            and self._sender.state == sending.DONE
-            and self.can_reuse
-        ):
+        if self._receiver.state == _DONE and self._sender.state == _SENT and self.can_reuse:
             self._start_next_exchange()  # between two: it is the next one's response that is meant
         self._sender.keep_alive = False
 

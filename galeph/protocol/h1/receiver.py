@@ -50,6 +50,8 @@ class Receiver:
         "_head_bytes",
         "_interim",
         "_known",
+        "_known_head",
+        "_known_start",
         "_last_fields",
         "_limits",
         "_role",
@@ -83,7 +85,10 @@ class Receiver:
         self._failure: tuple[str, int, str] | None = None
         # Server: the field lines of the last plain head, and what they mean once they came twice.
         self._last_fields = b""
-        self._known: Headers | None = None
+        self._known: tuple[Headers, str] | None = None  # with the value of Host
+        # The last head that was known by its fields, and its method and target.
+        self._known_head = b""
+        self._known_start = ("", "")
         # Client: the request whose response is to come, as (method, wants an upgrade).
         self._awaited: tuple[str, bool] | None = None
         self._interim = 0
@@ -119,6 +124,10 @@ class Receiver:
 
     def next_event(self) -> Event:
         state = self.state
+        if self._known is not None and state == HEAD:
+            request = self._recognize_request()
+            if request is not None:
+                return request
         try:
             if state == HEAD:
                 if self._role is Role.SERVER:
@@ -144,8 +153,6 @@ class Receiver:
     def _read_request_head(self) -> Event:
         buffer = self._buffer
         if self._scanner is None:
-            if self._known is not None and (request := self._recognize_request(buffer)) is not None:
-                return request
             match = heads.match_request(buffer)
             if match is not None:
                 end = match.end()
@@ -201,30 +208,40 @@ class Receiver:
             and request.scheme is None
             and not _SAYS_MORE & request.headers._index.keys()
         ):
-            self._known = request.headers.copy()
+            self._known = request.headers.copy(), request.authority
 
     def forget_fields(self) -> None:
         """Drop what only makes the next request quicker: 3 KiB after a browser's."""
-        self._last_fields = b""
+        self._last_fields = self._known_head = b""
         self._known = None
 
-    def _recognize_request(self, buffer: bytes) -> Request | None:
+    def _recognize_request(self) -> Request | None:
         """Return the request if all of it but method and target has come before."""
-        match = heads.match_plain_start(buffer)
-        if match is None or not buffer.startswith(self._last_fields, match.end()):
-            return None
-        end = match.end() + len(self._last_fields)
-        method, target = match.groups()
+        buffer = self._buffer
         known = self._known
-        if end > self._smallest or method == b"CONNECT" or known is None:
+        if known is None or not buffer or self._scanner is not None:
             return None
+        if buffer == self._known_head:  # who polls, or watches over our health
+            method, target = self._known_start
+            end = len(buffer)
+            self._buffer = b""
+        else:
+            match = heads.match_plain_start(buffer)
+            if match is None or not buffer.startswith(self._last_fields, match.end()):
+                return None
+            end = match.end() + len(self._last_fields)
+            method, target = match[1].decode(), match[2].decode()
+            if end > self._smallest or method == "CONNECT":
+                return None
+            self._known_head = buffer[:end]
+            self._known_start = (method, target)
+            self._buffer = buffer[end:]
         self.fast_heads += 1
         self._head_bytes = end
-        self._buffer = buffer[end:]
         self._has_skipped = False
         self.state = DONE
-        headers = known.copy()
-        return Request(method.decode(), target.decode(), headers, None, headers["host"])
+        headers, host = known
+        return Request(method, target, headers.copy(), None, host)
 
     def _begin_request(self, method: str, target: str, version: str, headers: Headers) -> Request:
         if len(headers._pairs) > self._limits.max_headers:

@@ -76,24 +76,31 @@ class Sender:
             and peer_version == "HTTP/1.1"
             and method not in ("HEAD", "CONNECT")
             and event.end_stream == (length == 0)
+            and length >= 0
+            and self.keep_alive
+            and not event.reason
         ):
-            head = self.known_head(event, length)
-            if head is not None:
+            start = _CACHE_HEADS.get((event.status, event.defaults, *event.headers._pairs))
+            if start is not None:
                 self._kind = _FIXED
                 self._left = length
                 self.state = BODY if length else DONE
-                return [head]
+                return [b"%bContent-Length: %d\r\n\r\n" % (start, length)]
         return self._send_new_response(event, method, peer_version)
 
-    def known_head(self, event: Response, length: int) -> bytes | None:
-        """Return a head like one that was sent before, None if there was none; changes nothing.
+    def send_known(
+        self, status: int, headers: Headers, defaults: tuple[tuple[str, str], ...], body: bytes
+    ) -> bytes | None:
+        """Frame a response whose head is like one that was sent before; None if there was none.
 
-        Only for a body of this length, in a response to HTTP/1.1 that keeps the connection.
+        Only for a body that is not empty, in answer to HTTP/1.1 and to a method that has one.
         """
-        if not self.keep_alive or self.state != IDLE or event.reason or length < 0:
-            return None
-        start = _CACHE_HEADS.get((event.status, event.defaults, *event.headers._pairs))
-        return None if start is None else b"%bContent-Length: %d\r\n\r\n" % (start, length)
+        if self.keep_alive and self.state == IDLE:
+            start = _CACHE_HEADS.get((status, defaults, *headers._pairs))
+            if start is not None:
+                self.state = DONE
+                return b"%bContent-Length: %d\r\n\r\n%b" % (start, len(body), body)
+        return None
 
     def _send_new_response(self, event: Response, method: str, peer_version: str) -> list[bytes]:
         status = event.status
@@ -102,7 +109,7 @@ class Sender:
         headers = event.headers
         if event.defaults:
             headers = headers.with_defaults(event.defaults)
-        pairs = headers._pairs
+        pairs: Sequence[tuple[str, str]] = headers._pairs
         index = headers._index
         if "transfer-encoding" in index:
             raise LocalProtocolError("Transfer-Encoding is galeph's to set")
@@ -249,7 +256,7 @@ def _encode_status_line(status: int, reason: str) -> bytes:
 
 def _bodyless_fields(
     event: Response, headers: Headers, length: int | None
-) -> list[tuple[str, str]]:
+) -> Sequence[tuple[str, str]]:
     """Return the fields of a head that no body may follow (RFC 9110 section 8.6)."""
     pairs = headers._pairs
     if event.status == 304:
