@@ -176,7 +176,8 @@ class H1ServerConnection:
             if not self._answer(event):
                 return
             connection.is_idle = engine.is_idle
-            self._mark(_IDLE, service.keep_alive)
+            self._phase = _IDLE
+            self.deadline = service.monotonic() + service.keep_alive
 
     def _next_request(self) -> events.Request | None:
         engine = self.engine
@@ -321,7 +322,9 @@ class H1ServerConnection:
     def _respond(self, method: str, response: Response) -> bool:
         """Send the response; return whether it was sent whole."""
         try:
-            body = prepare_body(response.body)
+            body = response.body
+            if type(body) is not bytes:
+                body = prepare_body(body)
             if (
                 type(body) is bytes
                 and self._incoming is None

@@ -246,7 +246,8 @@ class Headers(Mapping[str, str]):
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
         twin = Headers.__new__(Headers)
-        twin._pairs = self._share()
+        pairs = self._pairs
+        twin._pairs = pairs if type(pairs) is tuple else self._share()
         twin._index = self._index
         return twin
 

@@ -190,16 +190,11 @@ class H1Engine:
     @property
     def can_reuse(self) -> bool:
         """Whether another exchange may follow: both sides keep the connection, and it is whole."""
-        if not self._keeps_alive:
+        receiver = self._receiver
+        if not (receiver.keep_alive and self._sender.keep_alive and receiver.state <= _DONE):
             return False
         # What a server sent unasked must not become the next answer.
-        receiver = self._receiver
         return self.role is Role.SERVER or not (receiver.has_buffered or receiver.at_eof)
-
-    @property
-    def _keeps_alive(self) -> bool:
-        receiver = self._receiver
-        return receiver.keep_alive and self._sender.keep_alive and receiver.state <= receiving.DONE
 
     def close_after_response(self) -> None:
         """Let the response that is sent next say ``Connection: close``, and be the last."""
