@@ -5,6 +5,7 @@ import socket
 import weakref
 
 import gevent
+import gevent.socket
 import pytest
 from gevent.queue import Full
 
@@ -610,3 +611,47 @@ def test_engine_is_asked_for_the_role():
     assert left.wait_closed(5)
     assert right.wait_closed(5)
     assert right.close_reason == "done"
+
+
+# -- fairness
+
+
+def turns_of_others(websocket, messages):
+    """How often somebody whose I/O is always ready got a turn while ``messages`` were taken."""
+    reading, writing = socket.socketpair()
+    writing.send(b"x")
+    turns = 0
+
+    def watch():
+        nonlocal turns
+        while True:
+            gevent.socket.wait_read(reading.fileno())
+            turns += 1
+
+    with reading, writing:
+        watcher = gevent.spawn(watch)
+        for _ in range(messages):
+            websocket.take()
+        watcher.kill()
+    return turns
+
+
+@pytest.mark.attack(173)
+@BOTH
+@pytest.mark.parametrize("flood", [(PING,), (PONG,), (TEXT,), (TEXT, b"", CONTINUATION)], ids=str)
+def test_flood_of_frames_leaves_others_their_turn(role, flood):
+    """However many frames arrive at once, others run after every 64 of them."""
+    websocket, peer = open_pair(role, max_fragments=None)
+    count = 6400
+    if len(flood) == 3:
+        opening, payload, opcode = flood
+        data = peer.frame(opening, payload, fin=False) + peer.frame(opcode, fin=False) * count
+        messages = peer.frame(opcode)
+    else:
+        data = peer.frame(*flood) * count
+        messages = peer.frame(TEXT)
+    gevent.spawn(peer.send_raw, data + messages)
+    turns = turns_of_others(websocket, count + 1 if flood == (TEXT,) else 1)
+    shut(websocket, peer)
+
+    assert turns >= 100

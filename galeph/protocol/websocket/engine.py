@@ -1,10 +1,11 @@
 """The frames of a WebSocket: bytes in, whole messages out, and back. RFC 6455 sections 5 to 7.
 
-wsproto parses and writes the frames: masks, reserved bits, opcodes, control frame rules, lengths
-and UTF-8 are its work, and it is right about them. What it lacks is any bound, so the engine adds
-one, through wsproto's own extension hook, which sees each frame header before a byte of payload:
-a frame is refused from its declared length, a message by the sum of its fragments or by their
-number. What is gathered therefore never exceeds ``max_message_bytes``.
+A message or ping that arrives as one whole frame is taken directly (`frames`); every other frame,
+and whatever may break a rule, goes to wsproto, one frame at a time. Masks, reserved bits, opcodes,
+control frame rules, lengths and UTF-8 are wsproto's work, and it is right about them. What it lacks
+is any bound, so the engine adds one, through wsproto's own extension hook, which sees each frame
+header before a byte of payload: a frame is refused from its declared length, a message by the sum
+of its fragments or by their number. What is gathered therefore never exceeds ``max_message_bytes``.
 
 The engine does not answer anything by itself. Whether a ping is answered at once or only the
 latest of many, and how long a close may take, is the driver's to decide.
@@ -30,8 +31,10 @@ from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opc
 
 from galeph.errors import LocalProtocolError
 from galeph.protocol.engine import Role
+from galeph.protocol.websocket import frames
 from galeph.protocol.websocket.events import (
     NEED_DATA,
+    PARTIAL,
     Close,
     Failed,
     Message,
@@ -40,13 +43,14 @@ from galeph.protocol.websocket.events import (
     WebSocketEvent,
 )
 
-__all__ = ["MAX_CONTROL_BYTES", "WebSocketEngine", "check_close"]
+__all__ = ["WebSocketEngine", "check_close"]
 
-# Section 5.5: the payload of a control frame.
-MAX_CONTROL_BYTES = 125
-_MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2
+_MAX_REASON_BYTES = frames.CONTROL_BYTES - 2
+# No end in sight: what breaks a rule is wsproto's, with everything behind it.
+_ALL = 1 << 62
 
 _NO_RSV = RsvBits(rsv1=False, rsv2=False, rsv3=False)
+_NO_UTF8 = "text is not UTF-8"
 # "Bad Gateway", registered after RFC 6455; wsproto takes it for an unknown code.
 _BAD_GATEWAY = 1014
 
@@ -148,13 +152,18 @@ class WebSocketEngine:
     """
 
     __slots__ = (
+        "_at",
         "_bounds",
+        "_buffer",
         "_connection",
         "_events",
         "_is_eof",
         "_is_over",
+        "_is_server",
         "_partial_bytes",
         "_partial_text",
+        "_slow",
+        "_smallest",
         "close_received",
         "close_sent",
         "role",
@@ -168,6 +177,12 @@ class WebSocketEngine:
         max_fragments: int | None = 1024,
     ) -> None:
         self.role = role
+        self._is_server = role is Role.SERVER
+        self._smallest = _ALL if max_message_bytes is None else max_message_bytes
+        # What has not been looked at begins at `_at`; the first `_slow` octets of it are wsproto's.
+        self._buffer = b""
+        self._at = 0
+        self._slow = 0
         self._bounds = _Bounds(max_message_bytes, max_fragments)
         kind = ConnectionType.CLIENT if role is Role.CLIENT else ConnectionType.SERVER
         self._connection = Connection(kind, [self._bounds])
@@ -188,37 +203,96 @@ class WebSocketEngine:
         """
         if self._is_over:
             return
-        if data:
-            self._connection.receive_data(data)
-            # wsproto's generator ends where its buffer does; a new one goes on from there.
-            self._events = self._connection.events()
-        else:
+        if not data:
             self._is_eof = True
+        elif self._at >= len(self._buffer):
+            self._buffer = data
+            self._at = 0
+        else:
+            self._buffer = self._buffer[self._at :] + data
+            self._at = 0
 
     def next_event(self) -> WebSocketEvent:
         """Return what happened next.
 
         1. `Message`, `Ping` or `Pong`. Ask again.
-        2. `Close` or `Failed`. The receiving side is over: from now on `NEED_DATA`.
-        3. `NEED_DATA`: nothing more before `receive_data`.
+        2. ``PARTIAL``: a fragment of a message. Ask again, but nobody has to at once.
+        3. `Close` or `Failed`. The receiving side is over: from now on `NEED_DATA`.
+        4. `NEED_DATA`: nothing more before `receive_data`.
         """
         while not self._is_over:
             event = next(self._events, None)
-            if event is None:
-                if not self._is_eof:
-                    return NEED_DATA
-                return self._end(Failed(1006, "the connection ended without a close frame"))
-            if type(event) is TextMessage or type(event) is BytesMessage:
-                data = self._gather(event)
-                if data is not None:
-                    return Message(data)
-            elif type(event) is PingFrame:
-                return Ping(bytes(event.payload))
-            elif type(event) is PongFrame:
-                return Pong(bytes(event.payload))
-            elif type(event) is CloseConnection:
-                return self._end(self._interpret_close(event))
+            if event is not None:
+                return self._translate(event)
+            if self._slow:
+                found: WebSocketEvent | None = self._pass_on()
+            else:
+                found = self._take_frame()
+            if found is not None:
+                return found
         return NEED_DATA
+
+    def _take_frame(self) -> WebSocketEvent | None:
+        """Take a frame that is there as a whole, or see how much of what follows is wsproto's."""
+        buffer = self._buffer
+        at = self._at
+        header = frames.read_header(buffer, at, masked=self._is_server)
+        if header is None:
+            return self._end_of_data()
+        first, start, size = header
+        if size is None:
+            self._slow = _ALL
+            return None
+        end = at + size
+        if (
+            not first
+            or end > len(buffer)
+            or size - start > self._smallest
+            or (first < frames.PING and self._bounds.is_inside_message)
+        ):
+            self._slow = size
+            return None
+        self._at = end
+        payload = buffer[at + start : end]
+        if self._is_server:
+            payload = frames.unmask(payload, buffer[at + start - 4 : at + start])
+        if first == frames.TEXT:
+            try:
+                return Message(payload.decode())
+            except UnicodeDecodeError:
+                return self._end(Failed(1007, _NO_UTF8))
+        if first == frames.BINARY:
+            return Message(payload)
+        return Ping(payload) if first == frames.PING else Pong(payload)
+
+    def _pass_on(self) -> WebSocketEvent | None:
+        """Give wsproto what has arrived of its frame."""
+        data = self._buffer[self._at : self._at + self._slow]
+        if not data:
+            return self._end_of_data()
+        self._at += len(data)
+        if self._slow < _ALL:
+            self._slow -= len(data)
+        self._connection.receive_data(data)
+        # wsproto's generator ends where its buffer does; a new one goes on from there.
+        self._events = self._connection.events()
+        return None
+
+    def _end_of_data(self) -> WebSocketEvent:
+        if self._is_eof:
+            return self._end(Failed(1006, "the connection ended without a close frame"))
+        return NEED_DATA
+
+    def _translate(self, event: Event) -> WebSocketEvent:
+        if isinstance(event, (TextMessage, BytesMessage)):
+            data = self._gather(event)
+            return PARTIAL if data is None else Message(data)
+        if isinstance(event, PingFrame):
+            return Ping(bytes(event.payload))
+        if isinstance(event, PongFrame):
+            return Pong(bytes(event.payload))
+        assert isinstance(event, CloseConnection)  # noqa: S101  (there are no others; narrows)
+        return self._end(self._interpret_close(event))
 
     def _gather(self, event: TextMessage | BytesMessage) -> str | bytes | None:
         """Add a piece to the message it belongs to; return the message once it is whole.
@@ -262,13 +336,14 @@ class WebSocketEngine:
             except UnicodeDecodeError:
                 code = 1007
         if code == CloseReason.INVALID_FRAME_PAYLOAD_DATA:
-            reason = "text is not UTF-8"
+            reason = _NO_UTF8
         return Failed(code, self._bounds.violation or reason)
 
     def _end(self, event: Close | Failed) -> Close | Failed:
         self._is_over = True
         self.close_received = isinstance(event, Close)
         self._events = iter(())
+        self._buffer = b""
         self._partial_text = self._partial_bytes = None
         return event
 
@@ -285,10 +360,17 @@ class WebSocketEngine:
             ValueError: the text holds surrogates, which UTF-8 does not have.
         """
         if isinstance(data, str):
+            if self._is_server:
+                self._check_open()
+                return frames.frame_message(frames.TEXT, data.encode())
             return self._send(TextMessage(data))
         if isinstance(data, bytes | bytearray | memoryview):
-            # bytes(): mypy's and wsproto's idea of a buffer is narrower than ours.
-            return self._send(BytesMessage(data if isinstance(data, bytes) else bytes(data)))
+            # bytes(): wsproto's idea of a buffer is narrower than ours.
+            octets = data if type(data) is bytes else bytes(data)
+            if self._is_server:
+                self._check_open()
+                return frames.frame_message(frames.BINARY, octets)
+            return self._send(BytesMessage(octets))
         raise TypeError(f"a WebSocket message is str or bytes, not {type(data).__name__}")
 
     def send_ping(self, payload: bytes = b"") -> Sequence[bytes]:
@@ -319,12 +401,15 @@ class WebSocketEngine:
         self.close_sent = True
         return buffers
 
-    def _send(self, event: Event) -> Sequence[bytes]:
+    def _check_open(self) -> None:
         if self.close_sent:
             raise LocalProtocolError("the close frame has been sent", case="ws-sent-after-close")
-        state = self._connection.state
-        if state is not ConnectionState.OPEN and not isinstance(event, CloseConnection):
+        if self._connection.state is not ConnectionState.OPEN:
             raise LocalProtocolError("the peer has closed", case="ws-sent-after-close")
+
+    def _send(self, event: Event) -> Sequence[bytes]:
+        if not isinstance(event, CloseConnection) or self.close_sent:
+            self._check_open()
         return (self._connection.send(event),)
 
     def __repr__(self) -> str:
@@ -334,5 +419,5 @@ class WebSocketEngine:
 
 
 def _check_control(payload: bytes) -> None:
-    if len(payload) > MAX_CONTROL_BYTES:
+    if len(payload) > frames.CONTROL_BYTES:
         raise ValueError(f"payload has {len(payload)} bytes, a control frame takes 125")

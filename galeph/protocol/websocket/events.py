@@ -16,10 +16,12 @@ from galeph.protocol.events import NEED_DATA, NeedData
 
 __all__ = [
     "NEED_DATA",
+    "PARTIAL",
     "Close",
     "Failed",
     "Message",
     "NeedData",
+    "Partial",
     "Ping",
     "Pong",
     "WebSocketEvent",
@@ -31,6 +33,11 @@ class Message:
     """A whole message: ``str`` from text frames, ``bytes`` from binary ones."""
 
     data: str | bytes
+
+
+@dataclass(slots=True)
+class Partial:
+    """A fragment that is not the last of its message: work was done, and nothing is to be had."""
 
 
 @dataclass(slots=True)
@@ -68,4 +75,6 @@ class Failed:
     reason: str
 
 
-WebSocketEvent = Message | Ping | Pong | Close | Failed | NeedData
+WebSocketEvent = Message | Partial | Ping | Pong | Close | Failed | NeedData
+
+PARTIAL = Partial()

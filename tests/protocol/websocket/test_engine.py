@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from galeph.errors import LocalProtocolError
 from galeph.protocol.engine import Role
 from galeph.protocol.websocket.engine import WebSocketEngine, check_close
-from galeph.protocol.websocket.events import NEED_DATA, Close, Failed, Message, Ping, Pong
+from galeph.protocol.websocket.events import (
+    NEED_DATA,
+    PARTIAL,
+    Close,
+    Failed,
+    Message,
+    Ping,
+    Pong,
+)
 from tests.protocol.websocket.frames import (
     BINARY,
     CLOSE,
@@ -32,7 +40,8 @@ MANY = "Hello-\u00b5@\u00df\u00f6\u00e4\u00fc\u00e0\u00e1-UTF-8!! \U0001f40e\r\n
 def events_of(engine):
     found = []
     while (event := engine.next_event()) is not NEED_DATA:
-        found.append(event)
+        if event is not PARTIAL:
+            found.append(event)
     return found
 
 
@@ -207,6 +216,65 @@ def test_noise_never_breaks_the_engine(noise):
 
     assert len(ends) == 1
     assert ends == found[-1:]
+
+
+def by_wsproto_alone(**limits):
+    """An engine that leaves every frame to wsproto: what the direct path is measured by."""
+    engine = server(**limits)
+    engine._slow = 1 << 62
+    return engine
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    conversations(),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=3),
+    st.lists(st.integers(1, 60), min_size=1, max_size=10),
+)
+def test_whole_frames_mean_what_wsproto_says(conversation, changes, sizes):
+    """Taken directly or by wsproto, good and mutated frames give the same events."""
+    octets = bytearray(conversation[1] + close(1000, b"bye"))
+    for at, octet in changes:
+        octets[at % len(octets)] = octet
+    expected = by_wsproto_alone(max_message_bytes=200, max_fragments=3)
+    expected.receive_data(bytes(octets))
+    whole = server(max_message_bytes=200, max_fragments=3)
+    whole.receive_data(bytes(octets))
+    split = server(max_message_bytes=200, max_fragments=3)
+    found = []
+    at = 0
+    for size in itertools.cycle(sizes):
+        split.receive_data(bytes(octets[at : at + size]))
+        found += events_of(split)
+        at += size
+        if at >= len(octets):
+            break
+    wanted = events_of(expected)
+
+    assert wanted == events_of(whole)
+    assert wanted == found
+
+
+def test_whole_frames_are_taken_directly():
+    """Neither messages nor pings that arrive whole are shown to wsproto; nor is what is sent."""
+    engine = server()
+    engine._connection = None
+    data = frame(TEXT, b"a") + frame(BINARY, b"b" * 300) + frame(PING, b"c") + frame(PONG)
+    engine.receive_data(data + frame(BINARY, b"d" * 70_000))
+
+    assert [
+        Message("a"), Message(b"b" * 300), Ping(b"c"), Pong(), Message(b"d" * 70_000),
+    ] == events_of(engine)  # fmt: skip
+
+
+def test_fragments_are_reported_one_by_one():
+    """Each fragment is an event, so that a driver can share its time out between them."""
+    engine = server()
+    engine.receive_data(frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", fin=False))
+
+    assert engine.next_event() is PARTIAL
+    assert engine.next_event() is PARTIAL
+    assert engine.next_event() is NEED_DATA
 
 
 # -- what is wrong
@@ -415,7 +483,7 @@ def test_octets_one_by_one_cost_little_more_than_their_number():
     try:
         for i in range(len(data) - 1):
             engine.receive_data(data[i : i + 1])
-            assert engine.next_event() is NEED_DATA
+            assert events_of(engine) == []
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
