@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from galeph.errors import BodyTooLarge, ResourceClosed
+from galeph.errors import BodyTooLarge, LocalProtocolError, ResourceClosed
 from galeph.stream.active import ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 
@@ -26,14 +26,30 @@ class BodyReader:
 
     Every read blocks until it can be answered, or the body has ended (``b""``).
 
+    ``read()`` without a size, and a line, give no more than ``max_gathered`` bytes: a peer that
+    sends more must not fill our memory. Read with a size, or `stream`, however much there is.
+
     Raises (from any read):
+        BodyTooLarge: the rest, or a line, is longer than ``max_gathered``. Nothing is lost: go on
+            reading in pieces. A handler that lets it pass answers 413.
         IncompleteBody: the peer ended the connection inside the body.
         ReadTimeout: the peer made no progress for too long.
         RemoteProtocolError: the framing broke.
         ResourceClosed: the body was closed.
     """
 
-    __slots__ = ("_at", "_buffer", "_on_close", "_pull", "closed", "has_begun", "length")
+    __slots__ = (
+        "_at",
+        "_buffer",
+        "_is_cut",
+        "_on_close",
+        "_pull",
+        "_whole",
+        "closed",
+        "has_begun",
+        "length",
+        "max_gathered",
+    )
 
     def __init__(
         self,
@@ -41,6 +57,7 @@ class BodyReader:
         *,
         length: int | None = None,
         buffered: bytes = b"",
+        max_gathered: int | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._pull = pull
@@ -51,6 +68,10 @@ class BodyReader:
         self.closed = False
         # Whether anybody has read of it.
         self.has_begun = False
+        # What `read_all` has given, and whether somebody else has a part of the body.
+        self._whole: bytes | None = None
+        self._is_cut = False
+        self.max_gathered = max_gathered
         # How many bytes the whole body has, None where nobody has said.
         self.length = length
 
@@ -62,6 +83,12 @@ class BodyReader:
 
     def read1(self, size: int = -1) -> bytes:
         """Return what there is, at most ``size`` bytes; blocks only when there is nothing."""
+        piece = self._read1(size)
+        if piece:
+            self._is_cut = True
+        return piece
+
+    def _read1(self, size: int = -1) -> bytes:
         self._check_open()
         self.has_begun = True
         if self._at >= len(self._buffer):
@@ -81,11 +108,13 @@ class BodyReader:
     def read(self, size: int | None = -1) -> bytes:
         """Return ``size`` bytes, fewer only at the end; all that is left without a size."""
         if size is None or size < 0:
-            return self._gather(None)
+            rest = self._gather(self.max_gathered)
+            self._is_cut = self._is_cut or bool(rest)
+            return rest
         pieces: list[bytes] = []
         try:
             while size > 0:
-                piece = self.read1(size)
+                piece = self._read1(size)
                 if not piece:
                     break
                 pieces.append(piece)
@@ -93,23 +122,32 @@ class BodyReader:
         except BaseException:
             self._put_back(pieces)
             raise
+        self._is_cut = self._is_cut or bool(pieces)
         return b"".join(pieces)
 
     def read_all(self, max_bytes: int) -> bytes:
-        """Return all that is left, unless that is more than ``max_bytes``.
+        """Return the whole body, each time the same, unless that is more than ``max_bytes``.
 
         Raises:
             BodyTooLarge: it is more. Read it in pieces (nothing of it is lost), or raise the limit.
+            LocalProtocolError: a part of it has been read in another way.
         """
-        if self.length is not None and self.length > max_bytes:
-            raise BodyTooLarge(f"a body of {self.length} bytes; the limit is {max_bytes}")
-        return self._gather(max_bytes)
+        self._check_open()
+        if self._whole is None:
+            if self._is_cut:
+                raise LocalProtocolError(
+                    "a part of the body has been read already: read the rest the same way"
+                )
+            self._whole = self._gather(max_bytes)
+        return self._whole
 
     def _gather(self, max_bytes: int | None) -> bytes:
+        if max_bytes is not None and not self._is_cut and (self.length or 0) > max_bytes:
+            raise BodyTooLarge(f"a body of {self.length} bytes; the limit is {max_bytes}")
         pieces: list[bytes] = []
         size = 0
         try:
-            while piece := self.read1():
+            while piece := self._read1():
                 pieces.append(piece)
                 size += len(piece)
                 if max_bytes is not None and size > max_bytes:
@@ -136,6 +174,7 @@ class BodyReader:
     def readline(self, size: int | None = -1) -> bytes:
         """Return the bytes up to and with the next line feed, or ``size`` of them."""
         limit = -1 if size is None else size
+        largest = self.max_gathered
         pieces: list[bytes] = []
         got = 0
         try:
@@ -145,15 +184,18 @@ class BodyReader:
                 pieces.append(piece)
                 if not piece or piece.endswith(b"\n"):
                     break
+                if limit < 0 and largest is not None and got > largest:
+                    raise BodyTooLarge(f"a line of more than {largest} bytes, which is the limit")
         except BaseException:
             self._put_back(pieces)
             raise
+        self._is_cut = self._is_cut or got > 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _take_line(self, limit: int) -> bytes:
         """Return as much of a line as there is."""
         if self._at >= len(self._buffer):
-            self._buffer, self._at = self.read1(), 0
+            self._buffer, self._at = self._read1(), 0
         self._check_open()
         start = self._at
         end = self._buffer.find(b"\n", start) + 1 or len(self._buffer)
@@ -201,6 +243,7 @@ class BodyReader:
         if not self.closed:
             self.closed = True
             self._buffer = b""
+            self._whole = None
             self._pull = _nothing
             on_close, self._on_close = self._on_close, None
             if on_close is not None:

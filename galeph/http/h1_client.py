@@ -196,7 +196,7 @@ class H1ClientConnection:
         except BaseException:
             self.fail(Cancelled("the greenlet that waited for the response has left"))
             raise
-        response.max_buffered_bytes = limits.max_buffered_body_bytes
+        response.max_buffered_bytes = response.body.max_gathered = limits.max_buffered_body_bytes
         return response
 
     def _send(self, request: Request, body: bytes | Streamed, timeouts: Timeouts) -> None:

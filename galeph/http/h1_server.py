@@ -262,6 +262,10 @@ class H1ServerConnection:
         if isinstance(incoming.error, IncompleteBody):
             response.close()
             return False  # the client is gone, or lies about the length: no answer can be right
+        if isinstance(incoming.error, RemoteProtocolError):
+            response.close()
+            self._refuse_body(incoming.error)  # whatever the handler made of it
+            return False
         try:
             return self._respond(event.method, response) and self._finish()
         finally:

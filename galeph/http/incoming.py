@@ -55,7 +55,11 @@ class IncomingBody:
     def open(self) -> BodyReader:
         """Return the file object the body is read from; the same one each time."""
         if self.reader is None:
-            self.reader = BodyReader(self._pull, length=self._declared_length)
+            self.reader = BodyReader(
+                self._pull,
+                length=self._declared_length,
+                max_gathered=self._connection.max_buffered_bytes,
+            )
         return self.reader
 
     def close(self) -> None:

@@ -188,9 +188,10 @@ class Request:
         return self._on_server().trailers
 
     def read(self) -> bytes:
-        """Block until the body is complete and return it.
+        """Block until the body is complete and return it; each time the same.
 
         Raises:
+            LocalProtocolError: a part of it has been read from `body` or `stream`.
             BodyTooLarge: it is above the server's ``max_buffered_body_bytes``. A handler that lets
                 it pass answers 413.
             IncompleteBody, ReadTimeout, RemoteProtocolError: it did not arrive whole.

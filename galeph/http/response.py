@@ -125,7 +125,10 @@ class Response:
     def bytes(self) -> bytes:
         """Block until the body is complete and return it; the connection is free afterwards.
 
+        It is the same each time, until the response is closed.
+
         Raises:
+            LocalProtocolError: a part of it has been read from `body` or `stream`.
             BodyTooLarge: it is larger than ``max_buffered_bytes``; read ``body`` in pieces instead.
             IncompleteBody, ReadTimeout, RemoteProtocolError: it did not arrive whole.
         """

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from multidict import MultiDict, MultiDictProxy
 
@@ -14,6 +15,7 @@ QueryItems = Mapping[str, object] | Iterable[tuple[str, object]]
 
 # The count is bounded so that a body of a megabyte of "&" cannot become a million objects.
 _MAX_FIELDS = 1000
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
 
 
 def parse_pairs(text: str) -> MultiDictProxy[str]:
@@ -22,8 +24,29 @@ def parse_pairs(text: str) -> MultiDictProxy[str]:
     Raises:
         ValueError: there are more than 1,000 fields, or escaped bytes that are no UTF-8.
     """
-    pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
-    return MultiDictProxy(MultiDict(pairs))
+    if text.count("&") >= _MAX_FIELDS:
+        raise ValueError(f"more than {_MAX_FIELDS} fields")
+    pairs: MultiDict[str] = MultiDict()
+    for field in text.split("&"):
+        if field:
+            name, _, value = field.partition("=")
+            pairs.add(_unescape(name), _unescape(value))
+    return MultiDictProxy(pairs)
+
+
+def _unescape(text: str) -> str:
+    """Decode one name or value; a "%" without two digits behind it stands for itself.
+
+    ``urllib.parse`` does the same and takes 0.7 s for a megabyte of "%", which anybody may send.
+    """
+    text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    return _ESCAPES.sub(_decode_escapes, text.encode()).decode()
+
+
+def _decode_escapes(match: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(match[0].replace(b"%", b"").decode())
 
 
 def encode_pairs(items: QueryItems) -> str:

@@ -10,7 +10,7 @@ from gevent.event import Event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galeph.errors import BodyTooLarge, IncompleteBody, ResourceClosed
+from galeph.errors import BodyTooLarge, IncompleteBody, LocalProtocolError, ResourceClosed
 from galeph.http.body import BodyReader, BodySource
 
 
@@ -121,6 +121,36 @@ class TestLimits:
             reader.read_all(3)
 
         assert b"abcdef" == reader.read()
+
+    def test_reading_without_a_size_is_bounded(self):
+        """What is left, and a line, are no larger than `max_gathered`; nothing of them is lost."""
+        reader = reader_of(b"ab", b"cd", b"\n", b"e")
+        reader.max_gathered = 3
+        with pytest.raises(BodyTooLarge, match="3"):
+            reader.read()
+        with pytest.raises(BodyTooLarge, match="line"):
+            reader.readline()
+        with pytest.raises(BodyTooLarge, match="line"):
+            list(reader)
+
+        assert b"abcd\n" == reader.readline(10)
+        assert b"e" == reader.read()
+
+    def test_the_whole_is_kept(self):
+        """`read_all` gives the same again, however small the limit has become."""
+        reader = reader_of(b"ab", b"cd")
+
+        assert b"abcd" == reader.read_all(4)
+        assert b"abcd" == reader.read_all(1)
+        assert b"" == reader.read()
+
+    @pytest.mark.parametrize("read", ["read1", "read", "readline", "readlines"])
+    def test_a_part_is_not_the_whole(self, read):
+        """Where somebody has read of the body, nobody gets the rest for the whole."""
+        reader = reader_of(b"a\nb", b"cd")
+        getattr(reader, read)()
+        with pytest.raises(LocalProtocolError, match="part"):
+            reader.read_all(4)
 
 
 class TestLeaving:

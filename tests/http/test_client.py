@@ -394,11 +394,13 @@ class TestResponses:
         assert received.ok
 
     def test_a_response_is_whole_with_its_length(self):
-        """`bytes` gives the body; a second call gives what is left, which is nothing."""
+        """`bytes` gives the body, each time the same; to the file object it has been read."""
         received = get_answer(response(b"body"))
 
         assert b"body" == received.bytes()
-        assert b"" == received.bytes()
+        assert b"body" == received.bytes()
+        assert "body" == received.text()
+        assert b"" == received.body.read()
 
     @pytest.mark.parametrize(
         ("content_type", "body", "text"),
@@ -504,7 +506,10 @@ class TestResponses:
             with pytest.raises(BodyTooLarge):
                 received.bytes()
 
-            assert b"12345" == received.body.read()
+            with pytest.raises(BodyTooLarge):
+                received.body.read()
+
+            assert b"12345" == received.body.read(5)
 
     def test_the_limits_of_a_request_come_before_the_pools(self):
         """A head above the request's own limit is refused, on a pool that would take it."""

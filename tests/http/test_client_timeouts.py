@@ -376,5 +376,5 @@ class TestForeignTimeouts:
             assert "late" == received.stream.try_take(0.02, timeout_value="late")
             go.set()
 
-            assert b"cd" == received.bytes()
+            assert b"cd" == received.body.read()
             assert 1 == pool.stats().idle

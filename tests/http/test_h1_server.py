@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 
@@ -350,6 +351,25 @@ class TestBodies:
             received = talk(server, broken)
 
         assert [] == asked
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert 1 == received.count(b"HTTP/1.1 ")
+
+    @pytest.mark.attack(67)
+    @pytest.mark.parametrize(
+        "size", [b"0x5", b"+5", b"-5", b"5_0", b" 5", b"5 ", "\u0665".encode()]
+    )
+    def test_a_handler_cannot_swallow_a_broken_body(self, size):
+        """A malformed chunk is answered 400 even where the handler hides its error."""
+
+        def handler(request):
+            with contextlib.suppress(errors.RemoteProtocolError):
+                request.body.read()
+            return {"body": "fine"}
+
+        broken = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with serving(handler) as server:
+            received = talk(server, broken + size + b"\r\nabcde\r\n0\r\n\r\n" + GET)
+
         assert received.startswith(b"HTTP/1.1 400 ")
         assert 1 == received.count(b"HTTP/1.1 ")
 

@@ -20,6 +20,7 @@ class Connection:
         self.transport = self
         self.received = list(received)
         self.continued = 0
+        self.max_buffered_bytes = 1024
         self.engine.receive_data(self.received.pop(0))
         self.request = self.engine.next_event()
 

@@ -277,6 +277,8 @@ class TestRequests:
             (post(b"\xff", path="/text"), 400),
             (post(b"a=b", path="/form"), 400),
             (post(b"x" * 200, path="/text"), 413),
+            (post(b"x" * 200, path="/file"), 413),
+            (post(b"x" * 200, path="/lines"), 413),
             (get("/query?a=%ff"), 400),
         ],
     )
@@ -284,11 +286,11 @@ class TestRequests:
         """Content that is not what it claims is answered, not raised, and nobody logs a bug."""
 
         def handler(request):
-            return (
-                {"body": str(getattr(request, request.path[1:]))}
-                if "?" in request.url
-                else {"body": str(getattr(request, request.path[1:])())}
-            )
+            wanted = request.path[1:]
+            if wanted == "query":
+                return {"body": str(request.query)}
+            read = {"file": request.body.read, "lines": request.body.readlines}
+            return {"body": str(read[wanted]() if wanted in read else getattr(request, wanted)())}
 
         limits = http.Limits(max_buffered_body_bytes=100)
 
