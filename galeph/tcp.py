@@ -24,11 +24,10 @@ from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future, to_deferred
 from galeph.deferred.producer import on_ready, owns
 from galeph.errors import ResourceClosed, TransportError
-from galeph.stream.active import ActiveSink, ActiveSource
+from galeph.stream.active import ActiveSource, TransportSink
 from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
-from galeph.stream.waiters import Limit
 from galeph.tls import to_client_context, to_server_context
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
@@ -55,7 +54,7 @@ class _EndReading(Exception):
 
 
 @checks_owner("put _put send_eof close fail")
-class TcpStream(ActiveSource[bytes], ActiveSink[Any]):
+class TcpStream(ActiveSource[bytes], TransportSink[Any]):
     """One TCP connection, as a stream: gives bytes, takes what `byte_streams` makes bytes of.
 
     A message is sent whole or not at all: a put that is killed or timed out before its turn is
@@ -144,23 +143,10 @@ class TcpStream(ActiveSource[bytes], ActiveSink[Any]):
         """Block until the kernel has the bytes; False when the stream is closed or has broken."""
         return not self._closed and self._transmit(message)
 
-    def _put(self, message: Any, timeout: float | None) -> bool | Nothing:
-        # The transport lets senders queue itself, so there is no turn to wait for here.
-        if self._closed:
-            return False
-        if timeout is None:
-            return self._transmit(message)
-        if timeout <= 0:
-            return self._transport.try_send(to_bytes(message)) or EXPIRED
-        accepted: bool | Nothing = EXPIRED
-        with Limit(timeout, self._hub):
-            try:
-                accepted = self._transmit(message)
-            except BaseException as error:
-                if was_sent_anyway(error):
-                    accepted = True
-                raise
-        return accepted
+    def _transmit_ready(self, message: Any) -> bool | Nothing:
+        return self._transport.try_send(to_bytes(message)) or EXPIRED
+
+    _was_accepted = staticmethod(was_sent_anyway)
 
     def send_eof(self) -> None:
         """End our side; the peer may go on sending. Blocks until what is being put has gone out.

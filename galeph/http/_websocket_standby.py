@@ -33,22 +33,21 @@ _MAX_BYTES = 64 * 1024
 
 
 class Readable(Protocol):
-    """What the standby needs of its WebSocket."""
+    """What the standby needs of its session."""
 
-    @property
-    def _is_over(self) -> bool:
-        """Whether there is nothing more to read."""
+    is_over: bool
+    """Whether there is nothing more to read."""
 
-    def _next_message(self) -> str | bytes | None:
+    def next_message(self) -> str | bytes | None:
         """Return the next message of those that have arrived, or None. Never switches."""
 
-    def _read(self) -> object:
-        """Block until more has arrived, or `_make_way` was called."""
+    def read(self) -> object:
+        """Block until it is worth while to ask for a message again, or `make_way` was called."""
 
-    def _make_way(self) -> None:
-        """Have whoever is blocked in `_read` return. Never switches."""
+    def make_way(self) -> None:
+        """Have whoever is blocked in `read` return. Never switches."""
 
-    def _watch_end(self) -> EndWatch | None:
+    def watch_end(self) -> EndWatch | None:
         """Refuse puts once the connection has ended, unless the watch is cancelled before."""
 
 
@@ -56,7 +55,7 @@ class Standby:
     """The messages that wait for a taker, and who reads them.
 
     Args:
-        websocket: what to read.
+        session: what to read.
         turn: held by whoever reads.
         hub: the WebSocket's.
     """
@@ -66,16 +65,16 @@ class Standby:
         "_is_dismissed",
         "_messages",
         "_reader",
+        "_session",
         "_size",
         "_timer",
         "_turn",
         "_was_taken",
         "_watch",
-        "_websocket",
     )
 
-    def __init__(self, websocket: Readable, turn: Turn, hub: Any) -> None:
-        self._websocket = websocket
+    def __init__(self, session: Readable, turn: Turn, hub: Any) -> None:
+        self._session = session
         self._turn = turn
         self._hub = hub
         self._messages: deque[str | bytes] = deque()
@@ -108,6 +107,12 @@ class Standby:
         self._end_watch()
         return message
 
+    def clear(self) -> None:
+        """Throw away what waits: nobody can take it any more."""
+        self._messages.clear()
+        self._size = 0
+        self._end_watch()
+
     # Who reads
 
     @property
@@ -117,7 +122,7 @@ class Standby:
 
     def listen(self) -> bool:
         """Make sure that somebody reads; False while too much waits to be taken."""
-        if self._websocket._is_over or self._turn.is_taken or self._reader is not None:
+        if self._session.is_over or self._turn.is_taken or self._reader is not None:
             return True
         if self.is_full:
             return False
@@ -128,25 +133,25 @@ class Standby:
     def dismiss(self) -> None:
         """Send the standby away: somebody else wants to read. Never switches."""
         self._is_dismissed = True
-        self._websocket._make_way()
+        self._session.make_way()
 
     def _read_on(self) -> None:
-        websocket, turn = self._websocket, self._turn
+        session, turn = self._session, self._turn
         try:
             if turn.is_taken:
                 return
             turn.acquire(self._hub)
             try:
-                while not (websocket._is_over or self._is_dismissed or self.is_full):
-                    message = websocket._next_message()
+                while not (session.is_over or self._is_dismissed or self.is_full):
+                    message = session.next_message()
                     if message is not None:
                         self.put(message)
-                    elif not websocket._is_over:
-                        websocket._read()
+                    elif not session.is_over:
+                        session.read()
             finally:
                 turn.release()
-            if self.is_full and not websocket._is_over:
-                self._watch = websocket._watch_end()
+            if self.is_full and not session.is_over:
+                self._watch = session.watch_end()
         finally:
             self._reader = None
 
@@ -160,7 +165,7 @@ class Standby:
     def note_take(self) -> None:
         """Somebody takes, or has taken: begin to watch for the time when nobody does."""
         self._was_taken = True
-        if self._timer is None and not self._websocket._is_over:
+        if self._timer is None and not self._session.is_over:
             start_timer = clocks.default().start_timer
             self._timer = start_timer(_STAND_BY_AFTER, self._look, ref=False)
 

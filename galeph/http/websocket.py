@@ -153,7 +153,7 @@ class _Tenancy:
 
     def host(self, error: BaseException | None) -> None:
         """Block while the WebSocket is in use, and end it then. See `Tenant.host`."""
-        websocket = self.websocket
+        websocket, session = self.websocket, self.websocket._session
         try:
             if error is None:
                 host(websocket)
@@ -161,11 +161,11 @@ class _Tenancy:
             elif isinstance(error, Exception):
                 websocket.close(1011, "internal error")
             else:
-                websocket._say_last_word()
+                session.say_last_word()
                 return
-            websocket._gone.wait()
+            session.gone.wait()
         finally:
-            websocket._conclude()
+            session.conclude()
 
     def explains(self, error: BaseException) -> bool:
         """Whether ``error`` is what takes from the WebSocket raise. See `Tenant.explains`."""

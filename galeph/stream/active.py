@@ -37,7 +37,7 @@ from galeph.stream.interfaces import END, EXPIRED, Endpoint, Nothing, Sink, Sour
 from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import Limit, Turn
 
-__all__ = ["ActiveSink", "ActiveSource", "in_greenlet"]
+__all__ = ["ActiveSink", "ActiveSource", "TransportSink", "in_greenlet"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -158,6 +158,36 @@ class ActiveSink(Sink[T_contra]):
 
     def _put_for(self, deferred: Deferred[bool], message: T_contra) -> None:
         deferred.success(self._put(message, None) is True)
+
+
+class TransportSink(ActiveSink[T_contra]):
+    """A sink on something that lets its senders queue by itself, and finishes what it has begun.
+
+    ``_transmit`` may then be entered by several greenlets. One that is interrupted in it has had
+    its message accepted if ``_was_accepted`` says so of the exception.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def _was_accepted(error: BaseException) -> bool:
+        """Whether the message goes out although ``error`` has interrupted `_transmit`."""
+
+    def _put(self, message: T_contra, timeout: float | None) -> bool | Nothing:
+        if self._closed:
+            return False
+        if timeout is None:
+            return self._transmit(message)
+        if timeout <= 0:
+            return self._transmit_ready(message)
+        accepted: bool | Nothing = EXPIRED
+        with Limit(timeout, self._hub):
+            try:
+                accepted = self._transmit(message)
+            except BaseException as error:
+                if self._was_accepted(error):
+                    accepted = True
+                raise
+        return accepted
 
 
 def in_greenlet(

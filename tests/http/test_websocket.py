@@ -755,7 +755,7 @@ def test_interim_responses_before_the_101_are_passed_over(fake_server):
     assert taken == "hi"
     with pytest.raises(HandshakeFailed):
         websocket_client(endless).result(5)
-    websocket._cut()
+    websocket._session.cut()
 
 
 @pytest.mark.attack(157)

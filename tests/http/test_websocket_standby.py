@@ -35,8 +35,8 @@ def test_standby_reads_sixteen_messages_ahead(eager_standby, ws_pair):
     websocket, peer = ws_pair
     count = 2000
     sender = gevent.spawn(lambda: [peer.send((BINARY, b"%08d" % i)) for i in range(count)])
-    soon(lambda: websocket._standby.is_full and not websocket._standby.is_reading)
-    ahead = len(websocket._standby)
+    soon(lambda: websocket._session.standby.is_full and not websocket._session.standby.is_reading)
+    ahead = len(websocket._session.standby)
     taken = [websocket.take() for _ in range(count)]
 
     assert ahead == 16
@@ -49,9 +49,9 @@ def test_standby_keeps_a_bounded_number_of_bytes(eager_standby, ws_pair):
     """Of large messages one is read beyond 64 KiB, not sixteen."""
     websocket, peer = ws_pair
     sender = gevent.spawn(lambda: [peer.send((BINARY, bytes(50_000))) for _ in range(60)])
-    soon(lambda: websocket._standby.is_full and not websocket._standby.is_reading)
+    soon(lambda: websocket._session.standby.is_full and not websocket._session.standby.is_reading)
 
-    assert len(websocket._standby) == 2
+    assert len(websocket._session.standby) == 2
     assert not sender.ready()
     assert [len(websocket.take()) for _ in range(60)] == [50_000] * 60
     sender.get(timeout=5)
@@ -60,9 +60,9 @@ def test_standby_keeps_a_bounded_number_of_bytes(eager_standby, ws_pair):
 def test_taker_sends_the_standby_away(eager_standby, ws_pair):
     """Once somebody takes again there is one greenlet less, and the taker reads itself."""
     websocket, peer = ws_pair
-    soon(lambda: websocket._standby.is_reading)
+    soon(lambda: websocket._session.standby.is_reading)
     taker = gevent.spawn(websocket.take)
-    soon(lambda: not websocket._standby.is_reading)
+    soon(lambda: not websocket._session.standby.is_reading)
     peer.send((TEXT, b"a"))
 
     assert taker.get(timeout=5) == "a"
@@ -71,14 +71,14 @@ def test_taker_sends_the_standby_away(eager_standby, ws_pair):
 def test_take_without_waiting_finds_what_the_standby_read(eager_standby, ws_pair):
     """try_take(0) finds messages that have arrived, and disturbs nobody if there are none."""
     websocket, peer = ws_pair
-    soon(lambda: websocket._standby.is_reading)
+    soon(lambda: websocket._session.standby.is_reading)
     nothing = websocket.try_take(0)
     peer.send((TEXT, b"a"), (TEXT, b"b"))
-    soon(lambda: len(websocket._standby) == 2)
+    soon(lambda: len(websocket._session.standby) == 2)
 
     assert nothing is None
     assert [websocket.try_take(0), websocket.try_take(0), websocket.try_take(0)] == ["a", "b", None]
-    assert websocket._standby.is_reading
+    assert websocket._session.standby.is_reading
 
 
 def test_no_standby_while_somebody_takes_now_and_then(eager_standby, ws_pair):
@@ -89,7 +89,7 @@ def test_no_standby_while_somebody_takes_now_and_then(eager_standby, ws_pair):
         gevent.sleep(0.003)
 
         assert websocket.take() == "a"
-        assert not websocket._standby.is_reading
+        assert not websocket._session.standby.is_reading
 
 
 @pytest.mark.parametrize("says_goodbye", [True, False])
@@ -99,7 +99,7 @@ def test_talkative_peer_that_leaves_is_noticed(eager_standby, ws_pair, says_good
     peer.send(*[(TEXT, b"x")] * 40)
     if says_goodbye:
         peer.send_raw(peer.close_frame(1001))
-    soon(lambda: websocket._standby.is_full and not websocket._standby.is_reading)
+    soon(lambda: websocket._session.standby.is_full and not websocket._session.standby.is_reading)
     peer.transport.send_eof()
     with gevent.Timeout(5):
         while websocket.put("news"):

@@ -56,11 +56,16 @@ _BAD_GATEWAY = 1014
 
 
 def check_close(code: int | None, reason: str) -> None:
-    """Raise ValueError unless a close frame may carry ``code`` and ``reason``.
+    """Raise TypeError or ValueError unless a close frame may carry ``code`` and ``reason``.
 
     Section 7.4: 1000-1003, 1007-1014 and 3000-4999 may be sent. 1004, 1005, 1006 and 1015 say
     what happened without a frame, the rest is reserved. Without a code there is no reason.
     """
+    if not isinstance(reason, str):
+        raise TypeError(f"reason must be a str, not {type(reason).__name__}")
+    # bool is an int, and no code.
+    if code is not None and (not isinstance(code, int) or isinstance(code, bool)):
+        raise TypeError(f"code must be an int or None, not {type(code).__name__}")
     if code is None:
         if reason:
             raise ValueError("reason needs a code")
@@ -68,7 +73,10 @@ def check_close(code: int | None, reason: str) -> None:
     is_registered = 1000 <= code <= 1003 or 1007 <= code <= _BAD_GATEWAY
     if not is_registered and not 3000 <= code <= 4999:
         raise ValueError(f"code {code} must not be sent: use 1000-1003, 1007-1014 or 3000-4999")
-    size = len(reason.encode())
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError("reason holds surrogates, which UTF-8 does not have") from error
     if size > _MAX_REASON_BYTES:
         raise ValueError(f"reason has {size} bytes, a close frame takes {_MAX_REASON_BYTES}")
 
@@ -219,6 +227,8 @@ class WebSocketEngine:
         2. ``PARTIAL``: a fragment of a message. Ask again, but nobody has to at once.
         3. `Close` or `Failed`. The receiving side is over: from now on `NEED_DATA`.
         4. `NEED_DATA`: nothing more before `receive_data`.
+
+        No call deals with more than one frame.
         """
         while not self._is_over:
             event = next(self._events, None)
@@ -340,12 +350,16 @@ class WebSocketEngine:
         return Failed(code, self._bounds.violation or reason)
 
     def _end(self, event: Close | Failed) -> Close | Failed:
-        self._is_over = True
         self.close_received = isinstance(event, Close)
+        self.stop_receiving()
+        return event
+
+    def stop_receiving(self) -> None:
+        """Drop what has arrived and is not parsed yet, and whatever comes."""
+        self._is_over = True
         self._events = iter(())
         self._buffer = b""
         self._partial_text = self._partial_bytes = None
-        return event
 
     # Sending
 

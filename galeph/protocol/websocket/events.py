@@ -1,7 +1,8 @@
 """What a WebSocket engine reports: whole messages, control frames, and the two ways to end.
 
 The engine turns bytes into these. Fragments, masks and lengths stay below; a `Message` is always
-complete, so that a driver never gathers anything. RFC 6455 sections 5.5 and 5.6.
+complete, so that a driver never gathers anything; `Partial` is there for one that counts its work.
+RFC 6455 sections 5.5 and 5.6.
 
 A connection ends with exactly one of two events. `Close` is the peer's close frame: answer it
 with one of our own. `Failed` says that the peer broke a rule, or went away without a close frame
