@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from galeph.errors import HandshakeFailed, ResourceClosed, TimedOut, TransportError
+from galeph.errors import (
+    HandshakeFailed,
+    LocalProtocolError,
+    ResourceClosed,
+    TimedOut,
+    TransportError,
+)
 from galeph.http.body import BodyReader
 from galeph.http.timeouts import Timeouts
 from galeph.message.headers import Headers
 from galeph.protocol.limits import Limits
 from galeph.transport.base import ConnectionInfo, Transport
 
-__all__ = ["AnyTenant", "Exchange", "HandshakeRefused", "NoTenant", "Tenant"]
+__all__ = ["AnyTenant", "EndedExchange", "Exchange", "HandshakeRefused", "NoTenant", "Tenant"]
 
 
 class HandshakeRefused(HandshakeFailed):
@@ -94,3 +100,30 @@ class Exchange(Protocol):
         Raises:
             LocalProtocolError: the response has begun, or this version cannot switch.
         """
+
+
+class EndedExchange:
+    """What a request holds on to once it has been answered: facts, and nothing that can block."""
+
+    __slots__ = ("info", "limits", "max_buffered_bytes", "timeouts", "trailers")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.info = exchange.info
+        self.limits = exchange.limits
+        self.timeouts = exchange.timeouts
+        self.max_buffered_bytes = exchange.max_buffered_bytes
+        self.trailers: Headers | None = None
+
+    def open_body(self) -> BodyReader:
+        """Return an empty body: what was not read by then is gone."""
+        reader = BodyReader()
+        reader.close()
+        return reader
+
+    def continue_(self) -> None:
+        """Raise LocalProtocolError."""
+        raise LocalProtocolError("the request has been answered")
+
+    def switch_protocol(self, headers: Headers, tenant: Callable[..., AnyTenant]) -> AnyTenant:
+        """Raise LocalProtocolError."""
+        raise LocalProtocolError(f"answered already: no {headers!r}, no {tenant!r}")

@@ -33,7 +33,7 @@ from galeph.errors import (
     WriteTimeout,
 )
 from galeph.http.body import BodyReader
-from galeph.http.exchange import AnyTenant, NoTenant, Tenant
+from galeph.http.exchange import AnyTenant, EndedExchange, NoTenant, Tenant
 from galeph.http.incoming import IncomingBody
 from galeph.http.outgoing import Streamed, prepare_body
 from galeph.http.request import Request
@@ -64,30 +64,6 @@ _CONNECTION_ENDS = (TransportError, ResourceClosed, WriteTimeout)
 
 # What the connection is waiting for, which decides what its deadline means.
 _FIRST_BYTE, _HEAD, _IDLE, _HANDLER, _BODY, _WRITE, _LINGER, _TENANT = range(8)
-
-
-class _EndedExchange:
-    """What a request holds on to once it has been answered: facts, and nothing that can block."""
-
-    __slots__ = ("info", "limits", "max_buffered_bytes", "timeouts", "trailers")
-
-    def __init__(self, connection: H1ServerConnection) -> None:
-        self.info = connection.info
-        self.limits = connection.limits
-        self.timeouts = connection.timeouts
-        self.max_buffered_bytes = connection.max_buffered_bytes
-        self.trailers: Headers | None = None
-
-    def open_body(self) -> BodyReader:
-        reader = BodyReader()
-        reader.close()
-        return reader
-
-    def continue_(self) -> None:
-        raise LocalProtocolError("the request has been answered")
-
-    def switch_protocol(self, headers: Headers, tenant: Callable[..., AnyTenant]) -> AnyTenant:
-        raise LocalProtocolError(f"answered already: no {headers!r}, no {tenant!r}")
 
 
 class H1ServerConnection:
@@ -125,7 +101,7 @@ class H1ServerConnection:
         self.timeouts = service.timeouts
         self.max_buffered_bytes = limits.max_buffered_body_bytes
         self._requests_left = limits.max_requests_per_connection or -1
-        self._ended = _EndedExchange(self)
+        self._ended = EndedExchange(self)
         self._incoming: IncomingBody | None = None
         self._tenant: Tenant | None = None
         self._phase = _FIRST_BYTE
