@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import (
@@ -55,7 +56,7 @@ _NO_UTF8 = "text is not UTF-8"
 _BAD_GATEWAY = 1014
 
 
-def check_close(code: int | None, reason: str) -> None:
+def check_close(code: Any, reason: Any) -> None:
     """Raise TypeError or ValueError unless a close frame may carry ``code`` and ``reason``.
 
     Section 7.4: 1000-1003, 1007-1014 and 3000-4999 may be sent. 1004, 1005, 1006 and 1015 say
