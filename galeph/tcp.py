@@ -29,6 +29,7 @@ from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
 from galeph.tls import to_client_context, to_server_context
+from galeph.transport.arguments import check_handler, check_seconds
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
 from galeph.transport.drain import DrainReport
@@ -231,8 +232,7 @@ def start_server(
         TypeError, ValueError: an argument is not what it should be; the text names it.
         TransportError: the address cannot be listened on.
     """
-    if not callable(handler):
-        raise TypeError(f"handler must be callable, not {handler!r}")
+    check_handler(handler)
     return serve_connections(
         partial(_serve, handler),
         host=host,
@@ -295,6 +295,8 @@ def client(
             its subclasses.
     """
     check_endpoint(host, port)
+    check_seconds("timeout", timeout)
+    check_seconds("tls_timeout", tls_timeout)
     context, server_hostname = to_client_context(tls)
 
     def connected() -> TcpStream:

@@ -277,8 +277,20 @@ def _load_certificate(
         # Without this OpenSSL would ask on the terminal, and block everything.
         raise ValueError("password: the private key is encrypted, and none was given")
 
+    for name, file in (("certfile", certfile), ("keyfile", keyfile)):
+        if file is not None and not isinstance(file, (str, bytes, os.PathLike)):
+            raise TypeError(f"{name} must be a path, not {file!r}")
     try:
         context.load_cert_chain(certfile, keyfile, password or no_password)
+    except FileNotFoundError as error:
+        # OpenSSL does not say which.
+        missing = (
+            certfile if keyfile is None or not Path(os.fsdecode(certfile)).exists() else keyfile
+        )
+        name = "keyfile" if missing is keyfile else "certfile"
+        raise FileNotFoundError(
+            error.errno, f"{name}: {error.strerror}", os.fsdecode(missing)
+        ) from None
     except ssl.SSLError as error:
         raise ValueError(f"certfile, keyfile or password is not right: {error}") from error
 

@@ -20,6 +20,7 @@ from galeph.errors import ResolveError, ResourceClosed
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
+from galeph.transport.arguments import check_count, check_host, check_port
 from galeph.transport.datagrams import Datagram, DatagramSocket, bind_datagram_socket
 from galeph.transport.names import check_endpoint, resolve
 
@@ -176,12 +177,12 @@ def socket(
         TypeError, ValueError: an argument is not what it should be; the text names it. Whatever
             else goes wrong, a port that is taken for one, is in the Deferred.
     """
-    if port is not None and not 0 <= port <= 65535:
-        raise ValueError(f"port must be from 0 to 65535, got {port}")
-    if buffer < 1:
-        raise ValueError(f"buffer must be at least 1, got {buffer}")
+    if port is not None:
+        check_port(port)
+    check_count("buffer", buffer, least=1)
     if host is None:
         host = "0.0.0.0" if port is None else "127.0.0.1"  # noqa: S104  (said in the docstring)
+    check_host(host)
     promise = future(_open, host, port or 0, broadcast=broadcast, buffer=buffer)
     owns(promise, UdpStream.close)
     return promise

@@ -11,6 +11,7 @@ from galeph.http.service import ErrorHandler, Handler, Service
 from galeph.http.timeouts import Timeouts
 from galeph.message.fields import validate_field
 from galeph.protocol.limits import Limits
+from galeph.transport.arguments import check_handler
 from galeph.transport.serving import Connection, Server, serve_connections
 
 __all__ = ["start_server"]
@@ -64,10 +65,13 @@ def start_server(
         TypeError, ValueError: an argument is not what it should be; the text names it.
         TransportError: the address cannot be listened on.
     """
-    if not callable(handler):
-        raise TypeError(f"handler must be callable, not {handler!r}")
+    check_handler(handler)
+    if error_handler is not None and not callable(error_handler):
+        raise TypeError(f"error_handler must be callable, not {error_handler!r}")
     if tls is True:
         raise ValueError("tls=True names no certificate; galeph.tls.self_signed() makes one")
+    if isinstance(http_versions, str):
+        raise TypeError(f"http_versions must be a sequence of names, not {http_versions!r}")
     unknown = [version for version in http_versions if version not in _VERSIONS]
     if unknown or not http_versions:
         raise ValueError(f"http_versions: cannot speak {unknown or 'nothing'!r}")

@@ -198,8 +198,11 @@ class Headers(Mapping[str, str]):
 
     def extend(self, items: Iterable[tuple[str, str | int]]) -> None:
         """Append pairs, in order."""
-        for name, value in items:
-            self.add(name, value)
+        pair: Any
+        for pair in items:
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise TypeError(f"a header is a pair of name and value, not {type(pair).__name__}")
+            self.add(*pair)
 
     def __setitem__(self, name: str, value: HeaderValue) -> None:
         """Replace every value of ``name``; a list gives it several."""

@@ -164,8 +164,7 @@ def adopt_listen_socket(listen_socket: Any) -> socket.socket:
 
     Raises:
         TypeError: it is neither a socket nor a file descriptor.
-        ValueError: it is not a listening stream socket.
-        OSError: the descriptor is not open.
+        ValueError: it is not a listening stream socket, or not open.
     """
     if isinstance(listen_socket, int) and not isinstance(listen_socket, bool):
         fd = listen_socket
@@ -176,7 +175,11 @@ def adopt_listen_socket(listen_socket: Any) -> socket.socket:
             "listen_socket must be a listening socket or a file descriptor, "
             f"not {type(listen_socket).__name__}",
         )
-    sock: socket.socket = get_original("socket", "socket")(fileno=os.dup(fd))
+    try:
+        fd = os.dup(fd)
+    except (OSError, OverflowError, TypeError) as error:
+        raise ValueError(f"listen_socket: no open file descriptor: {error}") from error
+    sock: socket.socket = get_original("socket", "socket")(fileno=fd)
     try:
         if sock.type != socket.SOCK_STREAM:
             raise ValueError("listen_socket is not a stream socket")

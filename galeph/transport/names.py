@@ -14,6 +14,7 @@ from gevent import get_hub
 from gevent.monkey import get_original
 
 from galeph.errors import ResolveError
+from galeph.transport.arguments import check_host, check_port
 from galeph.transport.seam import connect_error
 
 __all__ = ["SocketAddress", "check_endpoint", "resolve"]
@@ -31,14 +32,10 @@ class SocketAddress:
 
 def check_endpoint(host: Any, port: Any) -> None:
     """Raise TypeError or ValueError unless ``host`` and ``port`` can name somebody to talk to."""
-    if not isinstance(host, str):
-        raise TypeError(f"host must be a name or an address, not {host!r}")
+    check_host(host)
     if not host:
         raise ValueError("host must not be empty")
-    if not isinstance(port, int):
-        raise TypeError(f"port must be a number, not {port!r}")
-    if not 0 < port < 65536:
-        raise ValueError(f"port must be from 1 to 65535, got {port}")
+    check_port(port, least=1)
 
 
 def resolve(host: str, port: int, *, kind: int = socket.SOCK_STREAM) -> list[SocketAddress]:

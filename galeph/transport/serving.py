@@ -38,6 +38,7 @@ from galeph.errors import (
     TimedOut,
 )
 from galeph.transport import forks
+from galeph.transport.arguments import check_count, check_host, check_port, check_seconds
 from galeph.transport.base import Transport
 from galeph.transport.drain import Drain, DrainReport
 from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
@@ -273,8 +274,7 @@ class Server:
         Returns:
             A deferred of what became of the connections, realized when none is left.
         """
-        if timeout < 0:
-            raise ValueError(f"timeout must not be negative, got {timeout}")
+        check_seconds("timeout", timeout, zero=True, optional=False)
         if self._drain is None:
             self._listener.close()
             self._drain = Drain(self._connections, self._end)
@@ -344,12 +344,14 @@ def serve_connections(
         count: returns what `Server.stats` shows as ``counts``.
 
     Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
         TransportError: the address cannot be listened on.
     """
-    if max_connections is not None and max_connections < 1:
-        raise ValueError(f"max_connections must be at least 1, got {max_connections}")
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be from 0 to 65535, got {port}")
+    check_host(host)
+    check_port(port)
+    check_count("backlog", backlog, least=1)
+    check_count("max_connections", max_connections, least=1, optional=True)
+    check_seconds("tls_timeout", tls_timeout)
     if listen_socket is not None:
         sock = adopt_listen_socket(listen_socket)
     else:

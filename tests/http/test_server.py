@@ -403,11 +403,30 @@ class TestFailures:
                 assert len(received.partition(b"\r\n\r\n")[2]) < 5
 
 
+def generator(request):
+    yield
+
+
+async def coroutine(request):
+    pass
+
+
 class TestArguments:
     @pytest.mark.parametrize(
         ("options", "error", "name"),
         [
             ({"handler": 5}, TypeError, "handler"),
+            ({"handler": generator}, TypeError, "handler"),
+            ({"handler": coroutine}, TypeError, "handler"),
+            ({"error_handler": 5}, TypeError, "error_handler"),
+            ({"host": 5}, TypeError, "host"),
+            ({"port": "80"}, TypeError, "port"),
+            ({"backlog": -1}, ValueError, "backlog"),
+            ({"listen_socket": 9999}, ValueError, "listen_socket"),
+            ({"listen_socket": "x"}, TypeError, "listen_socket"),
+            ({"tls": {"certfile": "/nowhere.pem"}}, OSError, "certfile.*nowhere"),
+            ({"tls": {"certfile": 5}}, TypeError, "certfile"),
+            ({"http_versions": "http/1.1"}, TypeError, "http_versions"),
             ({"http_versions": ("h9",)}, ValueError, "http_versions"),
             ({"http_versions": ()}, ValueError, "http_versions"),
             ({"limits": 7}, TypeError, "limits"),
