@@ -75,8 +75,6 @@ class Stream(Source[T], Sink[T]):
     ) -> None:
         if not isinstance(buffer, (int, float)):
             raise TypeError(f"buffer must be a number, not {type(buffer).__name__}")
-        if not buffer >= 0:
-            raise ValueError(f"buffer must not be negative, got {buffer}")
         if metric is not None and not callable(metric):
             raise TypeError(f"metric must be callable, not {type(metric).__name__}")
         super().__init__()
@@ -88,7 +86,7 @@ class Stream(Source[T], Sink[T]):
         self._takers: deque[Any] = _EMPTY
         self._putters: deque[Any] = _EMPTY
         self._handed: deque[Waiter] = _EMPTY
-        self._limit = buffer
+        self._limit = max(buffer, 0)
         # How many messages `put` may store without looking at anything else, and if it is full,
         # wait. Below 0 it has to look: while somebody waits to take, before the first message is
         # stored, and always on a metered or a closed stream.

@@ -63,6 +63,8 @@ def running(tmp_path, *arguments, cwd=ROOT, env=None):
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
+            # A suite that runs in a shell's background has Ctrl-C ignored, and would pass that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         yield Program(process, output)

@@ -243,6 +243,6 @@ class TestAdopting:
             adopt_listen_socket(sock)
 
     def test_closed(self):
-        """A descriptor that is not open is the system's own error."""
-        with pytest.raises(OSError, match="Bad file descriptor"):
+        """A descriptor that is not open is a wrong argument, and named."""
+        with pytest.raises(ValueError, match=r"listen_socket: .*Bad file descriptor"):
             adopt_listen_socket(10_000)
