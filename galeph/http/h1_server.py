@@ -159,8 +159,9 @@ class H1ServerConnection:
         engine = self.engine
         transport = self.transport
         if self._connection.is_idle:  # nothing is buffered: do not ask before something is there
-            engine.receive_data(transport.recv(_READ_BYTES))
-        event = engine.next_event()
+            event = engine.receive(transport.recv(_READ_BYTES))
+        else:
+            event = engine.next_event()
         while event is NEED_DATA:
             if self._phase != _HEAD and not engine.is_idle:
                 # The head has begun but is not complete. Its deadline is absolute: what follows
@@ -234,7 +235,9 @@ class H1ServerConnection:
             return False
         incoming = self._incoming
         if incoming is None:
-            return self._respond(event.method, response) and self._finish()
+            if not self._respond(event.method, response):
+                return False
+            return self.engine.can_reuse or self._finish()
         if isinstance(incoming.error, IncompleteBody):
             response.close()
             return False  # the client is gone, or lies about the length: no answer can be right
@@ -312,13 +315,16 @@ class H1ServerConnection:
                 and not response.http_version
             ):
                 service = self._service
+                now = service.monotonic()
+                if now >= service.fields_until:
+                    service.renew_fields(now)
                 whole = self.engine.send_known(
-                    response.status, response.headers, service.default_fields(), body
+                    response.status, response.headers, service.fields, body
                 )
                 if whole is not None:
                     # As `_write`, which the path of a plain response is spared.
                     self._phase = _WRITE
-                    self.deadline = service.monotonic() + service.write_progress
+                    self.deadline = now + service.write_progress
                     self.transport.send(whole)
                     return True
             framed = self._frame_head(response, body)

@@ -7,6 +7,7 @@ response carries, what is logged, and the counts. It knows no protocol version a
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any
@@ -81,10 +82,11 @@ class Service:
         self.monotonic = self._clock.monotonic
         self.deadlines = Deadlines(self._clock)
         self._peer_log = PeerLog(_LOGGER)
-        self._time = self._clock.time
         self._server_field = () if server_header is None else (("Server", server_header),)
-        self._fields: tuple[tuple[str, str], ...] = ()
-        self._fields_made = -1
+        # What every response carries, and when it has to be made anew: by the monotonic clock,
+        # which is read for each response anyway.
+        self.fields: tuple[tuple[str, str], ...] = ()
+        self.fields_until = -NEVER
         # Counts, for `Server.stats()`.
         self.requests = 0
         self.refusals = 0
@@ -117,11 +119,17 @@ class Service:
 
     def default_fields(self) -> tuple[tuple[str, str], ...]:
         """Return the fields every response carries; made once a second."""
-        now = self._time()
-        if not 0 <= now - self._fields_made < 1:
-            self._fields_made = second = int(now)
-            self._fields = (*self._server_field, ("Date", format_date(second)))
-        return self._fields
+        now = self.monotonic()
+        if now >= self.fields_until:
+            self.renew_fields(now)
+        return self.fields
+
+    def renew_fields(self, now: float) -> None:
+        """Make the fields every response carries for what is left of this second."""
+        time = self._clock.time()
+        second = math.floor(time)
+        self.fields_until = now + (second + 1 - time)
+        self.fields = (*self._server_field, ("Date", format_date(second)))
 
     def fields_to_forward(self, response: Response) -> Headers:
         """Return what another server's response says beyond its connection (RFC 9110 7.6.1)."""

@@ -12,11 +12,15 @@ index with them), pairs in a list are one's own.
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from types import MappingProxyType
 from typing import Any, TypeVar, cast, overload
 
 from galeph.message.fields import _CACHE_ENCODED, encode_field
 
 _T = TypeVar("_T")
+
+# Of headers without a field: shared, as what is in a tuple is.
+_NO_INDEX: Any = MappingProxyType({})
 
 __all__ = ["HeaderItems", "HeaderValue", "Headers"]
 
@@ -46,10 +50,12 @@ class Headers(Mapping[str, str]):
     _index: dict[str, str | list[str]]
 
     def __init__(self, items: HeaderItems | None = None) -> None:
+        if items is None:
+            self._pairs = ()
+            self._index = _NO_INDEX
+            return
         self._pairs = []
         self._index = {}
-        if items is None:
-            return
         if type(items) is dict:  # nearly always; asking whether it is a Mapping costs 0.3 µs
             self._fill(items)
         elif isinstance(items, Headers):

@@ -295,7 +295,7 @@ class TestRequestFraming:
     def test_must_be_ascii_digits(self):
         """Arabic-Indic digits are digits to Python (they cannot even come in latin-1)."""
         headers = Headers({"Host": "a"})
-        headers._pairs.append(("Content-Length", "\u0665"))
+        headers._own().append(("Content-Length", "\u0665"))
         headers._index["content-length"] = "\u0665"
 
         assert refusal(judge_request, "GET", "/", "HTTP/1.1", headers, None) == (400, "length-bad")

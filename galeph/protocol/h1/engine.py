@@ -72,6 +72,37 @@ class H1Engine:
         """See `Engine.receive_data`."""
         self._receiver.receive_data(data)
 
+    def receive(self, data: bytes) -> Event:
+        """`receive_data`, then `next_event`, at less cost.
+
+        A request that comes again byte by byte is told by the same event again (its headers are
+        another's each time): it is to be used up before the next question.
+        """
+        receiver = self._receiver
+        sender = self._sender
+        fields = receiver.known_fields
+        if (
+            fields is not None
+            and data == receiver.known_head
+            and data
+            and receiver.state == _DONE
+            and sender.state == _SENT
+            and sender.keep_alive
+            and receiver.keep_alive
+            and not receiver._buffer
+        ):
+            # What the two would have done, without the calls.
+            receiver.fast_heads += 1
+            sender.state = sending.IDLE
+            event = receiver.known_request
+            event.headers = headers = fields.copy()
+            self._method = event.method
+            self._peer_version = "HTTP/1.1"
+            self._can_upgrade = "upgrade" in headers._index
+            return event
+        receiver.receive_data(data)
+        return self.next_event()
+
     def next_event(self) -> Event:
         """See `Engine.next_event`."""
         receiver = self._receiver

@@ -31,6 +31,8 @@ from galeph.protocol.limits import Limits
 
 __all__ = ["Receiver"]
 
+_NO_REQUEST = Request("", "", Headers())
+
 # The fields by which a head says that there is more than itself.
 _SAYS_MORE = {"content-length", "transfer-encoding", "expect"}
 
@@ -49,9 +51,7 @@ class Receiver:
         "_has_skipped",
         "_head_bytes",
         "_interim",
-        "_known",
-        "_known_head",
-        "_known_start",
+        "_known_host",
         "_last_fields",
         "_limits",
         "_role",
@@ -60,6 +60,9 @@ class Receiver:
         "at_eof",
         "fast_heads",
         "keep_alive",
+        "known_fields",
+        "known_head",
+        "known_request",
         "plain_chunks",
         "slow_chunks",
         "slow_heads",
@@ -85,10 +88,11 @@ class Receiver:
         self._failure: tuple[str, int, str] | None = None
         # Server: the field lines of the last plain head, and what they mean once they came twice.
         self._last_fields = b""
-        self._known: tuple[Headers, str] | None = None  # with the value of Host
-        # The last head that was known by its fields, and its method and target.
-        self._known_head = b""
-        self._known_start = ("", "")
+        self.known_fields: Headers | None = None
+        self._known_host = ""
+        # The last head that was known by its fields, and what it means as a whole.
+        self.known_head = b""
+        self.known_request = _NO_REQUEST
         # Client: the request whose response is to come, as (method, wants an upgrade).
         self._awaited: tuple[str, bool] | None = None
         self._interim = 0
@@ -124,7 +128,7 @@ class Receiver:
 
     def next_event(self) -> Event:
         state = self.state
-        if self._known is not None and state == HEAD:
+        if self.known_fields is not None and state == HEAD:
             request = self._recognize_request()
             if request is not None:
                 return request
@@ -200,29 +204,31 @@ class Receiver:
         proxies. Only what says nothing about a body, and was judged without looking at the target.
         """
         if fields != self._last_fields:
+            self.forget_fields()
             self._last_fields = fields
-            self._known = None
         elif (
             request.http_version == "HTTP/1.1"
             and request.target != request.authority  # CONNECT, whose target replaces Host
             and request.scheme is None
             and not _SAYS_MORE & request.headers._index.keys()
         ):
-            self._known = request.headers.copy(), request.authority
+            self.known_fields = request.headers.copy()
+            self._known_host = request.authority
 
     def forget_fields(self) -> None:
         """Drop what only makes the next request quicker: 3 KiB after a browser's."""
-        self._last_fields = self._known_head = b""
-        self._known = None
+        self._last_fields = self.known_head = b""
+        self.known_request = _NO_REQUEST
+        self.known_fields = None
 
     def _recognize_request(self) -> Request | None:
         """Return the request if all of it but method and target has come before."""
         buffer = self._buffer
-        known = self._known
-        if known is None or not buffer or self._scanner is not None:
+        headers = self.known_fields
+        if headers is None or not buffer or self._scanner is not None:
             return None
-        if buffer == self._known_head:  # who polls, or watches over our health
-            method, target = self._known_start
+        if buffer == self.known_head:  # who polls, or watches over our health
+            method, target = self.known_request.method, self.known_request.target
             end = len(buffer)
             self._buffer = b""
         else:
@@ -233,15 +239,14 @@ class Receiver:
             method, target = match[1].decode(), match[2].decode()
             if end > self._smallest or method == "CONNECT":
                 return None
-            self._known_head = buffer[:end]
-            self._known_start = (method, target)
+            self.known_head = buffer[:end]
+            self.known_request = Request(method, target, headers, None, self._known_host)
             self._buffer = buffer[end:]
         self.fast_heads += 1
         self._head_bytes = end
         self._has_skipped = False
         self.state = DONE
-        headers, host = known
-        return Request(method, target, headers.copy(), None, host)
+        return Request(method, target, headers.copy(), None, self._known_host)
 
     def _begin_request(self, method: str, target: str, version: str, headers: Headers) -> Request:
         if len(headers._pairs) > self._limits.max_headers:

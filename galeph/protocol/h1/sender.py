@@ -24,14 +24,32 @@ _FIXED, _CHUNKED, _UNTIL_CLOSE, _SILENT = range(4)
 
 _CACHE_STATUS_LINES: dict[int, bytes] = {}
 
+
 # Status line and field lines of the responses a server gives again and again, validated and
 # without any say in framing; by status, defaults and fields. The date is among them, so that an
 # entry serves for a second.
-_CACHE_HEADS: dict[tuple[object, ...], bytes] = {}
+_CACHE_HEADS: dict[tuple[object, ...], _KnownHead] = {}
 _CACHE_SIZE = 256
 _CACHE_HEAD_BYTES = 1024
 # Not with fields that have a say in framing, nor with what is another every time.
 _UNCACHED = frozenset(("connection", "content-length", "set-cookie", "transfer-encoding"))
+
+
+class _KnownHead:
+    """Status line and field lines that were sent before, and the last whole head made of them."""
+
+    __slots__ = ("_start", "last")
+
+    def __init__(self, start: bytes) -> None:
+        self._start = start
+        # Length and head in one, since another thread's hub may use this, too.
+        self.last = (-1, b"")
+
+    def declare(self, length: int) -> bytes:
+        """Return the head of a response with a body of this length."""
+        head = b"%bContent-Length: %d\r\n\r\n" % (self._start, length)
+        self.last = (length, head)
+        return head
 
 
 class Sender:
@@ -80,12 +98,13 @@ class Sender:
             and self.keep_alive
             and not event.reason
         ):
-            start = _CACHE_HEADS.get((event.status, event.defaults, *event.headers._pairs))
-            if start is not None:
+            known = _CACHE_HEADS.get((event.status, event.defaults, *event.headers._pairs))
+            if known is not None:
                 self._kind = _FIXED
                 self._left = length
                 self.state = BODY if length else DONE
-                return [b"%bContent-Length: %d\r\n\r\n" % (start, length)]
+                last, head = known.last
+                return [head if last == length else known.declare(length)]
         return self._send_new_response(event, method, peer_version)
 
     def send_known(
@@ -96,10 +115,12 @@ class Sender:
         Only for a body that is not empty, in answer to HTTP/1.1 and to a method that has one.
         """
         if self.keep_alive and self.state == IDLE:
-            start = _CACHE_HEADS.get((status, defaults, *headers._pairs))
-            if start is not None:
+            known = _CACHE_HEADS.get((status, defaults, *headers._pairs))
+            if known is not None:
                 self.state = DONE
-                return b"%bContent-Length: %d\r\n\r\n%b" % (start, len(body), body)
+                length = len(body)
+                last, head = known.last
+                return (head if last == length else known.declare(length)) + body
         return None
 
     def _send_new_response(self, event: Response, method: str, peer_version: str) -> list[bytes]:
@@ -242,7 +263,7 @@ def _remember_head(key: tuple[object, ...], start: bytes) -> None:
     if len(start) <= _CACHE_HEAD_BYTES:
         if len(_CACHE_HEADS) >= _CACHE_SIZE:
             _CACHE_HEADS.clear()
-        _CACHE_HEADS[key] = start
+        _CACHE_HEADS[key] = _KnownHead(start)
 
 
 def _encode_status_line(status: int, reason: str) -> bytes:

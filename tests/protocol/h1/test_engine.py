@@ -1,6 +1,8 @@
 """`H1Engine`: two halves in step, in both roles."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from galeph.errors import LocalProtocolError, RemoteProtocolError
 from galeph.message.headers import Headers
@@ -209,6 +211,85 @@ class TestServer:
             engine.send(OK)
 
         assert engine.next_event() is CLOSED
+
+
+class TestReceiving:
+    """`receive` is `receive_data` and `next_event` at less cost."""
+
+    HEADS = (
+        GET,
+        GET.replace(b"/a", b"/c?d"),
+        b"HEAD" + GET[3:],
+        b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: h\r\nX: \xe4\r\n\r\n",  # through h11
+        b"GET /a HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n",
+        POST,
+        GET[:9],
+        GET + GET,
+        b"\r\n" + GET,
+        b"GET /a HTTP/1.1\r\n\r\n",
+        b"",
+    )
+
+    @staticmethod
+    def answer(engine, body):
+        """Take the rest of a request, answer it, and say what the engine thinks of it all."""
+        said = []
+        while type(engine.next_event()) in (Data, EndOfMessage):
+            pass
+        for event in (InterimResponse(101, Headers()), Response(200, Headers(), content_length=2)):
+            try:
+                said += engine.send(event)
+            except LocalProtocolError as error:
+                said.append(str(error))
+        if not engine.has_switched:
+            said += engine.send(Data(body, end_stream=True))
+        counts = engine.fast_heads, engine.slow_heads
+        return said, counts, engine.can_reuse, engine.is_idle, engine.trailing_data()
+
+    @given(st.lists(st.sampled_from(HEADS), min_size=1, max_size=12), st.booleans())
+    @example([GET] * 5, False)
+    @example([GET] * 4 + [HEADS[4], GET, HEADS[2], HEADS[2], HEADS[2], GET], True)
+    @example([HEADS[3]] * 5, False)
+    def test_is_the_same_as_in_two_steps(self, heads, spoils):
+        """Event for event and answer for answer, whatever a handler does to the headers."""
+        one, two = server(), server()
+        for data in heads:
+            outcomes = []
+            for engine in (one, two):
+                try:
+                    if engine is one:
+                        event = engine.receive(data)
+                    else:
+                        engine.receive_data(data)
+                        event = engine.next_event()
+                except RemoteProtocolError as error:
+                    outcomes.append(str(error))
+                    continue
+                outcomes.append(repr(event))
+                if type(event) is Request:
+                    if spoils:
+                        event.headers["X-Spoiled"] = "1"
+                    outcomes.append(self.answer(engine, b"ok"))
+            half = len(outcomes) // 2
+
+            assert outcomes[:half] == outcomes[half:]
+
+            if not (one.can_reuse and two.can_reuse):
+                return
+
+    def test_known_requests_are_told_apart(self):
+        """The headers of a request that comes again are not those of the last one."""
+        engine = server()
+        seen = []
+        for _ in range(5):
+            event = engine.receive(GET)
+            seen.append((event.method, event.target, event.authority, dict(event.headers)))
+            event.headers["X"] = "1"
+            engine.send(OK)
+
+        assert [("GET", "/a", "h", {"Host": "h"})] * 5 == seen
+        assert 5 == engine.fast_heads
 
 
 class TestResponses:

@@ -185,7 +185,7 @@ class TestRecognition:
             receiver.receive_data(self.data(b"GET / HTTP/1.1", *self.FIELDS))
             receiver.next_event()
             receiver.state = 0
-        assert receiver._known is not None
+        assert receiver.known_fields is not None
         return receiver
 
     @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ class TestRecognition:
         """An idle connection need not keep what it knows; the next request is parsed."""
         receiver = self.known()
         receiver.forget_fields()
-        assert receiver._known is None
+        assert receiver.known_fields is None
         assert receiver._last_fields == b""
         receiver.receive_data(self.data(b"GET /x HTTP/1.1", *self.FIELDS))
 
