@@ -8,6 +8,10 @@ queued take needs four things more, and galeph's own code is written with them:
 - `owns`: that the value will be a resource, and how to give it back;
 - `hold_hub`: that an OS thread will realize it.
 
+Two more it shares with deferreds: `stopped`, which says in galeph's words what ended a greenlet
+that was doing the work, and `runner_of`, the greenlet of a hub that works off what must not run
+in the hub itself.
+
 A deferred that owns its value gives it to exactly one of two: to somebody who takes it, or to the
 function that disposes of it. In full: ::
 
@@ -29,11 +33,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from galeph.deferred._entries import Inline
 from galeph.deferred._hanging import adopt, listen_inline
+from galeph.deferred._outcome import stopped
+from galeph.deferred._runner import Work, runner_of
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["hold_hub", "on_cancel", "on_ready", "owns"]
+__all__ = ["Work", "hold_hub", "on_cancel", "on_ready", "owns", "runner_of", "stopped"]
 
 T = TypeVar("T")
 
@@ -106,3 +112,9 @@ def hold_hub(deferred: Deferred[Any]) -> None:
 
 def _nothing(_: object) -> None:
     pass
+
+
+for _shared in (Work, runner_of, stopped):
+    # Where code outside this folder finds them.
+    _shared.__module__ = __name__
+del _shared

@@ -24,8 +24,7 @@ from typing import Any, TypeVar
 
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
-from galeph.deferred._outcome import stopped
-from galeph.deferred.producer import on_cancel
+from galeph.deferred.producer import on_cancel, stopped
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
 from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, leave_handed
 from galeph.stream.ownership import checks_owner
