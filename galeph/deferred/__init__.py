@@ -10,20 +10,38 @@ from __future__ import annotations
 from galeph.deferred._combine import alt, connect, zip
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import detect_dropped_errors, report_dropped, take_dropped
-from galeph.deferred._make import deferred, error, future, success, to_deferred
+from galeph.deferred._listeners import Listener, listener
+from galeph.deferred._make import (
+    deferred,
+    error,
+    future,
+    is_deferrable,
+    success,
+    to_deferred,
+    unwrap,
+)
+from galeph.deferred._onto import Executor, future_with
+from galeph.deferred._outcome import Deferrable
 
 __all__ = [
+    "Deferrable",
     "Deferred",
+    "Executor",
+    "Listener",
     "alt",
     "connect",
     "deferred",
     "detect_dropped_errors",
     "error",
     "future",
+    "future_with",
+    "is_deferrable",
+    "listener",
     "report_dropped",
     "success",
     "take_dropped",
     "to_deferred",
+    "unwrap",
     "zip",
 ]
 
