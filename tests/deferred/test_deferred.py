@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dis
 import gc
 import pickle
@@ -13,7 +14,7 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 
-from galeph import deferred
+from galeph import deferred, stream
 from galeph.deferred import Deferred
 from galeph.errors import Cancelled, TimedOut
 from tests.deferred import threads
@@ -324,6 +325,18 @@ class TestGet:
 
 
 class TestResult:
+    @pytest.mark.parity("DEF-10")
+    def test_default(self):
+        """With a default it returns that when time runs out, None included; not if it failed."""
+        d = Deferred()
+
+        assert "default" == d.result(0.001, default="default")
+        assert d.result(0, default=None) is None
+        assert not d.ready()
+        gevent.spawn(d.error, KeyError("k"))
+        with pytest.raises(KeyError):
+            d.result(5, default="default")
+
     def test_time_runs_out(self):
         """result(timeout) raises TimedOut, which is a TimeoutError, and leaves it pending."""
         d = Deferred()
@@ -405,6 +418,25 @@ class TestLooking:
         """A deferred is of this process: pickling it fails instead of losing what hangs on it."""
         with pytest.raises(TypeError):
             pickle.dumps(Deferred())
+
+
+class TestMetadata:
+    @pytest.mark.parity("DEF-16")
+    @pytest.mark.parametrize("make", [Deferred, lambda: deferred.success(1), stream.Stream])
+    def test_is_mutable(self, make):
+        """A deferred, and a stream, has a dict of its own for whatever is to be noted about it."""
+        one, other = make(), make()
+        one.metadata["trace"] = "abc"
+        one.metadata["trace"] += "d"
+
+        assert {"trace": "abcd"} == one.metadata
+        assert {} == other.metadata
+
+    @pytest.mark.parity("DEF-16")
+    def test_there_is_no_copy_with_another(self):
+        """A deferred cannot be copied to note something else about the copy."""
+        with pytest.raises(TypeError):
+            copy.copy(Deferred())
 
 
 class TestCancel:
