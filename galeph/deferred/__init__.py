@@ -11,6 +11,7 @@ from galeph.deferred._combine import alt, connect, zip
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import detect_dropped_errors, report_dropped, take_dropped
 from galeph.deferred._listeners import Listener, listener
+from galeph.deferred._loop import loop, recur
 from galeph.deferred._make import (
     deferred,
     error,
@@ -37,6 +38,8 @@ __all__ = [
     "future_with",
     "is_deferrable",
     "listener",
+    "loop",
+    "recur",
     "report_dropped",
     "success",
     "take_dropped",
