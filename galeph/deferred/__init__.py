@@ -10,6 +10,7 @@ from __future__ import annotations
 from galeph.deferred._combine import alt, connect, zip
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import detect_dropped_errors, report_dropped, take_dropped
+from galeph.deferred._flow import flow
 from galeph.deferred._listeners import Listener, listener
 from galeph.deferred._loop import loop, recur
 from galeph.deferred._make import (
@@ -34,6 +35,7 @@ __all__ = [
     "deferred",
     "detect_dropped_errors",
     "error",
+    "flow",
     "future",
     "future_with",
     "is_deferrable",
