@@ -41,6 +41,7 @@ from galeph.deferred._hanging import (
     unlink_raw,
 )
 from galeph.deferred._listeners import HungListener, Listener, take_off
+from galeph.deferred._origins import notes_origin
 from galeph.deferred._outcome import DECIDED, NOTHING, check_exception, described
 from galeph.deferred._ownership import cancel, let_go, refuse
 from galeph.deferred._stages import Catch, Chain, Finally, Stage, check_types, feed
@@ -69,6 +70,7 @@ _base_set_exception = AsyncResult.set_exception
 _ready = AsyncResult.ready
 
 
+@notes_origin
 class Deferred(_AsyncResult[T], Generic[T]):
     """A value, or an error, that arrives later.
 

@@ -315,14 +315,6 @@ class TestGet:
         finally:
             gc.enable()
 
-    def test_loop_exit(self):
-        """Waiting for what nothing can bring about is gevent's LoopExit, and leaves it pending."""
-        d = Deferred()
-
-        # In a thread, for a hub that has nothing else to do.
-        assert isinstance(threads.run(d.get), gevent.exceptions.LoopExit)
-        assert not d.ready()
-
 
 class TestResult:
     @pytest.mark.parity("DEF-10")
