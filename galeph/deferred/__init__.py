@@ -24,6 +24,7 @@ from galeph.deferred._make import (
 )
 from galeph.deferred._onto import Executor, future_with
 from galeph.deferred._outcome import Deferrable
+from galeph.deferred._threads import in_thread
 
 __all__ = [
     "Deferrable",
@@ -38,6 +39,7 @@ __all__ = [
     "flow",
     "future",
     "future_with",
+    "in_thread",
     "is_deferrable",
     "listener",
     "loop",
