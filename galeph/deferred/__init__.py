@@ -7,10 +7,12 @@ several; everything else is a method. Code that does the work behind a deferred 
 
 from __future__ import annotations
 
+from galeph.deferred._asyncio import from_asyncio, to_asyncio
 from galeph.deferred._combine import alt, connect, zip
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import detect_dropped_errors, report_dropped, take_dropped
 from galeph.deferred._flow import flow
+from galeph.deferred._futures import to_future
 from galeph.deferred._listeners import Listener, listener
 from galeph.deferred._loop import loop, recur
 from galeph.deferred._make import (
@@ -37,6 +39,7 @@ __all__ = [
     "detect_dropped_errors",
     "error",
     "flow",
+    "from_asyncio",
     "future",
     "future_with",
     "in_thread",
@@ -47,7 +50,9 @@ __all__ = [
     "report_dropped",
     "success",
     "take_dropped",
+    "to_asyncio",
     "to_deferred",
+    "to_future",
     "unwrap",
     "zip",
 ]
