@@ -10,7 +10,12 @@ from __future__ import annotations
 from galeph.deferred._asyncio import from_asyncio, to_asyncio
 from galeph.deferred._combine import alt, connect, zip
 from galeph.deferred._deferred import Deferred
-from galeph.deferred._dropped import detect_dropped_errors, report_dropped, take_dropped
+from galeph.deferred._dropped import (
+    detect_dropped_errors,
+    dropped_errors,
+    report_dropped,
+    take_dropped,
+)
 from galeph.deferred._flow import flow
 from galeph.deferred._futures import to_future
 from galeph.deferred._listeners import Listener, listener
@@ -37,6 +42,7 @@ __all__ = [
     "connect",
     "deferred",
     "detect_dropped_errors",
+    "dropped_errors",
     "error",
     "flow",
     "from_asyncio",

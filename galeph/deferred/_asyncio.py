@@ -14,7 +14,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gevent._hub_local import get_hub_if_exists
 
@@ -139,6 +139,10 @@ async def _await(awaitable: Awaitable[T]) -> T:
 # -- to asyncio
 
 
+@overload
+def to_asyncio(deferred: Deferred[T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[T]: ...
+@overload
+def to_asyncio(deferred: object, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]: ...
 def to_asyncio(deferred: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
     """Make an asyncio future that gets the outcome of ``deferred``. Never blocks.
 

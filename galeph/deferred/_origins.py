@@ -24,7 +24,7 @@ _CACHE_ORIGINS: WeakKeyDictionary[Any, tuple[str, int]] = WeakKeyDictionary()
 
 def notes_origin(cls: C, *, is_on: bool = IS_DEBUG) -> C:
     """Have it noted where each instance of a class is made, if debug mode ``is_on``."""
-    if is_on:
+    if is_on and cls.__weakrefoffset__:
         initialize = cls.__init__  # type: ignore[misc]  # that of this very class
 
         @wraps(initialize)

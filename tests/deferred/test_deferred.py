@@ -22,6 +22,7 @@ from tests.deferred.threads import settle
 
 
 class TestFirstOutcomeWins:
+    @pytest.mark.parity("DEF-02")
     def test_success(self):
         """The call that realizes it returns True; every later one returns False."""
         d = Deferred()
@@ -31,6 +32,7 @@ class TestFirstOutcomeWins:
         assert d.error(ValueError()) is False
         assert 1 == d.get()
 
+    @pytest.mark.parity("DEF-03", "DEF-09")
     def test_error(self):
         """An error wins like a value."""
         d = Deferred()
@@ -75,6 +77,7 @@ class TestFirstOutcomeWins:
             d.get()
         assert "test_set_exception_with_exc_info" in [f.name for f in caught.traceback]
 
+    @pytest.mark.parity("DEF-03", "DEF-11")
     @pytest.mark.parametrize("wrong", [None, "text", ValueError])
     def test_error_wants_an_exception(self, wrong):
         """An error that is no exception is a TypeError, and changes nothing."""
@@ -104,6 +107,7 @@ class TestFirstOutcomeWins:
 
 
 class TestClaim:
+    @pytest.mark.parity("DEF-05")
     def test_only_the_token_realizes(self):
         """A claimed deferred refuses all but the claimer, quietly."""
         d = Deferred()
@@ -117,6 +121,7 @@ class TestClaim:
         assert d.success(2, token) is True
         assert 2 == d.get()
 
+    @pytest.mark.parity("DEF-05")
     def test_error_by_token(self):
         """The claimer can fail it."""
         d = Deferred()
@@ -124,6 +129,7 @@ class TestClaim:
         assert d.error(ValueError("mine"), d.claim()) is True
         assert repr(ValueError("mine")) == repr(d.exception)
 
+    @pytest.mark.parity("DEF-05")
     def test_claims_once(self):
         """A claim is given once, and not for a realized deferred."""
         d = Deferred()
@@ -135,6 +141,7 @@ class TestClaim:
         assert failed.claim() is None
         failed.exception  # noqa: B018  (seen)
 
+    @pytest.mark.parity("DEF-06")
     def test_wrong_token(self):
         """A token that is not the claim's is a RuntimeError of its own."""
         d = Deferred()
@@ -145,6 +152,7 @@ class TestClaim:
         with pytest.raises(RuntimeError, match="not that of this deferred's claim"):
             d.error(ValueError(), object())
 
+    @pytest.mark.parity("DEF-06")
     def test_unneeded_token(self):
         """A token for an unclaimed deferred is another RuntimeError."""
         with pytest.raises(RuntimeError, match="nobody has claimed"):
@@ -241,6 +249,7 @@ class TestThreads:
 
 
 class TestGet:
+    @pytest.mark.parity("DEF-09")
     def test_waits(self):
         """get blocks until there is a value."""
         d = Deferred()
@@ -260,6 +269,7 @@ class TestGet:
         assert 1 == d.get(block=False)
         assert 1 == d.get_nowait()
 
+    @pytest.mark.parity("DEF-10")
     def test_time_runs_out(self):
         """get(timeout=) raises gevent.Timeout and leaves it pending."""
         d = Deferred()
@@ -329,6 +339,7 @@ class TestResult:
         with pytest.raises(KeyError):
             d.result(5, default="default")
 
+    @pytest.mark.parity("DEF-10")
     def test_time_runs_out(self):
         """result(timeout) raises TimedOut, which is a TimeoutError, and leaves it pending."""
         d = Deferred()
@@ -351,6 +362,7 @@ class TestResult:
         assert not d.ready()
         assert 1 == d.result()
 
+    @pytest.mark.parity("DEF-10")
     def test_error(self):
         """result raises the error it was realized with."""
         d = Deferred()
@@ -361,6 +373,7 @@ class TestResult:
 
 
 class TestLooking:
+    @pytest.mark.parity("DEF-17")
     def test_pending(self):
         """A pending deferred has no value and no error, and says so."""
         d = Deferred()
@@ -374,6 +387,7 @@ class TestLooking:
         assert not d.cancelled()
         assert "<Deferred pending>" == repr(d) == str(d)
 
+    @pytest.mark.parity("DEF-17")
     def test_value(self):
         """A realized deferred shows its value."""
         d = deferred.success("v")
@@ -385,6 +399,7 @@ class TestLooking:
         assert d.exception is None
         assert "<Deferred value='v'>" == repr(d)
 
+    @pytest.mark.parity("DEF-17")
     def test_error(self):
         """A failed deferred shows its error, with the traceback."""
         error = KeyError("k")

@@ -24,6 +24,7 @@ WHO = contextvars.ContextVar("who", default="nobody")
 
 
 class TestPending:
+    @pytest.mark.parity("DEF-01")
     def test_plain(self):
         """deferred() makes a pending one that belongs to nobody yet."""
         d = deferred.deferred()
@@ -65,6 +66,7 @@ class TestPending:
 
 
 class TestRealized:
+    @pytest.mark.parity("DEF-07")
     def test_success(self):
         """success(v) is born with a value; nobody can change it or claim it."""
         d = deferred.success(1)
@@ -74,6 +76,7 @@ class TestRealized:
         assert d.claim() is None
         assert 1 == d.get()
 
+    @pytest.mark.parity("DEF-07")
     def test_error(self):
         """error(e) is born failed."""
         d = deferred.error(KeyError("k"))
@@ -90,6 +93,7 @@ class TestRealized:
 
 
 class TestFuture:
+    @pytest.mark.parity("DEF-20")
     def test_value(self):
         """It calls the function with the arguments, in another greenlet, later."""
         seen = []
@@ -114,6 +118,7 @@ class TestFuture:
             deferred.future(culprit).get()
         assert ["get", "culprit"] == [frame.name for frame in caught.traceback][1:]
 
+    @pytest.mark.parity("DEF-20")
     def test_context(self):
         """The function runs in a copy of the caller's context."""
         token = WHO.set("me")
@@ -152,6 +157,7 @@ class TestFuture:
         with pytest.raises(Cancelled):
             d.get()
 
+    @pytest.mark.parity("DEF-20")
     def test_realized_before_it_starts(self):
         """If somebody realizes it first, the function is not called."""
         seen = []
@@ -272,18 +278,21 @@ class TestFuture:
 
 
 class TestToDeferred:
+    @pytest.mark.parity("DEF-21")
     def test_a_deferred_is_one(self):
         """A Deferred is returned as it is."""
         d = Deferred()
 
         assert deferred.to_deferred(d) is d
 
+    @pytest.mark.parity("DEF-21")
     @pytest.mark.parametrize("wrong", [1, None, "text", int])
     def test_plain_values_are_none(self, wrong):
         """A plain value is a TypeError."""
         with pytest.raises(TypeError, match="x must be a deferred"):
             deferred.to_deferred(wrong)
 
+    @pytest.mark.parity("DEF-21")
     def test_does_not_wait(self):
         """It returns at once."""
         assert not deferred.to_deferred(AsyncResult()).ready()

@@ -58,6 +58,17 @@ class TestOrigins:
         assert 1 == thing.value
         assert place == origin_of(thing)
 
+    def test_class_without_weak_references(self):
+        """A class whose instances cannot be referred to weakly is left alone as well."""
+
+        class Slotted:
+            __slots__ = ()
+
+        before = Slotted.__init__
+        notes_origin(Slotted, is_on=True)
+
+        assert Slotted.__init__ is before
+
     def test_deferreds_without_debug_mode(self):
         """Without GALEPH_DEBUG a Deferred has no initializer of its own, which would cost time."""
         code = (
