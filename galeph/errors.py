@@ -29,7 +29,7 @@ moves.
      |   +- PoolTimeout, ResolveTimeout, ConnectTimeout, TLSTimeout, ProxyTimeout,
      |      WriteTimeout, ReadTimeout, RequestTimeout, DeadlineExceeded
      +- Cancelled           (concurrent.futures.CancelledError)
-     +- Deadlock                         a wait that nothing alive could ever end
+     +- Deadlock   (gevent's LoopExit)   a wait that nothing alive could ever end
      +- HTTPError
      |   +- StatusError                  a status of 400 or above, when asked to raise
      |   +- TooManyRedirects
@@ -240,7 +240,10 @@ class Cancelled(GalephError, _CancelledError):
 
 
 class Deadlock(GalephError):
-    """A greenlet waits for something that nothing alive can bring about."""
+    """A greenlet waits for something that nothing alive can bring about.
+
+    What is raised is a `gevent.exceptions.LoopExit` as well, which is not imported here.
+    """
 
 
 # -- HTTP

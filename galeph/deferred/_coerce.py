@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import Greenlet, GreenletExit
 
-from galeph.deferred._outcome import stopped
+from galeph.deferred._outcome import Deferrable, stopped
 from galeph.deferred.producer import hold_hub, on_cancel
 from galeph.errors import Cancelled
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["copy_outcome", "copy_when_ready"]
+__all__ = ["copy_outcome", "copy_when_ready", "said_by"]
 
 
 def copy_outcome(source: Any, target: Deferred[Any]) -> bool:
@@ -62,3 +62,12 @@ def copy_when_ready(source: Any, target: Deferred[Any]) -> None:
         copy_outcome(source, target)
     else:
         source.rawlink(target)
+
+
+def said_by(source: Deferrable, kind: type[Deferred[Any]]) -> Deferred[Any]:
+    """The deferred that a `Deferrable` of the user's says it is."""
+    said = source.to_deferred()
+    if not isinstance(said, kind):
+        name = type(source).__name__
+        raise TypeError(f"{name}.to_deferred() must return a Deferred, not {said!r}")
+    return said

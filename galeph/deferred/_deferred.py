@@ -20,8 +20,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
 from gevent import Timeout
 from gevent.event import AsyncResult
@@ -30,9 +31,8 @@ from greenlet import getcurrent
 
 from galeph.deferred._coerce import copy_outcome
 from galeph.deferred._dropped import DROPPED, Witness, witness
-from galeph.deferred._entries import Entry, EntryQueue, Link, Listener
+from galeph.deferred._entries import Callbacks, Entry, EntryQueue, Link, check_callable
 from galeph.deferred._hanging import (
-    adopt,
     dispatch,
     has_company,
     is_free,
@@ -40,8 +40,10 @@ from galeph.deferred._hanging import (
     listen,
     unlink_raw,
 )
-from galeph.deferred._outcome import DECIDED, NOTHING, cancelled
-from galeph.deferred._ownership import call_off, in_own_thread, let_go
+from galeph.deferred._listeners import HungListener, Listener, take_off
+from galeph.deferred._origins import notes_origin
+from galeph.deferred._outcome import DECIDED, NOTHING, check_exception, described
+from galeph.deferred._ownership import cancel, let_go, refuse
 from galeph.deferred._stages import Catch, Chain, Finally, Stage, check_types, feed
 from galeph.deferred._waiting import MISSING, set_limit, wait, wait_by_clock
 from galeph.errors import Cancelled, TimedOut
@@ -52,8 +54,11 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
+D = TypeVar("D")
 
 if TYPE_CHECKING:
+    from galeph.deferred._onto import Executor
+
     _AsyncResult = AsyncResult
 else:
     # Generic for type checkers only: the C class has no subscript.
@@ -65,6 +70,7 @@ _base_set_exception = AsyncResult.set_exception
 _ready = AsyncResult.ready
 
 
+@notes_origin
 class Deferred(_AsyncResult[T], Generic[T]):
     """A value, or an error, that arrives later.
 
@@ -99,6 +105,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
     _is_taken: bool = False
     _is_excused: bool = False
     _dispose: Callable[[Any], object] | None = None
+    _executor: Executor | None = None
+    _kind: ClassVar[type[Deferred[Any]]]
 
     if TYPE_CHECKING:
         # Readable attributes of the base that its stubs do not have.
@@ -126,7 +134,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             if self.hub is not None:
                 dispatch(self)
             return True
-        return self._refuse(token, value)
+        return refuse(self, token, value)
 
     def error(self, exception: BaseException, token: object | None = None) -> bool:
         """Realize it with an error, unless it is realized or claimed. Never blocks.
@@ -142,8 +150,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             TypeError: ``exception`` is no exception.
             RuntimeError: ``token`` is not that of this deferred's claim.
         """
-        if not isinstance(exception, BaseException):
-            raise TypeError(f"exception must be an exception, not {exception!r}")
+        check_exception(exception)
         return self._fail(exception, exception.__traceback__, token)
 
     def claim(self) -> object | None:
@@ -169,10 +176,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
     def set_exception(self, exception: BaseException | None, exc_info: Any = None) -> None:
         """`error` under AsyncResult's name: without effect on a realized deferred."""
         _, given, trace = exc_info or (None, None, None)
-        exception = given if exception is None else exception
-        if not isinstance(exception, BaseException):
-            raise TypeError(f"exception must be an exception, not {exception!r}")
-        self._fail(exception, trace or exception.__traceback__)
+        error = check_exception(given if exception is None else exception)
+        self._fail(error, trace or error.__traceback__)
 
     def __call__(self, source: Any) -> None:
         """Take over the outcome of ``source``: gevent's link protocol (``greenlet.link(d)``)."""
@@ -185,7 +190,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if self._claim is token and self._value is NOTHING:
             self._claim = DECIDED
         else:
-            return self._refuse(token)
+            return refuse(self, token)
         if trace is not None:
             self._traceback = trace
         if DROPPED.is_enabled and not self._is_excused and not has_company(self):
@@ -194,18 +199,6 @@ class Deferred(_AsyncResult[T], Generic[T]):
         if self.hub is not None:
             dispatch(self)
         return True
-
-    def _refuse(self, token: object | None, value: Any = NOTHING) -> bool:
-        if self._value is NOTHING and self._claim is not DECIDED:
-            if token is None:
-                return False  # claimed by somebody else
-            if self._claim is None:
-                raise RuntimeError("a token for a deferred that nobody has claimed")
-            raise RuntimeError("the token is not that of this deferred's claim")
-        dispose = self._dispose
-        if dispose is not None and value is not NOTHING and value is not self._value:
-            in_own_thread(self, dispose, value)
-        return False
 
     # Waiting
 
@@ -240,19 +233,22 @@ class Deferred(_AsyncResult[T], Generic[T]):
         finally:
             del error, trace
 
-    def result(self, timeout: float | None = None) -> T:
+    def result(self, timeout: float | None = None, *, default: D = MISSING) -> T | D:
         """Return the value or raise the error; block until there is one.
 
         Args:
             timeout: seconds after which to give up waiting. The deferred stays pending and can
                 be waited for again. 0 never waits.
+            default: what to return then, instead of raising `TimedOut`.
 
         Raises:
             TimedOut: there was no outcome in that time.
             BaseException: the error it was realized with.
         """
         if timeout is not None and not _ready(self) and not wait_by_clock(self, timeout):
-            raise TimedOut(f"no result within {timeout:g} s")
+            if default is MISSING:
+                raise TimedOut(f"no result within {timeout:g} s")
+            return default
         return self.get()
 
     def wait(self, timeout: float | None = None) -> T | None:
@@ -286,13 +282,13 @@ class Deferred(_AsyncResult[T], Generic[T]):
         info = self._exc_info
         return bool(info) and isinstance(info[1], Cancelled)
 
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """Whatever is to be noted about it; galeph itself notes nothing here."""
+        return {}
+
     def __repr__(self) -> str:
-        name = type(self).__name__
-        if self._value is not NOTHING:
-            return f"<{name} value={self._value!r}>"
-        if self._exc_info:
-            return f"<{name} error={self._exc_info[1]!r}>"
-        return f"<{name} pending>"
+        return described(self)
 
     __str__ = __repr__
 
@@ -300,10 +296,6 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def rawlink(self, callback: Callable[[Any], object], /) -> None:
         """Have the hub call ``callback(self)`` once it is realized. It must not block."""
-        if not callable(callback):
-            raise TypeError(f"callback must be callable, not {callback!r}")
-        adopt(self)
-        self._see()
         link_raw(self, callback)
 
     def unlink(self, callback: Callable[[Any], object], /) -> None:
@@ -316,8 +308,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def link(self, callback: Callable[[Self], object]) -> None:
         """Have ``callback(self)`` called once it is realized. It may block."""
-        if not callable(callback):
-            raise TypeError(f"callback must be callable, not {callback!r}")
+        check_callable("callback", callback)
         self._hang(Link(callback, copy_context()))
 
     def on_realized(
@@ -328,15 +319,20 @@ class Deferred(_AsyncResult[T], Generic[T]):
         An exception of theirs is logged and stops nobody else; of those called at once (see the
         class), it is the caller's.
         """
-        if not callable(on_success):
-            raise TypeError(f"on_success must be callable, not {on_success!r}")
-        if not callable(on_error):
-            raise TypeError(f"on_error must be callable, not {on_error!r}")
-        self._hang(Listener(on_success, on_error, copy_context()))
+        check_callable("on_success", on_success)
+        check_callable("on_error", on_error)
+        self._hang(Callbacks(on_success, on_error, copy_context()))
         return self
 
-    @overload
-    def chain(self) -> Deferred[Any]: ...
+    def add_listener(self, listener: Listener) -> bool:
+        """Hang a listener (`galeph.deferred.listener`) on, as `on_realized` does. Always True."""
+        self._hang(HungListener(listener, copy_context()))
+        return True
+
+    def cancel_listener(self, listener: Listener) -> bool:
+        """Take a listener off a pending deferred; False if it is called anyway, or not there."""
+        return take_off(self, listener)
+
     @overload
     def chain(self, f: Callable[[T], Deferred[A]], /) -> Deferred[A]: ...
     @overload
@@ -401,8 +397,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         """
         if handler is None:
             types, handler = Exception, types
-        if not callable(handler):
-            raise TypeError(f"handler must be callable, not {handler!r}")
+        check_callable("handler", handler)
         check_types(types)
         result: Deferred[Any] = Deferred()
         self._hang(Catch(types, handler, result, copy_context()))
@@ -414,11 +409,24 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             A deferred of the same outcome; of an exception that ``fn`` raised instead.
         """
-        if not callable(fn):
-            raise TypeError(f"fn must be callable, not {fn!r}")
+        check_callable("fn", fn)
         result: Deferred[Any] = Deferred()
         self._hang(Finally(fn, result, copy_context()))
         return result
+
+    def onto(self, executor: Executor | None) -> Deferred[T]:
+        """Return a deferred of the same outcome on an executor: functions hung on it run there.
+
+        So do those hung on what `chain`, `catch` and `finally_` make of it. If the executor is
+        full, what it raises is the outcome of a stage; a listener is not called, and logged.
+
+        Args:
+            executor: has a method ``submit(fn, *args)`` that returns a deferred; None for none. If
+                the deferred is on this one already, it is returned itself.
+        """
+        from galeph.deferred._onto import move
+
+        return move(self, executor)
 
     def _hang(self, entry: Entry) -> None:
         if is_free(self):
@@ -455,11 +463,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         Returns:
             Whether this call decided the outcome.
         """
-        error = cancelled(reason)
-        if not self._fail(error, None):
-            return False
-        call_off(self, error)
-        return True
+        return cancel(self, reason)
 
     # Being owned and seen
 
@@ -488,3 +492,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
         """Somebody who waited or hung on it has left without the outcome."""
         if self._is_owner:
             let_go(self, reason)
+
+
+# What a stage makes where it needs a plain one: it cannot import the class.
+Deferred._kind = Deferred

@@ -18,8 +18,11 @@ cycle. Such a deferred dies at the next full collection, not before.
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gevent._hub_local import get_hub_if_exists
@@ -32,6 +35,7 @@ __all__ = [
     "DroppedErrors",
     "Witness",
     "detect_dropped_errors",
+    "dropped_errors",
     "report_dropped",
     "report_soon",
     "take_dropped",
@@ -47,10 +51,12 @@ _KEPT = 1000
 class DroppedErrors:
     """What witnesses have left behind, and whether there are witnesses at all."""
 
-    __slots__ = ("is_enabled", "left")
+    __slots__ = ("collected", "is_enabled", "left")
 
     def __init__(self) -> None:
         self.is_enabled = True
+        # Where they go instead of the log, inside of dropped_errors().
+        self.collected: list[BaseException] | None = None
         self.left: deque[BaseException] = deque(maxlen=_KEPT)
 
     def take(self) -> list[BaseException]:
@@ -116,6 +122,36 @@ def detect_dropped_errors(enabled: bool) -> bool:  # noqa: FBT001  (a switch)
     return before
 
 
+@contextmanager
+def dropped_errors() -> Iterator[list[BaseException]]:
+    """Count the errors dropped in a ``with`` block instead of logging them.
+
+    The list it gives is complete when the block has ended, which collects garbage first. What
+    deferreds of the whole process drop in the meantime is in it. Detection is on inside the block::
+
+        with deferred.dropped_errors() as dropped:
+            ...
+        assert [] == dropped
+
+    Raises:
+        RuntimeError: it is used inside of another one.
+    """
+    if DROPPED.collected is not None:
+        raise RuntimeError("dropped_errors() cannot be used inside of another one")
+    gc.collect()
+    report_dropped()
+    found: list[BaseException] = []
+    before = detect_dropped_errors(enabled=True)
+    DROPPED.collected = found
+    try:
+        yield found
+    finally:
+        gc.collect()
+        report_dropped()
+        DROPPED.collected = None
+        detect_dropped_errors(enabled=before)
+
+
 def take_dropped() -> list[BaseException]:
     """Return the errors dropped so far and not yet logged; they will not be logged any more.
 
@@ -126,7 +162,11 @@ def take_dropped() -> list[BaseException]:
 
 def report_dropped() -> None:
     """Log the errors dropped so far. Blocks as the log handlers do; not for the hub."""
-    for error in DROPPED.take():
+    errors = DROPPED.take()
+    if DROPPED.collected is not None:
+        DROPPED.collected += errors
+        return
+    for error in errors:
         _log.error(
             "a deferred died in an error that nobody saw (%s): get() it, catch() it, or put a"
             " listener on it",

@@ -22,7 +22,7 @@ from galeph.deferred._outcome import NOTHING
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["Entry", "EntryQueue", "Inline", "Link", "Listener", "pass_on"]
+__all__ = ["Callbacks", "Entry", "EntryQueue", "Inline", "Link", "check_callable", "pass_on"]
 
 _log = logging.getLogger("galeph.deferred")
 
@@ -53,7 +53,7 @@ class Entry:
         self.run(source)
 
 
-class Listener(Entry):
+class Callbacks(Entry):
     """A pair of functions, of which one is called."""
 
     __slots__ = ("on_error", "on_success")
@@ -113,6 +113,12 @@ class EntryQueue(deque[Entry]):
     def __init__(self, entries: Iterable[Entry]) -> None:
         super().__init__(entries)
         self.has_inline = False
+
+
+def check_callable(name: str, fn: object) -> None:
+    """See that an argument can be called."""
+    if not callable(fn):
+        raise TypeError(f"{name} must be callable, not {fn!r}")
 
 
 def pass_on(error: BaseException, entry: Entry) -> None:

@@ -32,7 +32,7 @@ from gevent.hub import Hub
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
-from galeph.deferred._entries import Entry, EntryQueue
+from galeph.deferred._entries import Entry, EntryQueue, check_callable
 from galeph.deferred._runner import Runner, runner_of
 
 if TYPE_CHECKING:
@@ -176,7 +176,10 @@ def _run_inline(deferred: Deferred[Any], entries: EntryQueue) -> Entry | EntryQu
 
 
 def link_raw(deferred: Deferred[Any], callback: Callable[[Any], object]) -> None:
-    """Have the hub call ``callback(deferred)`` when it is realized. The deferred has an owner."""
+    """Have the hub call ``callback(deferred)`` when it is realized. Never switches."""
+    check_callable("callback", callback)
+    adopt(deferred)
+    deferred._see()
     if deferred._links is None:
         deferred._links = deque()
     deferred._links.append(callback)

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from gevent import Greenlet
 
-from galeph.deferred._coerce import copy_when_ready
+from galeph.deferred._coerce import copy_when_ready, said_by
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import DROPPED, report_soon
-from galeph.deferred._outcome import DEFERRABLE, keep, stopped
+from galeph.deferred._entries import check_callable
+from galeph.deferred._outcome import DEFERRABLE, Deferrable, keep, stopped
+from galeph.deferred._waiting import MISSING
 from galeph.deferred.producer import hold_hub, on_cancel
 from galeph.errors import Cancelled
 
-__all__ = ["deferred", "error", "future", "success", "to_deferred"]
+if TYPE_CHECKING:
+    from galeph.deferred._onto import Executor
 
+__all__ = ["deferred", "error", "future", "is_deferrable", "success", "to_deferred", "unwrap"]
+
+D = TypeVar("D")
 T = TypeVar("T")
 
 _KILLED = "the greenlet that did the work was killed"
 P = ParamSpec("P")
 
 
-def deferred(*, from_thread: bool = False) -> Deferred[Any]:
+def deferred(*, from_thread: bool = False, executor: Executor | None = None) -> Deferred[Any]:
     """Make a pending deferred.
 
     Args:
         from_thread: an OS thread will realize it. The hub of the calling thread is its owner and
-            keeps running until then, so that waiting for it is no `LoopExit`.
+            keeps running until then, so that waiting for it is no `Deadlock`.
+        executor: where functions hung on it run (see `Deferred.onto`).
     """
     if DROPPED.left:
         report_soon()
     made: Deferred[Any] = Deferred()
     if from_thread:
         hold_hub(made)
-    return made
+    return made if executor is None else made.onto(executor)
 
 
 def success(value: T) -> Deferred[T]:
@@ -69,8 +76,7 @@ def future(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Deferred
     Raises:
         TypeError: ``fn`` is not callable.
     """
-    if not callable(fn):
-        raise TypeError(f"fn must be callable, not {fn!r}")
+    check_callable("fn", fn)
     if DROPPED.left:
         report_soon()
     made: Deferred[T] = Deferred()
@@ -105,25 +111,54 @@ def _compute(
         made.success(value)
 
 
+def is_deferrable(x: object) -> bool:
+    """Whether ``x`` is something that arrives later: what `to_deferred` takes."""
+    return isinstance(x, DEFERRABLE)
+
+
 @overload
-def to_deferred(x: Deferred[T]) -> Deferred[T]: ...
+def to_deferred(x: Deferred[T], default: Any = MISSING) -> Deferred[T]: ...
 @overload
 def to_deferred(x: object) -> Deferred[Any]: ...
-def to_deferred(x: Any) -> Deferred[Any]:
+@overload
+def to_deferred(x: object, default: D) -> Deferred[Any] | D: ...
+def to_deferred(x: Any, default: Any = MISSING) -> Any:
     """Make a deferred of something else that arrives later. Never blocks.
 
     Args:
-        x: an AsyncResult, a Greenlet (killed, it counts as `Cancelled`) or a
+        x: an AsyncResult, a Greenlet (killed, it counts as `Cancelled`), a
             `concurrent.futures.Future` (until it is done the hub keeps running; cancelling the
-            deferred cancels it). A Deferred is returned as it is.
+            deferred cancels it) or a `Deferrable`. A Deferred is returned as it is.
+        default: what to return if ``x`` is none of these, instead of raising.
 
     Raises:
         TypeError: ``x`` is none of these.
     """
     if isinstance(x, Deferred):
         return x
+    if isinstance(x, Deferrable):
+        return said_by(x, Deferred)
     if not isinstance(x, DEFERRABLE):
-        raise TypeError(f"x must be a deferred, AsyncResult, Greenlet or Future, not {x!r}")
+        if default is MISSING:
+            raise TypeError(f"x must be a deferred, AsyncResult, Greenlet or Future, not {x!r}")
+        return default
     made: Deferred[Any] = Deferred()
     copy_when_ready(x, made)
     return made
+
+
+def unwrap(x: Any) -> Any:
+    """Follow realized deferreds, and what else arrives later and has, down to what they hold.
+
+    Never blocks. A value that must be given back is taken by this.
+
+    Returns:
+        The first value that is not deferrable; or the deferred that is still pending or has
+        failed.
+    """
+    while isinstance(x, DEFERRABLE):
+        x = to_deferred(x)
+        if not x.successful():
+            return x
+        x = x.get()
+    return x

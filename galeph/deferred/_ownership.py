@@ -16,10 +16,24 @@ from galeph.deferred._outcome import DECIDED, NOTHING, cancelled
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["call_off", "in_own_thread", "let_go"]
+__all__ = ["call_off", "cancel", "in_own_thread", "let_go", "refuse"]
 
 _base_set = AsyncResult.set
 _base_set_exception = AsyncResult.set_exception
+
+
+def refuse(deferred: Deferred[Any], token: object | None, value: Any = NOTHING) -> bool:
+    """See to a call that does not decide the outcome; always False."""
+    if deferred._value is NOTHING and deferred._claim is not DECIDED:
+        if token is None:
+            return False  # claimed by somebody else
+        if deferred._claim is None:
+            raise RuntimeError("a token for a deferred that nobody has claimed")
+        raise RuntimeError("the token is not that of this deferred's claim")
+    dispose = deferred._dispose
+    if dispose is not None and value is not NOTHING and value is not deferred._value:
+        in_own_thread(deferred, dispose, value)
+    return False
 
 
 def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument: Any) -> None:
@@ -36,6 +50,15 @@ def call_off(deferred: Deferred[Any], reason: BaseException) -> None:
     fn, deferred._on_cancel = deferred._on_cancel, None
     if fn is not None:
         in_own_thread(deferred, fn, reason)
+
+
+def cancel(deferred: Deferred[Any], reason: object) -> bool:
+    """Do what `Deferred.cancel` says."""
+    error = cancelled(reason)
+    if not deferred._fail(error, None):
+        return False
+    call_off(deferred, error)
+    return True
 
 
 def let_go(deferred: Deferred[Any], reason: BaseException | None) -> None:

@@ -26,10 +26,10 @@ from gevent import GreenletExit, get_hub
 from gevent.event import AsyncResult
 from greenlet import getcurrent, greenlet
 
-from galeph.deferred._coerce import copy_when_ready
+from galeph.deferred._coerce import copy_when_ready, said_by
 from galeph.deferred._entries import Entry, pass_on
 from galeph.deferred._hanging import listen, unlisten
-from galeph.deferred._outcome import DEFERRABLE, NOTHING, PLAIN, keep, stopped
+from galeph.deferred._outcome import DEFERRABLE, NOTHING, PLAIN, Deferrable, keep, stopped
 from galeph.deferred.producer import on_cancel, owns
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ class Stage(Entry):
         Returns:
             It; or None if it is not there yet. Then the stage hangs on what is pending.
         """
-        kind = type(self.result)
+        kind = self.result._kind
         while True:
             inner: Deferred[Any]
             if isinstance(value, kind):
                 inner = value
+            elif isinstance(value, Deferrable):
+                inner = said_by(value, kind)
             else:
                 inner = kind()
                 copy_when_ready(value, inner)

@@ -13,6 +13,7 @@ from gevent.event import AsyncResult
 from gevent.hub import Waiter
 
 from galeph import clock
+from galeph.deferred._deadlock import raise_deadlock
 from galeph.deferred._hanging import adopt
 from galeph.deferred._ownership import call_off
 from galeph.deferred.producer import on_ready
@@ -42,6 +43,7 @@ def wait(deferred: Deferred[Any], timeout: float | None) -> Timeout | None:
         if error is limit:
             return limit
         deferred._let_go(error)
+        raise_deadlock(error, deferred, "complete")
         raise
     finally:
         if limit is not None:
@@ -62,6 +64,7 @@ def wait_by_clock(deferred: Deferred[Any], timeout: float) -> bool:
     except BaseException as error:
         deferred.unlink(waiter.switch)
         deferred._let_go(error)
+        raise_deadlock(error, deferred, "complete")
         raise
     finally:
         if timer is not None:

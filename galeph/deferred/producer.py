@@ -8,6 +8,11 @@ queued take needs four things more, and galeph's own code is written with them:
 - `owns`: that the value will be a resource, and how to give it back;
 - `hold_hub`: that an OS thread will realize it.
 
+What it shares with deferreds beside that: `stopped`, which says in galeph's words what ended a
+greenlet that was doing the work; `runner_of`, the greenlet of a hub that works off what must not
+run in the hub itself; and for waits of its own `raise_deadlock` and, in debug mode,
+`notes_origin`.
+
 A deferred that owns its value gives it to exactly one of two: to somebody who takes it, or to the
 function that disposes of it. In full: ::
 
@@ -27,13 +32,28 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from galeph.deferred._deadlock import raise_deadlock
 from galeph.deferred._entries import Inline
 from galeph.deferred._hanging import adopt, listen_inline
+from galeph.deferred._origins import IS_DEBUG, notes_origin
+from galeph.deferred._outcome import stopped
+from galeph.deferred._runner import Work, runner_of
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["hold_hub", "on_cancel", "on_ready", "owns"]
+__all__ = [
+    "IS_DEBUG",
+    "Work",
+    "hold_hub",
+    "notes_origin",
+    "on_cancel",
+    "on_ready",
+    "owns",
+    "raise_deadlock",
+    "runner_of",
+    "stopped",
+]
 
 T = TypeVar("T")
 
@@ -86,7 +106,7 @@ def owns(deferred: Deferred[T], dispose: Callable[[T], object] | None = None) ->
 def hold_hub(deferred: Deferred[Any]) -> None:
     """Keep the hub's loop running until ``deferred`` is realized: by a thread, that is.
 
-    Without it, a hub with nothing else to wait for ends the wait with `LoopExit`. A deferred that
+    Without it, a hub with nothing else to wait for ends the wait with `Deadlock`. A deferred that
     is dropped unrealized lets go of the hub.
     """
     hub: Any = adopt(deferred)
@@ -106,3 +126,9 @@ def hold_hub(deferred: Deferred[Any]) -> None:
 
 def _nothing(_: object) -> None:
     pass
+
+
+for _shared in (Work, notes_origin, raise_deadlock, runner_of, stopped):
+    # Where code outside this folder finds them.
+    _shared.__module__ = __name__
+del _shared

@@ -30,8 +30,7 @@ from typing import Any, TypeVar
 import gevent
 
 from galeph.deferred import Deferred
-from galeph.deferred._outcome import stopped
-from galeph.deferred.producer import on_cancel
+from galeph.deferred.producer import on_cancel, stopped
 from galeph.errors import Cancelled
 from galeph.stream.interfaces import END, EXPIRED, Endpoint, Nothing, Sink, Source
 from galeph.stream.ownership import checks_owner

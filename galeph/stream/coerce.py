@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 import gevent
 from gevent.queue import Channel, Empty, Full, ShutDown, SimpleQueue
 
-from galeph.deferred._outcome import stopped
+from galeph.deferred.producer import stopped
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import Enum
+from functools import cached_property
 from typing import Any, Final, Self
 
 from gevent import get_hub
@@ -40,6 +41,11 @@ class Endpoint(ABC):
     @abstractmethod
     def close(self) -> None:
         """End the stream in order. Never blocks, never switches; may be called twice."""
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """Whatever is to be noted about it; galeph itself notes nothing here."""
+        return {}
 
     @property
     def link_count(self) -> int:

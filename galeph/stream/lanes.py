@@ -25,8 +25,7 @@ from weakref import ref
 
 import gevent
 
-from galeph.deferred._outcome import stopped
-from galeph.deferred._runner import Work, runner_of
+from galeph.deferred.producer import Work, runner_of, stopped
 from galeph.stream.interfaces import EXPIRED
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from gevent import getcurrent
 
 from galeph.clock import default as default_clock
-from galeph.deferred._outcome import stopped
+from galeph.deferred.producer import stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import SKIP, Ending, Lane, State, pass_on, run_soon
 from galeph.stream.waiters import WAITING, Interruption, Waiter

@@ -2,23 +2,23 @@
 
 Streams have no locks: an operation from a foreign thread would not fail, it would lose a message
 some day. With ``GALEPH_DEBUG=1`` in the environment when galeph is imported, the operations named
-in `checks_owner` raise instead. Without it the class is left as it is, so nothing is paid.
+in `checks_owner` raise instead, and it is noted where each stream is made. Without it the class is
+left as it is, so nothing is paid.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from gevent import get_hub
+
+from galeph.deferred.producer import IS_DEBUG, notes_origin
 
 __all__ = ["IS_DEBUG", "checks_owner"]
 
 C = TypeVar("C", bound=type)
-
-IS_DEBUG: Final = os.environ.get("GALEPH_DEBUG") == "1"
 
 
 def checks_owner(names: str, *, is_on: bool = IS_DEBUG) -> Callable[[C], C]:
@@ -35,7 +35,7 @@ def checks_owner(names: str, *, is_on: bool = IS_DEBUG) -> Callable[[C], C]:
         if is_on:
             for name in names.split():
                 setattr(cls, name, _checked(name, getattr(cls, name)))
-        return cls
+        return notes_origin(cls, is_on=is_on)
 
     return decorate
 

@@ -24,8 +24,7 @@ from typing import Any, TypeVar
 
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
-from galeph.deferred._outcome import stopped
-from galeph.deferred.producer import on_cancel
+from galeph.deferred.producer import on_cancel, raise_deadlock, stopped
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
 from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, leave_handed
 from galeph.stream.ownership import checks_owner
@@ -233,10 +232,11 @@ class Stream(Source[T], Sink[T]):
             # A loop, as in Waiter.wait, which is written out here for its 5 %.
             while putter.outcome is WAITING:
                 switch()
-        except BaseException:
+        except BaseException as error:
             putter.stop()
             if putter.outcome is WAITING:
                 self._withdraw(putter)
+            raise_deadlock(error, self, "take from")
             raise
         return putter.outcome  # type: ignore[no-any-return]  # what `serve` was given here
 
@@ -364,12 +364,13 @@ class Stream(Source[T], Sink[T]):
         try:
             while taker.outcome is WAITING:
                 switch()
-        except BaseException:
+        except BaseException as error:
             taker.stop()
             if taker.outcome is WAITING:
                 self._leave_line(taker)
             elif type(taker.outcome) is not Nothing:
                 self._hand_on(taker)
+            raise_deadlock(error, self, "put to")
             raise
         finally:
             if timer is not None:

@@ -14,8 +14,8 @@ the garbage collector tracks, at 0.3 s a million objects. `gc.freeze` before eac
 the test's own to walk.
 
 Not counted are what gevent keeps for itself (hubs, main greenlets, the workers of a thread pool
-and the pool's own watchers) and a greenlet whose ``is_parked`` says that it waits for work, as
-galeph's runner does for the next deferred.
+and the pool's own watchers), a greenlet whose ``is_parked`` says that it waits for work, as
+galeph's runner does for the next deferred, and what galeph's asyncio loop wakes itself up with.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ import gevent
 from gevent import get_hub
 from gevent.hub import Hub
 from greenlet import greenlet
+
+from galeph.deferred._loop_thread import loop_threads
 
 __all__ = ["Leaks", "Snapshot", "no_leaks"]
 
@@ -187,7 +189,9 @@ def _is_counted_greenlet(thing: Any) -> bool:
 
 
 def _is_counted_watcher(thing: Any) -> bool:
-    owner = getattr(thing.callback, "__self__", None)
+    owner: Any = getattr(thing.callback, "__self__", None)
+    if type(owner).__module__ == "gevent.selectors":
+        return not any(owner.hub is thread.hub for thread in loop_threads())
     return not type(owner).__module__.startswith(("gevent.threadpool", "gevent.resolver"))
 
 
@@ -201,12 +205,13 @@ def _kind_of_watcher(watcher: Any) -> tuple[str, ...]:
 def _open_descriptors() -> frozenset[tuple[int, int]]:
     """Open sockets, pipes and files, by number and inode."""
     found = []
+    kept = {fd for thread in loop_threads() for fd in thread.descriptors}
     for name in os.listdir(_fd_folder()):  # noqa: PTH208  (a tenth of iterdir's time, every test)
         try:
             status = os.fstat(int(name))
         except OSError:
             continue  # the descriptor of the listing itself
-        if stat.S_IFMT(status.st_mode) in _COUNTED_KINDS:
+        if stat.S_IFMT(status.st_mode) in _COUNTED_KINDS and int(name) not in kept:
             found.append((int(name), status.st_ino))
     return frozenset(found)
 

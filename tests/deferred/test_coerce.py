@@ -25,6 +25,7 @@ def quiet(monkeypatch):
 
 
 class TestAsyncResult:
+    @pytest.mark.parity("DEF-21")
     def test_ready(self):
         """A finished one realizes the deferred at once, either way."""
         value, error = AsyncResult(), AsyncResult()
@@ -35,6 +36,7 @@ class TestAsyncResult:
         with pytest.raises(ValueError, match="x"):
             deferred.to_deferred(error).get(block=False)
 
+    @pytest.mark.parity("DEF-21")
     def test_pending(self):
         """A pending one realizes it later."""
         value, error = AsyncResult(), AsyncResult()
@@ -64,6 +66,7 @@ class TestAsyncResult:
 
 
 class TestGreenlet:
+    @pytest.mark.parity("DEF-21")
     def test_value(self):
         """Its value is the value, before it has ended and after."""
         greenlet = gevent.spawn(int, 1)
@@ -136,6 +139,7 @@ class TestGreenlet:
 
 
 class TestFuture:
+    @pytest.mark.parity("DEF-21")
     def test_done(self):
         """A finished one realizes the deferred at once, in any of its three ways."""
         value, error, cancelled = Future(), Future(), Future()
@@ -149,6 +153,7 @@ class TestFuture:
         with pytest.raises(Cancelled):
             deferred.to_deferred(cancelled).get(block=False)
 
+    @pytest.mark.parity("DEF-21")
     def test_from_a_thread(self):
         """A thread's result arrives in the hub, which runs until then."""
         executor = ThreadPoolExecutor(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dis
 import gc
 import pickle
@@ -13,7 +14,7 @@ import gevent
 import pytest
 from gevent.event import AsyncResult
 
-from galeph import deferred
+from galeph import deferred, stream
 from galeph.deferred import Deferred
 from galeph.errors import Cancelled, TimedOut
 from tests.deferred import threads
@@ -21,6 +22,7 @@ from tests.deferred.threads import settle
 
 
 class TestFirstOutcomeWins:
+    @pytest.mark.parity("DEF-02")
     def test_success(self):
         """The call that realizes it returns True; every later one returns False."""
         d = Deferred()
@@ -30,6 +32,7 @@ class TestFirstOutcomeWins:
         assert d.error(ValueError()) is False
         assert 1 == d.get()
 
+    @pytest.mark.parity("DEF-03", "DEF-09")
     def test_error(self):
         """An error wins like a value."""
         d = Deferred()
@@ -74,6 +77,7 @@ class TestFirstOutcomeWins:
             d.get()
         assert "test_set_exception_with_exc_info" in [f.name for f in caught.traceback]
 
+    @pytest.mark.parity("DEF-03", "DEF-11")
     @pytest.mark.parametrize("wrong", [None, "text", ValueError])
     def test_error_wants_an_exception(self, wrong):
         """An error that is no exception is a TypeError, and changes nothing."""
@@ -103,6 +107,7 @@ class TestFirstOutcomeWins:
 
 
 class TestClaim:
+    @pytest.mark.parity("DEF-05")
     def test_only_the_token_realizes(self):
         """A claimed deferred refuses all but the claimer, quietly."""
         d = Deferred()
@@ -116,6 +121,7 @@ class TestClaim:
         assert d.success(2, token) is True
         assert 2 == d.get()
 
+    @pytest.mark.parity("DEF-05")
     def test_error_by_token(self):
         """The claimer can fail it."""
         d = Deferred()
@@ -123,6 +129,7 @@ class TestClaim:
         assert d.error(ValueError("mine"), d.claim()) is True
         assert repr(ValueError("mine")) == repr(d.exception)
 
+    @pytest.mark.parity("DEF-05")
     def test_claims_once(self):
         """A claim is given once, and not for a realized deferred."""
         d = Deferred()
@@ -134,6 +141,7 @@ class TestClaim:
         assert failed.claim() is None
         failed.exception  # noqa: B018  (seen)
 
+    @pytest.mark.parity("DEF-06")
     def test_wrong_token(self):
         """A token that is not the claim's is a RuntimeError of its own."""
         d = Deferred()
@@ -144,6 +152,7 @@ class TestClaim:
         with pytest.raises(RuntimeError, match="not that of this deferred's claim"):
             d.error(ValueError(), object())
 
+    @pytest.mark.parity("DEF-06")
     def test_unneeded_token(self):
         """A token for an unclaimed deferred is another RuntimeError."""
         with pytest.raises(RuntimeError, match="nobody has claimed"):
@@ -240,6 +249,7 @@ class TestThreads:
 
 
 class TestGet:
+    @pytest.mark.parity("DEF-09")
     def test_waits(self):
         """get blocks until there is a value."""
         d = Deferred()
@@ -259,6 +269,7 @@ class TestGet:
         assert 1 == d.get(block=False)
         assert 1 == d.get_nowait()
 
+    @pytest.mark.parity("DEF-10")
     def test_time_runs_out(self):
         """get(timeout=) raises gevent.Timeout and leaves it pending."""
         d = Deferred()
@@ -314,16 +325,21 @@ class TestGet:
         finally:
             gc.enable()
 
-    def test_loop_exit(self):
-        """Waiting for what nothing can bring about is gevent's LoopExit, and leaves it pending."""
-        d = Deferred()
-
-        # In a thread, for a hub that has nothing else to do.
-        assert isinstance(threads.run(d.get), gevent.exceptions.LoopExit)
-        assert not d.ready()
-
 
 class TestResult:
+    @pytest.mark.parity("DEF-10")
+    def test_default(self):
+        """With a default it returns that when time runs out, None included; not if it failed."""
+        d = Deferred()
+
+        assert "default" == d.result(0.001, default="default")
+        assert d.result(0, default=None) is None
+        assert not d.ready()
+        gevent.spawn(d.error, KeyError("k"))
+        with pytest.raises(KeyError):
+            d.result(5, default="default")
+
+    @pytest.mark.parity("DEF-10")
     def test_time_runs_out(self):
         """result(timeout) raises TimedOut, which is a TimeoutError, and leaves it pending."""
         d = Deferred()
@@ -346,6 +362,7 @@ class TestResult:
         assert not d.ready()
         assert 1 == d.result()
 
+    @pytest.mark.parity("DEF-10")
     def test_error(self):
         """result raises the error it was realized with."""
         d = Deferred()
@@ -356,6 +373,7 @@ class TestResult:
 
 
 class TestLooking:
+    @pytest.mark.parity("DEF-17")
     def test_pending(self):
         """A pending deferred has no value and no error, and says so."""
         d = Deferred()
@@ -369,6 +387,7 @@ class TestLooking:
         assert not d.cancelled()
         assert "<Deferred pending>" == repr(d) == str(d)
 
+    @pytest.mark.parity("DEF-17")
     def test_value(self):
         """A realized deferred shows its value."""
         d = deferred.success("v")
@@ -380,6 +399,7 @@ class TestLooking:
         assert d.exception is None
         assert "<Deferred value='v'>" == repr(d)
 
+    @pytest.mark.parity("DEF-17")
     def test_error(self):
         """A failed deferred shows its error, with the traceback."""
         error = KeyError("k")
@@ -405,6 +425,25 @@ class TestLooking:
         """A deferred is of this process: pickling it fails instead of losing what hangs on it."""
         with pytest.raises(TypeError):
             pickle.dumps(Deferred())
+
+
+class TestMetadata:
+    @pytest.mark.parity("DEF-16")
+    @pytest.mark.parametrize("make", [Deferred, lambda: deferred.success(1), stream.Stream])
+    def test_is_mutable(self, make):
+        """A deferred, and a stream, has a dict of its own for whatever is to be noted about it."""
+        one, other = make(), make()
+        one.metadata["trace"] = "abc"
+        one.metadata["trace"] += "d"
+
+        assert {"trace": "abcd"} == one.metadata
+        assert {} == other.metadata
+
+    @pytest.mark.parity("DEF-16")
+    def test_there_is_no_copy_with_another(self):
+        """A deferred cannot be copied to note something else about the copy."""
+        with pytest.raises(TypeError):
+            copy.copy(Deferred())
 
 
 class TestCancel:

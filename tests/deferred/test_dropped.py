@@ -37,6 +37,7 @@ def get(d):
 
 
 class TestSeen:
+    @pytest.mark.parity("DEF-60")
     def test_dropped(self, taken):
         """An error that nobody looked at is kept when the deferred dies."""
         deferred.error(ValueError("lost"))
@@ -44,6 +45,7 @@ class TestSeen:
         assert ["ValueError: lost"] == taken()
         assert [] == taken()
 
+    @pytest.mark.parity("DEF-09", "DEF-61")
     @pytest.mark.parametrize(
         "look", [get, look_at_exception, lambda d: d.exc_info, lambda d: d.wait()]
     )
@@ -53,6 +55,7 @@ class TestSeen:
 
         assert [] == taken()
 
+    @pytest.mark.parity("DEF-61")
     @pytest.mark.parametrize(
         "hang",
         [
@@ -133,6 +136,7 @@ class TestSeen:
 
         assert ["ValueError: lost"] == taken()
 
+    @pytest.mark.parity("DEF-62")
     def test_switched_off(self, taken):
         """Switched off, nothing is kept."""
         assert deferred.detect_dropped_errors(enabled=False) is True
@@ -145,12 +149,89 @@ class TestSeen:
         assert [] == taken()
 
 
+class TestCounting:
+    @pytest.mark.parity("DEF-62")
+    def test_what_the_block_drops(self, caplog, taken):
+        """The list holds what was dropped in the block, in cycles too; nothing of it is logged."""
+        deferred.error(ValueError("before"))
+        with deferred.dropped_errors() as dropped:
+            deferred.error(ValueError("lost"))
+            cycle = [deferred.error(KeyError("in a cycle"))]
+            cycle.append(cycle)
+            del cycle
+            deferred.error(ValueError("seen")).exception  # noqa: B018
+            # Makes the runner report what there is.
+            deferred.deferred()
+            settle()
+        deferred.report_dropped()
+
+        assert {"lost", "in a cycle"} == {error.args[0] for error in dropped}
+        assert ["before"] == [str(record.exc_info[1]) for record in caplog.records]
+        assert ["ValueError: before"] == taken()
+
+    @pytest.mark.parity("DEF-62")
+    def test_nothing(self):
+        """If nothing was dropped the list is empty."""
+        with deferred.dropped_errors() as dropped:
+            get(deferred.error(ValueError()))
+
+        assert [] == dropped
+
+    @pytest.mark.parity("DEF-62")
+    def test_switched_off_outside(self):
+        """Inside detection is on, and afterwards as it was."""
+        deferred.detect_dropped_errors(enabled=False)
+        try:
+            with deferred.dropped_errors() as dropped:
+                deferred.error(ValueError("lost"))
+            assert deferred.detect_dropped_errors(enabled=True) is False
+        finally:
+            deferred.detect_dropped_errors(enabled=True)
+
+        assert 1 == len(dropped)
+
+    def test_block_that_raises(self):
+        """What the block raises goes through, and the next errors are logged again."""
+        with pytest.raises(KeyError), deferred.dropped_errors() as dropped:
+            deferred.error(ValueError("lost"))
+            raise KeyError
+
+        assert ["lost"] == [str(error) for error in dropped]
+        with deferred.dropped_errors() as dropped:
+            pass
+        assert [] == dropped
+
+    @pytest.mark.parity("DEF-62")
+    def test_does_not_nest(self):
+        """Inside of another one it is a RuntimeError."""
+        with deferred.dropped_errors() as dropped:
+            deferred.error(ValueError("lost"))
+            with (
+                pytest.raises(RuntimeError, match="inside of another"),
+                deferred.dropped_errors(),
+            ):
+                pytest.fail("it was entered")
+
+        assert 1 == len(dropped)
+
+    @pytest.mark.parity("DEF-63")
+    def test_expecting_some(self):
+        """A test that expects a number of them counts, and is not failed by them afterwards."""
+        with deferred.dropped_errors() as dropped:
+            for n in range(3):
+                deferred.error(ValueError(n))
+
+        assert 3 == len(dropped)
+
+
 class TestReporting:
     @pytest.fixture(autouse=True)
     def clean(self, galeph_unseen_errors):
         yield
         galeph_unseen_errors()
 
+    @pytest.mark.attack(298)
+    @pytest.mark.parity("DEF-60")
     def test_logged_once(self, caplog):
         """report_dropped writes one line with the traceback, once."""
         deferred.error(ValueError("lost"))
@@ -163,6 +244,7 @@ class TestReporting:
         [record] = caplog.records
         assert "galeph.deferred" == record.name
         assert "a deferred died in an error that nobody saw (ValueError)" in record.message
+        assert "catch() it" in record.message
         assert "lost" == str(record.exc_info[1])
 
     @pytest.mark.parametrize(

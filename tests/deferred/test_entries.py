@@ -23,6 +23,7 @@ def nothing(_):
 
 
 class TestOnRealized:
+    @pytest.mark.parity("DEF-12")
     def test_value(self):
         """The first function is called with the value, later, once."""
         d = Deferred()
@@ -35,6 +36,7 @@ class TestOnRealized:
 
         assert [1] == seen
 
+    @pytest.mark.parity("DEF-12")
     def test_error(self):
         """The second function is called with the error."""
         d = Deferred()
@@ -47,6 +49,7 @@ class TestOnRealized:
 
         assert [error] == seen
 
+    @pytest.mark.parity("DEF-12")
     def test_at_once(self):
         """On a realized deferred the function is called before on_realized returns."""
         seen = []
@@ -57,6 +60,7 @@ class TestOnRealized:
 
         assert [1, error] == seen
 
+    @pytest.mark.parity("DEF-02", "DEF-12")
     @pytest.mark.parametrize("count", [3, 50, 300])
     def test_in_order(self, count):
         """Any number of listeners is called in the order of registration."""
@@ -137,6 +141,7 @@ class TestOnRealized:
 
         assert "nobody" == WHO.get()
 
+    @pytest.mark.parity("DEF-15")
     def test_exception_is_logged(self, caplog):
         """What a listener raises is logged, and stops neither the others nor the realizer."""
         d = Deferred()
@@ -159,6 +164,7 @@ class TestOnRealized:
         assert ["a listener of a deferred failed"] * 2 == caplog.messages
         assert [ValueError, gevent.Timeout] == [r.exc_info[0] for r in caplog.records]
 
+    @pytest.mark.parity("DEF-15")
     def test_exception_at_once(self):
         """What a listener called at once raises is the caller's."""
 

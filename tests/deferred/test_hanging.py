@@ -254,6 +254,7 @@ class TestEntries:
 
         assert ["first", "second"] == seen
 
+    @pytest.mark.attack(298)
     def test_abandoned_graph_is_collected(self):
         """A pending graph of stages that nobody can realize any more is garbage."""
         gc.collect()

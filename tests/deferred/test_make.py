@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import queue
 import weakref
+from concurrent.futures import Future
 
 import gevent
+import gevent.queue
 import pytest
 from gevent.event import AsyncResult
 from greenlet import getcurrent
 
-from galeph import deferred
+from galeph import deferred, stream
 from galeph.deferred import Deferred
 from galeph.errors import Cancelled, TimedOut
 from tests.deferred import threads
@@ -21,6 +24,7 @@ WHO = contextvars.ContextVar("who", default="nobody")
 
 
 class TestPending:
+    @pytest.mark.parity("DEF-01")
     def test_plain(self):
         """deferred() makes a pending one that belongs to nobody yet."""
         d = deferred.deferred()
@@ -62,6 +66,7 @@ class TestPending:
 
 
 class TestRealized:
+    @pytest.mark.parity("DEF-07")
     def test_success(self):
         """success(v) is born with a value; nobody can change it or claim it."""
         d = deferred.success(1)
@@ -71,6 +76,7 @@ class TestRealized:
         assert d.claim() is None
         assert 1 == d.get()
 
+    @pytest.mark.parity("DEF-07")
     def test_error(self):
         """error(e) is born failed."""
         d = deferred.error(KeyError("k"))
@@ -87,6 +93,7 @@ class TestRealized:
 
 
 class TestFuture:
+    @pytest.mark.parity("DEF-20")
     def test_value(self):
         """It calls the function with the arguments, in another greenlet, later."""
         seen = []
@@ -111,6 +118,7 @@ class TestFuture:
             deferred.future(culprit).get()
         assert ["get", "culprit"] == [frame.name for frame in caught.traceback][1:]
 
+    @pytest.mark.parity("DEF-20")
     def test_context(self):
         """The function runs in a copy of the caller's context."""
         token = WHO.set("me")
@@ -149,6 +157,7 @@ class TestFuture:
         with pytest.raises(Cancelled):
             d.get()
 
+    @pytest.mark.parity("DEF-20")
     def test_realized_before_it_starts(self):
         """If somebody realizes it first, the function is not called."""
         seen = []
@@ -269,18 +278,139 @@ class TestFuture:
 
 
 class TestToDeferred:
+    @pytest.mark.parity("DEF-21")
     def test_a_deferred_is_one(self):
         """A Deferred is returned as it is."""
         d = Deferred()
 
         assert deferred.to_deferred(d) is d
 
+    @pytest.mark.parity("DEF-21")
     @pytest.mark.parametrize("wrong", [1, None, "text", int])
     def test_plain_values_are_none(self, wrong):
         """A plain value is a TypeError."""
         with pytest.raises(TypeError, match="x must be a deferred"):
             deferred.to_deferred(wrong)
 
+    @pytest.mark.parity("DEF-21")
     def test_does_not_wait(self):
         """It returns at once."""
         assert not deferred.to_deferred(AsyncResult()).ready()
+
+    @pytest.mark.parity("DEF-21")
+    def test_default(self):
+        """With a default, that is returned instead of raising; not if there is something."""
+        d = Deferred()
+
+        assert deferred.to_deferred(1, None) is None
+        assert "none" == deferred.to_deferred([], "none")
+        assert deferred.to_deferred(d, None) is d
+
+    @pytest.mark.parity("DEF-22")
+    @pytest.mark.parametrize(
+        "make", [queue.Queue, gevent.queue.Queue, gevent.queue.Channel, stream.Stream]
+    )
+    def test_queues_are_none(self, make):
+        """A queue, a channel or a stream brings many values: it is no deferred."""
+        assert not deferred.is_deferrable(make())
+        with pytest.raises(TypeError, match="x must be a deferred"):
+            deferred.to_deferred(make())
+
+
+class Ticket(deferred.Deferrable):
+    """Something of a user's own that arrives later."""
+
+    def __init__(self, arriving):
+        self.arriving = arriving
+
+    def to_deferred(self):
+        return self.arriving
+
+
+class TestDeferrable:
+    @pytest.mark.parity("DEF-08")
+    @pytest.mark.parametrize(
+        "make",
+        [Deferred, AsyncResult, gevent.Greenlet, Future, lambda: Ticket(Deferred())],
+    )
+    def test_what_arrives_later(self, make):
+        """Deferreds, what gevent and the standard library have, and a user's own are deferrable."""
+        assert deferred.is_deferrable(make())
+
+    @pytest.mark.parity("DEF-08")
+    @pytest.mark.parametrize("x", [None, 1, [], Deferred, id])
+    def test_what_does_not(self, x):
+        """Plain values are not."""
+        assert not deferred.is_deferrable(x)
+
+    @pytest.mark.parity("DEF-08")
+    def test_realized(self):
+        """A deferred is ready when it has a value or an error, and only then."""
+        pending, claimed = Deferred(), Deferred()
+        claimed.claim()
+
+        assert not pending.ready()
+        assert not claimed.ready()
+        assert deferred.success(None).ready()
+        failed = deferred.error(ValueError())
+        assert failed.ready()
+        failed.exception  # noqa: B018  (seen)
+
+    @pytest.mark.parity("DEF-21")
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_of_the_users_own(self, is_there):
+        """A user's Deferrable is taken wherever a value that arrives later is."""
+        arriving, target = Deferred(), Deferred()
+        if is_there:
+            arriving.success(1)
+        else:
+            gevent.spawn(arriving.success, 1)
+        deferred.connect(Ticket(arriving), target)
+
+        assert 1 == deferred.to_deferred(Ticket(arriving)).get()
+        assert 2 == deferred.success(0).chain(lambda _: Ticket(arriving), lambda x: x + 1).get()
+        assert [1, 2] == deferred.zip(Ticket(arriving), 2).get()
+        assert 1 == deferred.alt(Ticket(arriving)).get()
+        assert 1 == deferred.error(ValueError()).catch(lambda _: Ticket(arriving)).get()
+        assert 1 == target.get()
+
+    def test_that_says_nothing_of_use(self):
+        """One that is no deferred after all is a TypeError that names the class."""
+        with pytest.raises(TypeError, match=r"Ticket.to_deferred\(\) must return a Deferred"):
+            deferred.to_deferred(Ticket(1))
+        with pytest.raises(TypeError, match=r"Ticket.to_deferred\(\) must return a Deferred"):
+            deferred.success(Ticket(1)).chain().get()
+
+    def test_must_be_written(self):
+        """The method is the subclass's to write."""
+        with pytest.raises(NotImplementedError):
+            deferred.to_deferred(deferred.Deferrable())
+
+
+class TestUnwrap:
+    @pytest.mark.parity("DEF-23")
+    def test_to_the_plain_value(self):
+        """Realized deferreds, and others that are done, are followed to what they hold."""
+        result, future = AsyncResult(), Future()
+        result.set(deferred.success(Ticket(deferred.success("bottom"))))
+        future.set_result(result)
+
+        assert "bottom" == deferred.unwrap(deferred.success(future))
+        assert "plain" == deferred.unwrap("plain")
+
+    @pytest.mark.parity("DEF-23")
+    def test_to_what_is_pending_or_has_failed(self):
+        """They are followed to the first that is pending, or failed; that one is returned."""
+        pending, failed = Deferred(), deferred.error(ValueError())
+
+        assert deferred.unwrap(deferred.success(deferred.success(pending))) is pending
+        assert deferred.unwrap(deferred.success(failed)) is failed
+        failed.exception  # noqa: B018  (seen)
+
+    def test_does_not_wait(self):
+        """What is pending elsewhere comes back as a deferred of it."""
+        result = AsyncResult()
+        d = deferred.unwrap(result)
+        result.set(1)
+
+        assert 1 == d.get()

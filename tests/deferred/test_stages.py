@@ -39,6 +39,7 @@ def later_error(error):
 
 
 class TestChain:
+    @pytest.mark.parity("DEF-24")
     def test_realized(self):
         """On a realized deferred everything runs at once; the result is realized."""
         d = deferred.success(1).chain(inc, inc, str)
@@ -55,6 +56,7 @@ class TestChain:
         source.success(1)
         assert 3 == d.get()
 
+    @pytest.mark.parity("DEF-24")
     def test_no_functions(self):
         """Without functions it passes the outcome on."""
         source = Deferred()
@@ -64,6 +66,7 @@ class TestChain:
         assert 1 == d.get()
         assert 1 == deferred.success(1).chain().get()
 
+    @pytest.mark.parity("DEF-24")
     @pytest.mark.parametrize("length", range(1, 6))
     def test_asynchronous_at_each_position(self, length):
         """A function that returns a deferred pauses the chain, at any place of any length."""
@@ -73,6 +76,7 @@ class TestChain:
             assert length == deferred.success(0).chain(*fns).get()
             assert length == later(0).chain(*fns).get()
 
+    @pytest.mark.parity("DEF-24")
     def test_other_things_that_arrive(self):
         """AsyncResults, greenlets and nested deferreds are waited for, down to the plain value."""
         plain = AsyncResult()
@@ -87,6 +91,7 @@ class TestChain:
 
         assert 3 == d.get()
 
+    @pytest.mark.parity("DEF-24")
     def test_nested_values_are_unwrapped(self):
         """A chain without functions gives the plain value at the bottom."""
         nested = deferred.success(deferred.success(later(1)))
@@ -94,6 +99,7 @@ class TestChain:
         assert 1 == nested.chain().get()
         assert 1 == later(nested).chain().get()
 
+    @pytest.mark.parity("DEF-25")
     @pytest.mark.parametrize("make", [deferred.success, later])
     @pytest.mark.parametrize("is_async", [False, True])
     def test_error_skips_the_rest(self, make, is_async):
@@ -113,6 +119,7 @@ class TestChain:
         assert caught.value is error
         assert [] == ran
 
+    @pytest.mark.parity("DEF-25")
     def test_failed_source(self):
         """A failed deferred runs no function."""
         ran = []
@@ -125,6 +132,7 @@ class TestChain:
 
         assert [] == ran
 
+    @pytest.mark.parity("DEF-26")
     def test_result_realized_by_somebody_else(self):
         """When the result has an outcome already, stages that have not begun never run."""
         source, gate = Deferred(), Deferred()
@@ -320,9 +328,10 @@ class TestLength:
         assert 100_000 == deferred.success(0).chain(*fns).get()
         assert 100_000 == later(0).chain(*fns).get()
 
-    @pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=pytest.mark.long)])
-    def test_linked(self, count):
+    @pytest.mark.long
+    def test_linked(self, long_form):
         """Any number of stages, each linked to the one before, need no stack."""
+        count = 1_000_000 if long_form else 100_000
         first = d = Deferred()
         for _ in range(count):
             d = d.chain(inc)
@@ -331,6 +340,7 @@ class TestLength:
 
         assert count == d.get(timeout=60)
 
+    @pytest.mark.attack(298)
     def test_abandoned(self):
         """A long chain that is dropped while pending is freed without a stack, and at once."""
         first = d = Deferred()
@@ -375,6 +385,7 @@ class TestLength:
 
 
 class TestCatch:
+    @pytest.mark.parity("DEF-28", "DEF-29")
     @pytest.mark.parametrize("make", [deferred.error, later_error])
     def test_handler(self, make):
         """The handler's return value becomes the value."""
@@ -382,11 +393,13 @@ class TestCatch:
 
         assert "mended x" == d.get()
 
+    @pytest.mark.parity("DEF-28")
     @pytest.mark.parametrize("make", [deferred.success, later])
     def test_value_passes(self, make):
         """A value passes through."""
         assert 1 == make(1).catch(pytest.fail).get()
 
+    @pytest.mark.parity("DEF-28")
     def test_types(self):
         """With types, only those are handled; others pass untouched."""
         error = KeyError("k")
@@ -405,6 +418,7 @@ class TestCatch:
         with pytest.raises(gevent.Timeout):
             d.catch(pytest.fail).get()
 
+    @pytest.mark.parity("DEF-29")
     def test_handler_returns_a_deferred(self):
         """What the handler returns is unwrapped, its error not handled again."""
         failed = deferred.error(ValueError("first"))
@@ -414,6 +428,7 @@ class TestCatch:
         with pytest.raises(ValueError, match="second"):
             failed.catch(lambda _: later_error(ValueError("second"))).get()
 
+    @pytest.mark.parity("DEF-29")
     def test_handler_raises(self):
         """An exception in the handler is the new error, the old one its context."""
 
@@ -437,6 +452,7 @@ class TestCatch:
 
 
 class TestFinally:
+    @pytest.mark.parity("DEF-30", "DEF-31")
     @pytest.mark.parametrize("make", [deferred.success, later])
     def test_value(self, make):
         """The function runs, and the value stays."""
@@ -445,6 +461,7 @@ class TestFinally:
         assert 1 == make(1).finally_(lambda: ran.append("ran")).get()
         assert ["ran"] == ran
 
+    @pytest.mark.parity("DEF-30")
     @pytest.mark.parametrize("make", [deferred.error, later_error])
     def test_error(self, make):
         """The function runs, and the error stays."""
@@ -457,6 +474,7 @@ class TestFinally:
         assert caught.value is error
         assert ["ran"] == ran
 
+    @pytest.mark.parity("DEF-30")
     def test_exception_replaces(self):
         """What the function raises replaces the outcome."""
 

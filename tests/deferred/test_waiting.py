@@ -138,6 +138,7 @@ class TestByTheClock:
 
 
 class TestTimeout:
+    @pytest.mark.parity("DEF-37")
     def test_fails_with_timed_out(self):
         """After so many seconds the same object fails with TimedOut, which says how many."""
         with ManualClock() as manual:
@@ -151,6 +152,7 @@ class TestTimeout:
         assert "no result within 60 s" == str(d.exception)
         assert d.success(1) is False
 
+    @pytest.mark.parity("DEF-38")
     def test_default(self):
         """With a default it succeeds with that, None included."""
         with ManualClock() as manual:
@@ -161,12 +163,14 @@ class TestTimeout:
         assert other.ready()
         assert other.get() is None
 
+    @pytest.mark.parity("DEF-39")
     @pytest.mark.parametrize("seconds", [0, -1])
     def test_now(self, seconds):
         """Zero or less expires at once."""
         assert isinstance(Deferred().timeout(seconds).exception, TimedOut)
         assert 1 == Deferred().timeout(seconds, 1).get(block=False)
 
+    @pytest.mark.parity("DEF-39")
     def test_no_limit(self):
         """None is no limit, and a realized deferred keeps its outcome."""
         d = Deferred()
@@ -175,6 +179,7 @@ class TestTimeout:
         assert d.hub is None
         assert 1 == deferred.success(1).timeout(0).get()
 
+    @pytest.mark.parity("DEF-40")
     @pytest.mark.parametrize("realize", [lambda d: d.success(1), lambda d: d.cancel()])
     def test_timer_goes(self, realize):
         """Realized in time, it leaves no timer behind."""
@@ -185,6 +190,7 @@ class TestTimeout:
 
             assert "0 waiting" in repr(manual)
 
+    @pytest.mark.parity("DEF-40")
     def test_many_timers_go(self):
         """100,000 limits set and met leave nothing in the loop."""
         pending = gevent.get_hub().loop.activecnt
@@ -192,6 +198,28 @@ class TestTimeout:
             Deferred().timeout(3600).success(1)
 
         assert pending == gevent.get_hub().loop.activecnt
+
+    @pytest.mark.parity("DEF-26", "DEF-37")
+    @pytest.mark.parametrize("default", [(), ("default",)])
+    def test_of_a_chain(self, default):
+        """A chain that has timed out starts none of its remaining stages, nor those after it."""
+        source, gate = Deferred(), Deferred()
+        ran = []
+
+        def first(x):
+            ran.append(x)
+            return gate
+
+        with ManualClock() as manual:
+            chain = source.chain(first, ran.append, ran.append).timeout(60, *default)
+            source.success("first")
+            manual.advance(60)
+            gate.success("too late")
+            manual.advance(0)
+
+        assert ["first"] == ran
+        assert (not default) is isinstance(chain.exception, TimedOut)
+        assert chain.value == (default[0] if default else None)
 
     def test_continuation_before_the_next_timer(self):
         """What follows from one limit has happened before the next one fires."""

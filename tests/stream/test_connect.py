@@ -583,6 +583,7 @@ class TestGarbage:
 
         assert (None, None) == (watched[0](), watched[1]())
 
+    @pytest.mark.attack(298)
     def test_an_idle_cycle_is_collected(self):
         """Also one that feeds itself."""
         source, sink = Stream(), Stream()
@@ -595,6 +596,7 @@ class TestGarbage:
 
         assert watched() is None
 
+    @pytest.mark.attack(298)
     def test_one_abandoned_with_a_message_in_a_full_sink_is_collected_too(self):
         """Waiting for a queue takes no greenlet, so nothing is left that could hold it."""
         source, sink = Stream(5), Stream()

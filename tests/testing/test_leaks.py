@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 
@@ -9,6 +10,8 @@ import gevent
 import pytest
 from gevent import get_hub, socket, spawn_raw
 
+from galeph import deferred
+from galeph.deferred import _loop_thread
 from galeph.testing import Leaks, Snapshot, no_leaks
 
 
@@ -101,6 +104,17 @@ class TestNothingLeft:
         get_hub().threadpool.apply(len, ("abc",))
 
         assert not before.leaks(settle=0)
+
+    def test_asyncio_loop(self, monkeypatch):
+        """galeph's asyncio loop, begun in between, is galeph's own and not a leak."""
+        monkeypatch.setattr(_loop_thread, "_CACHE_THREADS", {})
+        before = Snapshot()
+        loop = _loop_thread.loop_of_this_process()
+        deferred.from_asyncio(asyncio.sleep(0.001), loop=loop).get()
+
+        left = before.leaks(settle=0)
+        _loop_thread.loop_threads()[0].stop()
+        assert not left
 
 
 class OpenFd:

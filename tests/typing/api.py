@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import socket
 import ssl
 from collections.abc import Callable
@@ -81,6 +83,7 @@ def awaited(number: Deferred[int]) -> None:
     assert_type(number.get(timeout=1.0), int)
     assert_type(number.result(), int)
     assert_type(number.result(timeout=1.0), int)
+    assert_type(number.result(1.0, default=None), int | None)
     assert_type(number.cancel("not needed"), bool)
 
 
@@ -101,6 +104,59 @@ def is_an_async_result(number: Deferred[int]) -> None:
 def coerced(number: Deferred[int], other: object) -> None:
     assert_type(deferred.to_deferred(number), Deferred[int])
     assert_type(deferred.to_deferred(other), Deferred[Any])
+    assert_type(deferred.to_deferred(other, None), Deferred[Any] | None)
+    assert_type(deferred.is_deferrable(other), bool)
+    assert_type(deferred.to_future(number), concurrent.futures.Future[int])
+
+
+class Pool:
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Deferred[Any]:
+        return deferred.future(fn, *args)
+
+
+def run_elsewhere(number: Deferred[int], pool: Pool) -> None:
+    executor: deferred.Executor = pool
+    assert_type(number.onto(executor), Deferred[int])
+    assert_type(number.onto(pool).chain(number_to_text), Deferred[str])
+    assert_type(deferred.future_with(pool, number_to_text, 1), Deferred[str])
+    assert_type(deferred.in_thread(number_to_text, 1), Deferred[str])
+
+
+@deferred.flow
+def plus_one(number: int) -> int:
+    return number + 1
+
+
+@deferred.flow(executor=None)
+def to_text(number: int) -> str:
+    return str(number)
+
+
+def flowing(number: Deferred[int]) -> None:
+    assert_type(plus_one(number), Deferred[int])
+    assert_type(to_text(plus_one(1)), Deferred[str])
+    assert_type(deferred.flow(text_later)(1), Deferred[str])
+
+
+async def answer() -> int:
+    return 42
+
+
+def crossing_over(number: Deferred[int], loop: asyncio.AbstractEventLoop) -> None:
+    assert_type(deferred.from_asyncio(answer()), Deferred[int])
+    assert_type(deferred.to_asyncio(number, loop), asyncio.Future[int])
+
+
+def listened_to(number: Deferred[int]) -> None:
+    listener: deferred.Listener = deferred.listener(print)
+    assert_type(number.add_listener(listener), bool)
+    assert_type(number.cancel_listener(listener), bool)
+    assert_type(number.metadata, dict[str, Any])
+
+
+def dropped() -> None:
+    with deferred.dropped_errors() as errors:
+        assert_type(errors, list[BaseException])
 
 
 # -- testing

@@ -1,0 +1,92 @@
+"""`flow`: a function in blocking style, that returns a deferred when it is called.
+
+What Manifold's let-flow and go-off do by rewriting code, a greenlet does as it is: inside the
+function `Deferred.get` waits, `Stream.take` takes, `Stream.put` puts. What is done for it are the
+arguments: those that arrive later are waited for, all at once, before it begins.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, TypeVar, overload
+
+from galeph.deferred._combine import zip
+from galeph.deferred._deferred import Deferred
+from galeph.deferred._entries import check_callable
+from galeph.deferred._make import future, is_deferrable, to_deferred
+from galeph.deferred._onto import Executor, check_executor, future_with
+from galeph.deferred.producer import owns
+
+__all__ = ["flow"]
+
+T = TypeVar("T")
+
+
+@overload
+def flow(fn: Callable[..., Deferred[T]], /) -> Callable[..., Deferred[T]]: ...
+@overload
+def flow(fn: Callable[..., T], /) -> Callable[..., Deferred[T]]: ...
+@overload
+def flow(
+    *, executor: Executor | None
+) -> Callable[[Callable[..., T]], Callable[..., Deferred[T]]]: ...
+def flow(fn: Callable[..., Any] | None = None, /, *, executor: Executor | None = None) -> Any:
+    """Make a function in blocking style return a deferred: ``@flow``, ``@flow(executor=...)``.
+
+    Calling it returns at once. In a greenlet of its own, and in a copy of the caller's context,
+    arguments that arrive later are waited for together, and arrive in the function as values; the
+    first error known among them is the outcome, and the function is not called. Where it waits
+    inside, it says so, by ``.get()``.
+
+    Cancelling the deferred kills the greenlet.
+
+    Args:
+        fn: the function. If it returns something that arrives later, that is waited for as well.
+        executor: has a method ``submit(fn, *args)`` that returns a deferred. The function runs
+            there when the arguments have come; if there is no room, what ``submit`` raises is the
+            outcome.
+
+    Returns:
+        The function that returns a deferred of what ``fn`` returns or raises.
+    """
+    if fn is None:
+        if executor is not None:
+            check_executor(executor)
+        return partial(_decorate, executor)
+    return _decorate(executor, fn)
+
+
+def _decorate(executor: Executor | None, fn: Callable[..., Any]) -> Callable[..., Deferred[Any]]:
+    check_callable("fn", fn)
+
+    @wraps(fn)
+    def start(*args: Any, **kwargs: Any) -> Deferred[Any]:
+        return future(_run, executor, fn, args, kwargs)
+
+    return start
+
+
+def _run(
+    executor: Executor | None,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    if any(map(is_deferrable, args)) or any(map(is_deferrable, kwargs.values())):
+        values = zip(*args, *kwargs.values()).get()
+        kwargs = dict(builtins.zip(kwargs, values[len(args) :], strict=True))
+        args = tuple(values[: len(args)])
+    if executor is not None:
+        work = future_with(executor, fn, *args, **kwargs)
+        # If the greenlet is killed, so is the work it waits for.
+        owns(work)
+        return _wait_for(work)
+    return _wait_for(fn(*args, **kwargs))
+
+
+def _wait_for(value: Any) -> Any:
+    while is_deferrable(value):
+        value = to_deferred(value).get()
+    return value

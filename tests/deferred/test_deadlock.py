@@ -1,0 +1,109 @@
+"""Waits that nothing alive can end, said in words that help."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+from gevent.exceptions import LoopExit
+
+import galeph
+from galeph.deferred import Deferred, _deadlock
+from galeph.deferred._deadlock import raise_deadlock
+from galeph.deferred.producer import owns
+from galeph.stream import Stream
+from galeph.testing import ManualClock
+from tests.deferred import threads
+from tests.deferred.test_origins import here
+
+
+def by_a_manual_clock(d):
+    with ManualClock():
+        return d.result(60)
+
+
+class TestDeferred:
+    @pytest.mark.parametrize(
+        "wait", [Deferred.get, Deferred.wait, Deferred.result, by_a_manual_clock]
+    )
+    def test_is_named(self, wait):
+        """Waiting for what nobody can complete names it, where it was made, and why."""
+        d, place = Deferred(), here()
+
+        # In a thread, for a hub that has nothing else to do.
+        error = threads.run(wait, d)
+
+        assert isinstance(error, galeph.Deadlock)
+        assert "nobody can complete <Deferred pending>" in str(error)
+        assert f"(made at {place})" in str(error)
+        assert "no greenlet that can go on, no timer and no socket" in str(error)
+        assert "deferred(from_thread=True)" in str(error)
+        assert not d.ready()
+
+    def test_is_gevents_too(self):
+        """It is a LoopExit for those who catch that, with gevent's own as the cause."""
+        error = threads.run(Deferred().get)
+
+        assert isinstance(error, LoopExit)
+        assert type(error.__cause__) is LoopExit
+        assert repr(error).startswith("LoopDeadlock('nobody can complete")
+
+    def test_owner(self):
+        """Nobody else can take the value then, so the work for it is called off."""
+        d = Deferred()
+
+        def wait():
+            owns(d)
+            return d.get()
+
+        assert isinstance(threads.run(wait), galeph.Deadlock)
+        assert d.cancelled()
+
+
+class TestStream:
+    @pytest.mark.parametrize(
+        ("use", "said"),
+        [
+            (lambda s: s.take(), "nobody can put to <stream"),
+            (lambda s: s.put(1), "nobody can take from <stream"),
+        ],
+    )
+    def test_is_named(self, use, said):
+        """A take that nobody can serve, and a put, name the stream and where it was made."""
+        streams = []
+
+        def work():
+            streams.append(Stream(description="mine"))
+            return use(streams[0])
+
+        error = threads.run(work)
+
+        assert isinstance(error, galeph.Deadlock)
+        assert said in str(error)
+        assert "'mine'" in str(error)
+        assert f"made at {__file__}:" in str(error)
+
+
+class TestRaising:
+    @pytest.mark.parametrize("error", [gevent.GreenletExit(), gevent.Timeout(), ValueError()])
+    def test_other_errors(self, error):
+        """Whatever else came out of the wait is left alone."""
+        assert raise_deadlock(error, Deferred(), "complete") is None
+
+    def test_one_that_was_named(self):
+        """What has been named before keeps its name."""
+        with pytest.raises(galeph.Deadlock, match="complete") as caught:
+            raise_deadlock(LoopExit(), Deferred(), "complete")
+
+        assert raise_deadlock(caught.value, Stream(), "put to") is None
+
+    def test_without_debug_mode(self, monkeypatch):
+        """Without debug mode it says what would tell where the thing was made."""
+        monkeypatch.setattr(_deadlock, "IS_DEBUG", False)
+
+        with pytest.raises(galeph.Deadlock, match="GALEPH_DEBUG=1 in the environment tells where"):
+            raise_deadlock(LoopExit(), object, "complete")
+
+    def test_of_galephs_own(self):
+        """In debug mode what no user's code made is galeph's own."""
+        with pytest.raises(galeph.Deadlock, match="made by galeph itself"):
+            raise_deadlock(LoopExit(), object, "complete")
