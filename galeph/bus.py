@@ -156,8 +156,8 @@ class EventBus:
         Raises:
             TypeError: ``topic`` is not hashable, ``buffer`` no number, or ``stream_generator``
                 has made something that is not both a sink and a source.
-            ValueError: ``policy`` is none of these or needs a buffer and has none, ``buffer`` is
-                negative, or ``stream_generator`` has made the same stream again.
+            ValueError: ``policy`` is none of these or needs a buffer and has none, or
+                ``stream_generator`` has made the same stream again.
         """
         self._find(topic)
         if policy not in _POLICIES:

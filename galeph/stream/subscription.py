@@ -45,7 +45,12 @@ class Subscription(Source[T_co], Generic[T_co]):
     can still be taken.
     """
 
+    # In a slot what every take needs: with a thousand subscriptions the dict of each is another
+    # piece of memory to fetch, a tenth of what a take costs. (Everything else is in the dict.)
+    __slots__ = ("_source",)
+
     _kind = "subscription"
+    _source: Source[T_co]
 
     def __init__(
         self, source: Source[T_co], close: Callable[[], object], facts: dict[str, object]
@@ -116,6 +121,8 @@ class Subscription(Source[T_co], Generic[T_co]):
 @checks_owner("take")
 class QueueSubscription(Subscription[T_co]):
     """One to a queue, as nearly all are; it only takes a message the shorter way."""
+
+    __slots__ = ()
 
     _source: Stream[T_co]
 

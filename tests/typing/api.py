@@ -10,8 +10,9 @@ from typing import Any, assert_type
 import gevent.event
 
 import galeph
-from galeph import clock, deferred, errors
+from galeph import bus, clock, deferred, errors
 from galeph.deferred import Deferred
+from galeph.stream import Source, Stream
 from galeph.testing import Leaks, ManualClock, Snapshot, no_leaks
 
 # -- errors
@@ -101,6 +102,18 @@ def is_an_async_result(number: Deferred[int]) -> None:
 def coerced(number: Deferred[int], other: object) -> None:
     assert_type(deferred.to_deferred(number), Deferred[int])
     assert_type(deferred.to_deferred(other), Deferred[Any])
+
+
+# -- bus
+
+
+def news() -> None:
+    events = bus.EventBus(lambda: Stream[str](16))
+    assert_type(events.subscribe("news", buffer=16, policy="drop_oldest"), Source[Any])
+    assert_type(events.publish("news", "a message"), bool)
+    assert_type(events.publish_async(("news", 1), "a message"), Deferred[bool])
+    assert_type(events.downstream("news"), list[Source[Any]] | None)
+    assert_type(events.stats().topics["news"].subscribers[0].dropped, int)
 
 
 # -- testing
