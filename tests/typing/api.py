@@ -13,7 +13,7 @@ import galeph
 from galeph import bus, clock, deferred, errors
 from galeph.deferred import Deferred
 from galeph.stream import Source, Stream
-from galeph.testing import Leaks, ManualClock, Snapshot, no_leaks
+from galeph.testing import Leaks, ManualClock, Snapshot, Victim, kill_walk, no_leaks
 
 # -- errors
 
@@ -124,3 +124,9 @@ def looked_after(work: Callable[[], None]) -> None:
         work()
     assert_type(Snapshot().leaks(), Leaks)
     assert_type(Leaks().greenlets, tuple[str, ...])
+
+
+def walked(victim: Victim) -> None:
+    assert_type(victim.run(number_to_text, 1), str)
+    assert_type(victim.thrown, BaseException | None)
+    assert_type(kill_walk(walked, at_least=3, exceptions=(KeyboardInterrupt,)), int)
