@@ -92,10 +92,16 @@ class Victim:
             return None
 
     def _explains(self, error: BaseException) -> bool:
-        cause: BaseException | None = error
-        while cause is not None and cause is not self.thrown:
-            cause = cause.__cause__
-        return cause is not None
+        """Whether an error comes of what was thrown; then it forgets where it has been."""
+        chain = [error]
+        while chain[-1] is not self.thrown and (cause := chain[-1].__cause__) is not None:
+            chain.append(cause)
+        if chain[-1] is not self.thrown:
+            return False
+        for each in chain:
+            # The frames would keep alive what a scenario may want to see collected.
+            each.__traceback__ = None
+        return True
 
     # Counting and throwing
 
