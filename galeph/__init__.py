@@ -16,6 +16,7 @@ from galeph.errors import __all__ as _error_names
 __version__ = "0.1.0"
 
 _MODULES = (
+    "bus",
     "byte_streams",
     "clock",
     "deferred",

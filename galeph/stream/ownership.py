@@ -21,33 +21,34 @@ __all__ = ["IS_DEBUG", "checks_owner"]
 C = TypeVar("C", bound=type)
 
 
-def checks_owner(names: str, *, is_on: bool = IS_DEBUG) -> Callable[[C], C]:
+_STREAM = "stream; from other threads use put_threadsafe() and close_threadsafe()"
+
+
+def checks_owner(names: str, *, of: str = _STREAM, is_on: bool = IS_DEBUG) -> Callable[[C], C]:
     """Have these methods of a class raise RuntimeError when the calling thread is the wrong one.
 
     The owner is the hub that an instance has in ``_hub``.
 
     Args:
         names: the methods, separated by spaces.
+        of: what the class is, and what to do from another thread; the end of the error's text.
         is_on: whether to do anything at all.
     """
 
     def decorate(cls: C) -> C:
         if is_on:
             for name in names.split():
-                setattr(cls, name, _checked(name, getattr(cls, name)))
+                setattr(cls, name, _checked(name, getattr(cls, name), of))
         return notes_origin(cls, is_on=is_on)
 
     return decorate
 
 
-def _checked(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def _checked(name: str, method: Callable[..., Any], of: str) -> Callable[..., Any]:
     @wraps(method)
     def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
         if get_hub() is not self._hub:
-            raise RuntimeError(
-                f"{name}() called outside the thread that made this stream; from other threads use "
-                "put_threadsafe() and close_threadsafe()"
-            )
+            raise RuntimeError(f"{name}() called outside the thread that made this {of}")
         return method(self, *args, **kwargs)
 
     return checked

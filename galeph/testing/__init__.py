@@ -11,17 +11,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from galeph.testing._kill_walk import Victim, kill_walk
     from galeph.testing.leaks import Leaks, Snapshot, no_leaks
     from galeph.testing.manual_clock import ManualClock
     from galeph.testing.transport_contract import check_transport
 
-__all__ = ["Leaks", "ManualClock", "Snapshot", "check_transport", "no_leaks"]
+__all__ = [
+    "Leaks",
+    "ManualClock",
+    "Snapshot",
+    "Victim",
+    "check_transport",
+    "kill_walk",
+    "no_leaks",
+]
 
 _HOMES = {
     "Leaks": "leaks",
     "ManualClock": "manual_clock",
     "Snapshot": "leaks",
+    "Victim": "_kill_walk",
     "check_transport": "transport_contract",
+    "kill_walk": "_kill_walk",
     "no_leaks": "leaks",
 }
 

@@ -71,6 +71,23 @@ def test_the_calls_for_other_threads_are_allowed():
     assert ["a"] == list(stream)
 
 
+def test_other_classes_say_what_they_are():
+    """And what to do instead, which is for each to know."""
+
+    class Office:
+        _hub = gevent.get_hub()
+
+        def work(self):
+            pass
+
+    checks_owner("work", of="office; from other threads write a letter")(Office)
+    error = in_thread(Office().work)
+
+    assert "work() called outside the thread that made this office; from other threads write " in (
+        str(error)
+    )
+
+
 def test_without_debug_nothing_is_paid():
     """The class is left as it is."""
 

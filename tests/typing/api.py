@@ -12,9 +12,10 @@ from typing import Any, assert_type
 import gevent.event
 
 import galeph
-from galeph import clock, deferred, errors
+from galeph import bus, clock, deferred, errors
 from galeph.deferred import Deferred
-from galeph.testing import Leaks, ManualClock, Snapshot, no_leaks
+from galeph.stream import Source, Stream
+from galeph.testing import Leaks, ManualClock, Snapshot, Victim, kill_walk, no_leaks
 
 # -- errors
 
@@ -159,6 +160,18 @@ def dropped() -> None:
         assert_type(errors, list[BaseException])
 
 
+# -- bus
+
+
+def news() -> None:
+    events = bus.EventBus(lambda: Stream[str](16))
+    assert_type(events.subscribe("news", buffer=16, policy="drop_oldest"), Source[Any])
+    assert_type(events.publish("news", "a message"), bool)
+    assert_type(events.publish_async(("news", 1), "a message"), Deferred[bool])
+    assert_type(events.downstream("news"), list[Source[Any]] | None)
+    assert_type(events.stats().topics["news"].subscribers[0].dropped, int)
+
+
 # -- testing
 
 
@@ -167,3 +180,9 @@ def looked_after(work: Callable[[], None]) -> None:
         work()
     assert_type(Snapshot().leaks(), Leaks)
     assert_type(Leaks().greenlets, tuple[str, ...])
+
+
+def walked(victim: Victim) -> None:
+    assert_type(victim.run(number_to_text, 1), str)
+    assert_type(victim.thrown, BaseException | None)
+    assert_type(kill_walk(walked, at_least=3, exceptions=(KeyboardInterrupt,)), int)
