@@ -126,8 +126,18 @@ class _FinallyOnto(Finally):
             submit: Any = self.fn
             source = self.context.run(submit)
         done = self.reach(source)
-        if done is not None:
-            self.end_as(done if done._value is NOTHING else self._bottom)
+        if done is None:
+            return
+        if done._value is NOTHING:
+            self.end_as(done)
+            # The value stays behind: nobody has taken it.
+            self._bottom._let_go(None)
+        else:
+            self.end_as(self._bottom)
+
+    def withdrawn(self, reason: BaseException) -> None:
+        if self._bottom is not None:
+            self._bottom._let_go(reason)
 
 
 def _tell(executor: Executor, fn: Callable[[Any], object], outcome: Any) -> None:

@@ -98,6 +98,9 @@ class Stage(Entry):
         else:
             listen(source, self)
 
+    def withdrawn(self, reason: BaseException) -> None:
+        """Let go of what the stage holds besides what it hung on. Never switches."""
+
     # Ending
 
     def end_as(self, bottom: Deferred[Any]) -> None:
@@ -157,6 +160,7 @@ class _Lease(Entry):
         if source is not None:
             unlisten(source, self)
             source._let_go(reason)
+            self._stage.withdrawn(reason)
         elif self._runner is not None:
             get_hub().loop.run_callback(self._interrupt, self._runner)
 
@@ -302,5 +306,10 @@ class Finally(Stage):
             return
         # Seen, even if another error takes its place.
         bottom._see()
-        self.context.run(self.fn)
+        try:
+            self.context.run(self.fn)
+        except BaseException:
+            # The value stays behind: nobody has taken it.
+            bottom._let_go(None)
+            raise
         self.end_as(bottom)

@@ -256,6 +256,19 @@ class TestOnto:
         assert d.success("late") is False
         assert ["late"] == disposed
 
+    def test_owner_while_finally_runs(self, executor):
+        """Cancelled while the function of finally_ runs there, the resource is given back."""
+        disposed, d, gate = [], Deferred(), Deferred()
+        owns(d, disposed.append)
+        derived = d.onto(executor).finally_(gate.get)
+        d.success("v")
+        settle()
+        assert [] == disposed
+        derived.cancel()
+
+        assert ["v"] == disposed
+        gate.success(None)
+
     @pytest.mark.parametrize(
         "use",
         [

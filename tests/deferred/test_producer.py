@@ -11,6 +11,7 @@ from galeph.deferred import Deferred
 from galeph.deferred.producer import hold_hub, on_cancel, on_ready, owns
 from galeph.errors import Cancelled, TimedOut
 from tests.deferred import threads
+from tests.deferred.executors import Greenlets
 from tests.deferred.threads import settle
 
 
@@ -370,6 +371,26 @@ class TestInheritance:
         assert [True] == was_ready
         assert isinstance(waiter.value, gevent.GreenletExit)
         assert ["v"] == disposed
+
+    @pytest.mark.parametrize("executor", [None, Greenlets()])
+    def test_finally_that_fails(self, executor, galeph_hub_errors):
+        """A value that a failing finally_ keeps from everybody is disposed of."""
+
+        def fail():
+            raise KeyError("k")
+
+        for is_there in (True, False):
+            d, disposed, _ = owner()
+            if is_there:
+                d.success("v")
+            derived = d.onto(executor).finally_(fail)
+            if not is_there:
+                d.success("v")
+
+            with pytest.raises(KeyError):
+                derived.get()
+            assert ["v"] == disposed
+        galeph_hub_errors.clear()
 
     def test_inner_that_becomes_known_later(self):
         """A waiter that was there before the function returned the owner counts too."""

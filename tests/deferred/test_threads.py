@@ -227,6 +227,12 @@ class TestBounds:
         assert "<ThreadPool with 0 of 2 threads, 0 idle, 0 waiting>" == repr(pool)
         assert 1 == pool.submit(int, 1).get()
 
+    def test_is_an_executor(self, pool):
+        """It takes the functions of a deferred that is moved onto it."""
+        thread = deferred.success(1).onto(pool).chain(lambda _: thread_ident()).get()
+
+        assert thread_ident() != thread
+
     @pytest.mark.parametrize("arguments", [{"threads": 0}, {"most_waiting": -1}])
     def test_wrong_sizes(self, arguments):
         """Sizes that make no sense are a ValueError that names them."""

@@ -19,6 +19,7 @@ from galeph import deferred
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel, owns
 from galeph.errors import Cancelled
+from tests.deferred.executors import Greenlets
 from tests.deferred.threads import settle
 
 BOUNDED = settings(
@@ -170,7 +171,7 @@ class Resource:
 
 
 resource_steps = st.one_of(
-    st.tuples(st.just("derive"), st.sampled_from(["chain", "catch", "finally", "inner"])),
+    st.tuples(st.just("derive"), st.sampled_from(["chain", "catch", "finally", "inner", "onto"])),
     st.tuples(st.just("wait")),
     st.tuples(st.just("kill"), st.integers(0, 3), st.booleans()),
     st.tuples(st.just("timeout"), st.integers(0, 3)),
@@ -189,6 +190,8 @@ def derive(how, d):
         return d.catch(ZeroDivisionError, operator.not_)
     if how == "finally":
         return d.finally_(int)
+    if how == "onto":
+        return d.onto(Greenlets()).finally_(int)
     return deferred.success(None).chain(lambda _: d)
 
 
