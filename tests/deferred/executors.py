@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gevent
 from greenlet import getcurrent
 
 from galeph import deferred
@@ -26,7 +25,7 @@ class Greenlets:
             self.used.append(getcurrent())
             return fn(*args)
 
-        return deferred.to_deferred(gevent.spawn(run))
+        return deferred.future(run)
 
     def is_here(self):
         """Whether the caller runs on this executor."""

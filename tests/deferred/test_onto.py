@@ -194,7 +194,7 @@ class TestOnto:
         with pytest.raises(ValueError, match="x"):
             make().onto(executor).get()
 
-    def test_errors_of_functions(self, executor, galeph_hub_errors):
+    def test_errors_of_functions(self, executor):
         """What a function raises on the executor is the outcome, as without one."""
 
         def fail(*_):
@@ -207,9 +207,8 @@ class TestOnto:
         ):
             with pytest.raises(KeyError):
                 d.get()
-        galeph_hub_errors.clear()
 
-    def test_listener_that_fails(self, executor, caplog, galeph_hub_errors):
+    def test_listener_that_fails(self, executor, caplog):
         """What a listener raises there is logged; one that was killed ends quietly."""
 
         def fail(_):
@@ -223,7 +222,6 @@ class TestOnto:
             d.on_realized(fail, fail)
             d.on_realized(killed, killed)
             settle()
-        galeph_hub_errors.clear()
 
         assert ["a listener of a deferred failed"] == caplog.messages
 
@@ -341,7 +339,7 @@ class TestFutureWith:
         with pytest.raises(Rejected):
             deferred.future_with(Greenlets(room=0), int)
 
-    def test_error(self, executor, galeph_hub_errors, galeph_unseen_errors):
+    def test_error(self, executor, galeph_unseen_errors):
         """What the function raises is the error, reported for one deferred at most."""
 
         def fail():
@@ -349,7 +347,6 @@ class TestFutureWith:
 
         with pytest.raises(ValueError, match="x"):
             deferred.future_with(executor, fail).get()
-        galeph_hub_errors.clear()
         assert [] == galeph_unseen_errors()
 
     def test_cancel(self):

@@ -373,7 +373,7 @@ class TestInheritance:
         assert ["v"] == disposed
 
     @pytest.mark.parametrize("executor", [None, Greenlets()])
-    def test_finally_that_fails(self, executor, galeph_hub_errors):
+    def test_finally_that_fails(self, executor):
         """A value that a failing finally_ keeps from everybody is disposed of."""
 
         def fail():
@@ -390,7 +390,6 @@ class TestInheritance:
             with pytest.raises(KeyError):
                 derived.get()
             assert ["v"] == disposed
-        galeph_hub_errors.clear()
 
     def test_inner_that_becomes_known_later(self):
         """A waiter that was there before the function returned the owner counts too."""
