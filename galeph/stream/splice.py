@@ -108,4 +108,5 @@ class Splice(Source[B], Sink[A]):
             "type": self._kind,
             "sink": self._sink.description(),
             "source": self._source.description(),
+            "synchronous": self.is_synchronous,
         }
