@@ -136,7 +136,7 @@ class ActiveSink(Sink[T_contra]):
             turn.acquire(self._hub)
             try:
                 # It may have been closed while this one waited for its turn.
-                return False if self.closed else self._transmit(message)
+                return False if self._closed else self._transmit(message)  # type: ignore[redundant-expr]
             finally:
                 turn.release()
         if timeout <= 0:

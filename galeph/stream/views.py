@@ -84,7 +84,7 @@ class SourceView(Source[T]):
         return self._stream.link_count
 
     def description(self) -> dict[str, object]:
-        return self._stream.description() | {"source": True, "sink": False}
+        return _one_side(self._stream.description(), "source", "inbound")
 
 
 class SinkView(Sink[T]):
@@ -124,4 +124,11 @@ class SinkView(Sink[T]):
         return self._stream.link_count
 
     def description(self) -> dict[str, object]:
-        return self._stream.description() | {"sink": True, "source": False}
+        return _one_side(self._stream.description(), "sink", "outbound")
+
+
+def _one_side(facts: dict[str, object], end: str, direction: str) -> dict[str, object]:
+    """What is said of a stream, of which only one side is shown."""
+    facts |= {"sink": False, "source": False, end: True}
+    # Only what has to do with a network has directions.
+    return facts | {"direction": direction} if "direction" in facts else facts
