@@ -36,14 +36,13 @@ from galeph.deferred._deadlock import raise_deadlock
 from galeph.deferred._entries import Inline
 from galeph.deferred._hanging import adopt, listen_inline
 from galeph.deferred._origins import IS_DEBUG, notes_origin
-from galeph.deferred._outcome import DEFERRABLE, stopped
+from galeph.deferred._outcome import stopped
 from galeph.deferred._runner import Work, runner_of
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
 __all__ = [
-    "DEFERRABLE",
     "IS_DEBUG",
     "Work",
     "hold_hub",

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from galeph.deferred import to_deferred
-from galeph.deferred.producer import DEFERRABLE
+from galeph.deferred import is_deferrable, to_deferred
 from galeph.stream.active import ActiveSink
 from galeph.stream.interfaces import EXPIRED, Nothing, Sink
 from galeph.stream.waiters import Limit
@@ -151,7 +150,7 @@ class Onward:
 
 def _arrived(result: Any) -> Any:
     """What a function has returned, or what that brings."""
-    return to_deferred(result).get() if isinstance(result, DEFERRABLE) else result
+    return to_deferred(result).get() if is_deferrable(result) else result
 
 
 def _name_of(fn: Callable[..., object]) -> str:

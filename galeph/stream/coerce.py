@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, overload
 
-from galeph.deferred import Deferred, to_deferred
-from galeph.deferred.producer import DEFERRABLE
+from galeph.deferred import Deferred, is_deferrable, to_deferred
 from galeph.stream.deferreds import DeferredSink, DeferredSource
 from galeph.stream.files import FileSink, FileSource, is_readable, is_writable
 from galeph.stream.interfaces import Sink, Source
@@ -26,8 +25,31 @@ from galeph.stream.queues import QueueSink, QueueSource, is_queue
 
 __all__ = ["can_be_sink", "can_be_source", "is_sink", "is_source", "is_stream", "sink", "source"]
 
+if TYPE_CHECKING:
+    import queue
+
+    from gevent.queue import Channel, SimpleQueue
+
 T = TypeVar("T")
 D = TypeVar("D")
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class _Readable(Protocol[T_co]):
+    def read(self, size: int, /) -> T_co: ...
+
+
+class _Writable(Protocol[T_contra]):
+    def write(self, message: T_contra, /) -> object: ...
+
+
+if TYPE_CHECKING:
+    # What `source` and `sink` take, for annotations, as far as types can tell: a file may still be
+    # refused because it would block the hub.
+    _Queue: TypeAlias = SimpleQueue[T] | Channel[T] | queue.Queue[T] | queue.SimpleQueue[T]
+    CanBeSource: TypeAlias = Source[T] | Iterable[T] | Deferred[T] | _Queue[T] | _Readable[T]
+    CanBeSink: TypeAlias = Sink[T] | Deferred[T] | _Queue[T] | _Writable[T]
 
 # What iterates, but hardly ever as the caller means it: characters and numbers.
 _NO_SERIES = (str, bytes, bytearray, memoryview)
@@ -143,7 +165,7 @@ def sink(x: Any, default: Any = _MISSING) -> Any:
 def _source_maker(x: object) -> Callable[[Any], Source[Any]] | None:
     if is_queue(x):
         return QueueSource
-    if isinstance(x, DEFERRABLE):
+    if is_deferrable(x):
         return _of_deferrable
     # Exactly these: only of them is it known that an index costs nothing and runs no code.
     if type(x) in {list, tuple, range}:

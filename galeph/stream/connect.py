@@ -7,15 +7,17 @@ arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from galeph.deferred import Deferred
 from galeph.stream.callbacks import Callback, Function
 from galeph.stream.coerce import sink as to_sink
 from galeph.stream.coerce import source as to_source
-from galeph.stream.interfaces import Sink, Source
 from galeph.stream.links import Link
+
+if TYPE_CHECKING:
+    from galeph.stream.coerce import CanBeSink, CanBeSource
 
 __all__ = ["connect", "connect_via", "consume", "consume_async", "drain_into"]
 
@@ -23,8 +25,8 @@ T = TypeVar("T")
 
 
 def connect(
-    source: Source[T] | Iterable[T],
-    sink: Sink[T],
+    source: CanBeSource[T],
+    sink: CanBeSink[T],
     *,
     downstream: bool = True,
     upstream: bool = False,
@@ -67,7 +69,7 @@ def connect(
     return link.deferred
 
 
-def consume(source: Source[T] | Iterable[T], fn: Callable[[T], object]) -> Deferred[bool]:
+def consume(source: CanBeSource[T], fn: Callable[[T], object]) -> Deferred[bool]:
     """Call ``fn(message)`` for every message of ``source``. Returns at once.
 
     One after the other, each when the one before has returned; ``fn`` may block. If it raises,
@@ -85,7 +87,7 @@ def consume(source: Source[T] | Iterable[T], fn: Callable[[T], object]) -> Defer
     return connect(source, Function(fn), description={"op": "consume"})
 
 
-def consume_async(source: Source[T] | Iterable[T], fn: Callable[[T], object]) -> Deferred[bool]:
+def consume_async(source: CanBeSource[T], fn: Callable[[T], object]) -> Deferred[bool]:
     """Call ``fn(message)`` for every message of ``source``, each when the one before has arrived.
 
     As `consume`, but what ``fn`` returns counts: a Deferred (or AsyncResult, Greenlet, Future) is
@@ -106,9 +108,9 @@ def consume_async(source: Source[T] | Iterable[T], fn: Callable[[T], object]) ->
 
 
 def connect_via(
-    source: Source[T] | Iterable[T],
+    source: CanBeSource[T],
     fn: Callable[[T], object],
-    sink: Sink[Any],
+    sink: CanBeSink[Any],
     *,
     downstream: bool = True,
     upstream: bool = False,
@@ -154,7 +156,7 @@ def connect_via(
     )
 
 
-def drain_into(source: Source[T] | Iterable[T], sink: Sink[T]) -> Deferred[bool]:
+def drain_into(source: CanBeSource[T], sink: CanBeSink[T]) -> Deferred[bool]:
     """Put everything that ``source`` has and will have into ``sink``, and leave ``sink`` open.
 
     Returns at once. It is `connect` that does not pass on the end of the source.
