@@ -108,6 +108,10 @@ class Source(Endpoint, Generic[T_co]):
         """Return the source that links out of this one really start at."""
         return self
 
+    def _branches(self) -> Iterable[Branch]:
+        """List the ways that lead here."""
+        return () if self._branch is None else (self._branch,)
+
     def _raise_error(self) -> None:
         """Raise the error this source ended in, if it did, without growing its traceback."""
         if self._error is not None:
@@ -226,9 +230,12 @@ class Source(Endpoint, Generic[T_co]):
         return super()._ways_out() if outlet is None else [*super()._ways_out(), *outlet.links]
 
     def _ways_in(self) -> list[Any]:
-        branch = self._branch
-        ways = super()._ways_in()
-        return ways if branch is None or not branch.is_attached else [*ways, branch]
+        branches = (branch for branch in self._branches() if branch.is_attached)
+        return [*super()._ways_in(), *branches]
+
+    def _in_graph(self) -> Source[Any]:
+        """Return the node that stands for this in the graph."""
+        return self._origin()
 
 
 class Sink(Endpoint, Generic[T_contra]):

@@ -261,9 +261,10 @@ class Branch:
         return self._held or self._derived()
 
     @property
-    def goal(self) -> Derived | None:
+    def goal(self) -> Source[Any] | None:
         """Where it leads."""
-        return self.derived
+        derived = self.derived
+        return None if derived is None else derived._in_graph()
 
     @property
     def description(self) -> object:

@@ -190,7 +190,7 @@ def _behind(stream: Endpoint) -> list[Endpoint]:
     """What links are really made with: itself, or the halves of a splice, or what a view shows."""
     behind: list[Endpoint] = []
     if isinstance(stream, Source):
-        behind.append(stream._origin())
+        behind.append(stream._in_graph())
     if isinstance(stream, Sink):
         behind.append(stream._target())
     return behind or [stream]
