@@ -10,8 +10,8 @@ from itertools import pairwise
 from galeph.stream import Stream, connect_via, consume
 from galeph.stream.callbacks import Callback, Function
 from galeph.stream.hosting import host
-from tests.stream.scenes import settle, waiting
-from tests.stream.wires import Wire
+from tests.stream.scenes import interruptions, settle, victim, waiting
+from tests.stream.wires import Wire, yielding
 
 
 class TestFunction:
@@ -83,6 +83,32 @@ class TestCallback:
         gc.collect()
 
         assert (None, None) == (watched[0](), watched[1]())
+
+    def test_a_kill_of_who_moves_the_messages_ends_both_sides(self):
+        """After any switch: no edge is left, the sink sees that something is missing."""
+
+        def scene():
+            nonlocal wire, sink
+            wire, sink = Wire("a", "b"), Stream()
+            moved = connect_via(wire, yielding(sink.put), sink)
+            moved.on_realized(lambda _: None, lambda _: None)
+
+            def then():
+                settle()
+                sink.try_take(0)
+                settle()
+                wire.end()
+                settle()
+                sink.try_take(0)
+
+            return victim(host, wire), then
+
+        wire, sink = None, None
+        for way in interruptions(scene):
+            settle()
+            assert (0, 0) == (wire.link_count, sink.link_count), way
+            assert sink.closed, way
+            assert wire.closed or wire.drained, way
 
     def test_a_row_of_a_thousand_ends_from_either_side(self):
         """No end is told by recursion."""
