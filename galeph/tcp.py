@@ -33,6 +33,7 @@ from galeph.transport.arguments import check_handler, check_seconds
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
 from galeph.transport.drain import DrainReport
+from galeph.transport.metering import MeteredTransport
 from galeph.transport.names import check_endpoint
 from galeph.transport.sending import was_sent_anyway
 from galeph.transport.serving import Connection, Server, ServerStats, serve_connections
@@ -76,13 +77,24 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
 
     def description(self) -> dict[str, object]:
         """Say who is connected and what state that is in, as plain data."""
-        info = self.info
-        return {
-            "type": self._kind,
-            "peer": f"{info.remote_addr}:{info.remote_port}",
-            "closed": self.closed,
-            "drained": self.drained,
+        facts = super().description() | {
+            "direction": "duplex",
+            "connection": self.info.description(),
+            "readable": not self._ended,
+            "writable": not self.closed,
         }
+        transport = self._transport
+        if isinstance(transport, MeteredTransport):
+            facts["throughput"] = transport.throughput()
+        return facts
+
+    def instrument(self) -> None:
+        """Count the bytes from now on: `description` then has the ``throughput``.
+
+        That is how many were received, and how many sent, in the last full second.
+        """
+        if not isinstance(self._transport, MeteredTransport):
+            self._transport = MeteredTransport(self._transport)
 
     # Taking
 

@@ -21,6 +21,7 @@ from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
 from galeph.transport.arguments import check_count, check_host, check_port
+from galeph.transport.base import address_text
 from galeph.transport.datagrams import Datagram, DatagramSocket, bind_datagram_socket
 from galeph.transport.names import check_endpoint, resolve
 
@@ -77,12 +78,11 @@ class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
 
     def description(self) -> dict[str, object]:
         """Say what it is bound to and what state it is in, as plain data."""
-        host, port = self.address
-        return {
-            "type": self._kind,
-            "address": f"{host}:{port}",
-            "closed": self.closed,
-            "drained": self.drained,
+        return super().description() | {
+            "direction": "duplex",
+            "connection": {"local_address": address_text(*self.address), "remote_address": None},
+            "readable": not self._ended,
+            "writable": not self.closed,
         }
 
     # Taking

@@ -12,6 +12,7 @@ from gevent.event import Event
 from gevent.queue import Empty
 
 from galeph import deferred, stream, tcp
+from galeph.clock import set_default
 from galeph.errors import (
     CertificateError,
     ConnectionLost,
@@ -21,6 +22,7 @@ from galeph.errors import (
     TLSError,
 )
 from galeph.tcp import ConnectionInfo
+from galeph.testing import ManualClock
 from galeph.transport.listener import bind_listen_socket
 from tests.transport.certificates import authority, client_context, server_context
 from tests.transport.wire import dialled, read_to_the_end, reset, settle
@@ -648,19 +650,68 @@ class TestServer:
         with pytest.raises(ValueError, match="port"):
             tcp.start_server(echo, -1)
 
+    @pytest.mark.parity("TOP-19")
     def test_stream_says_what_it_is(self, serve, dial):
-        """Description and text form have peer and state."""
-        server = serve()
+        """Both addresses, from both sides, and what can be done with it."""
+        accepted = deferred.deferred()
+        server = serve(lambda theirs, _: accepted.success(theirs) and theirs.take())
         client = dial(server)
+        theirs = accepted.get(timeout=5)
+        there = f"127.0.0.1:{server.port}"
+        here = f"127.0.0.1:{theirs.info.remote_port}"
 
         expected = {
             "type": "tcp",
-            "peer": f"127.0.0.1:{server.port}",
+            "sink": True,
+            "source": True,
+            "synchronous": True,
+            "direction": "duplex",
+            "connection": {"local_address": here, "remote_address": there, "tls": None},
+            "readable": True,
+            "writable": True,
             "closed": False,
             "drained": False,
         }
         assert expected == client.description()
-        assert repr(client).startswith(f"<tcp peer='127.0.0.1:{server.port}' ")
+        other = {"local_address": there, "remote_address": here, "tls": None}
+        assert other == theirs.description()["connection"]
+        assert repr(client).startswith("<tcp stream ")
+        assert there in repr(client)
+        assert (there,) == client.topology().nodes[0].label[1:2]
+
+    @pytest.mark.parity("TOP-19")
+    def test_stream_says_what_can_still_be_done_with_it(self, serve, dial):
+        """Half closed by one side or the other, and closed; a view has one direction."""
+        client = dial(serve(lambda theirs, _: [theirs.take(), theirs.send_eof()]))
+        client.send_eof()
+        facts = client.description()
+        assert (True, False, True) == (facts["readable"], facts["writable"], facts["closed"])
+        assert client.take() is None
+        facts = client.description()
+        assert (False, False, True) == (facts["readable"], facts["writable"], facts["drained"])
+        assert "inbound" == stream.source_only(client).description()["direction"]
+        assert "outbound" == stream.sink_only(client).description()["direction"]
+
+    @pytest.mark.parity("TOP-19")
+    def test_stream_says_how_much_goes_through_if_asked(self, serve, dial):
+        """Bytes received and sent in the last second, once it was told to count."""
+        client = dial(serve())
+        assert "throughput" not in client.description()
+        manual = ManualClock()
+        manual.advance(1 - manual.monotonic() % 1)
+        previous = set_default(manual)
+        try:
+            client.instrument()
+            client.instrument()
+            client.put(b"12345")
+            assert b"12345" == client.take()
+            manual.advance(1)
+
+            assert {"received": 5, "sent": 5} == client.description()["throughput"]
+            manual.advance(1)
+            assert {"received": 0, "sent": 0} == client.description()["throughput"]
+        finally:
+            set_default(previous)
 
 
 class TestClient:

@@ -261,16 +261,24 @@ class TestClosing:
             one.take()
         assert one.closed
 
+    @pytest.mark.parity("TOP-19")
     def test_says_what_it_is(self, opened):
         """Its description and text form have the address and the state."""
         one = opened(0)
 
         expected = {
             "type": "udp",
-            "address": f"127.0.0.1:{one.port}",
+            "sink": True,
+            "source": True,
+            "synchronous": True,
+            "direction": "duplex",
+            "connection": {"local_address": f"127.0.0.1:{one.port}", "remote_address": None},
+            "readable": True,
+            "writable": True,
             "closed": False,
             "drained": False,
         }
         assert expected == one.description()
-        assert repr(one).startswith(f"<udp address='127.0.0.1:{one.port}'")
+        assert repr(one).startswith("<udp stream ")
+        assert f"127.0.0.1:{one.port}" in repr(one)
         assert socket.AF_INET == one._sock.family

@@ -86,14 +86,13 @@ class WebSocket(ActiveSource[str | bytes], TransportSink[Any]):
 
     def description(self) -> dict[str, object]:
         """Say who is connected and how it stands, as plain data."""
-        info = self.info
-        return {
-            **super().description(),
+        return super().description() | {
+            "direction": "duplex",
+            "connection": self.info.description(),
+            "readable": not self._ended,
+            "writable": not self.closed,
             "role": self._session.engine.role.value,
-            "peer": f"{info.remote_addr}:{info.remote_port}",
             "subprotocol": self.subprotocol,
-            "closed": self.closed,
-            "drained": self.drained,
             "close_code": self.close_code,
             "close_reason": self.close_reason,
         }

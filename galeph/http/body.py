@@ -291,6 +291,9 @@ class BodySource(ActiveSource[bytes]):
             return self._receive()
         return EXPIRED
 
+    def description(self) -> dict[str, object]:
+        return super().description() | {"direction": "inbound", "readable": not self._ended}
+
     def close(self) -> None:
         """Give up what was not read."""
         self._reader.close()

@@ -126,13 +126,17 @@ class ActiveSink(Sink[T_contra]):
         return False if self._closed else EXPIRED
 
     def _put(self, message: T_contra, timeout: float | None) -> bool | Nothing:
+        if self._closed:
+            # Not behind a put that is stuck.
+            return False
         turn = self._put_turn
         if turn is None:
             turn = self._put_turn = Turn()
         if timeout is None:
             turn.acquire(self._hub)
             try:
-                return False if self._closed else self._transmit(message)
+                # It may have been closed while this one waited for its turn.
+                return False if self._closed else self._transmit(message)  # type: ignore[redundant-expr]
             finally:
                 turn.release()
         if timeout <= 0:

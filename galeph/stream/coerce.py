@@ -1,184 +1,190 @@
 """`source` and `sink`: make a stream of what is not one.
 
-Sources: streams, gevent queues, and anything iterable; generators are read in the greenlet that
-takes. Sinks: streams and gevent queues. A queue knows no end, so closing what stands for one leaves
-the queue as it is.
+| what | as a source | as a sink |
+|---|---|---|
+| a stream | itself | itself |
+| a gevent queue or channel | its messages (`galeph.stream.queues`) | puts into it |
+| ``queue.Queue``, ``queue.SimpleQueue`` | its messages, never blocking the thread | puts into it |
+| a deferred, AsyncResult, Greenlet, Future | its value, then the end | a deferred only: its value |
+| a file object | its bytes in pieces, or its lines | writes to it |
+| any other iterable | its items, in the greenlet that takes | |
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, overload
 
-import gevent
-from gevent.queue import Channel, Empty, Full, ShutDown, SimpleQueue
+from galeph.deferred import Deferred, is_deferrable, to_deferred
+from galeph.stream.deferreds import DeferredSink, DeferredSource
+from galeph.stream.files import FileSink, FileSource, is_readable, is_writable
+from galeph.stream.interfaces import Sink, Source
+from galeph.stream.iterables import IterableSource, SequenceSource
+from galeph.stream.queues import QueueSink, QueueSource, is_queue
 
-from galeph.deferred.producer import stopped
-from galeph.stream.active import ActiveSink, ActiveSource
-from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
+__all__ = ["can_be_sink", "can_be_source", "is_sink", "is_source", "is_stream", "sink", "source"]
 
-__all__ = ["sink", "source"]
+if TYPE_CHECKING:
+    import queue
+
+    from gevent.queue import Channel, SimpleQueue
 
 T = TypeVar("T")
+D = TypeVar("D")
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class _Readable(Protocol[T_co]):
+    def read(self, size: int, /) -> T_co: ...
+
+
+class _Writable(Protocol[T_contra]):
+    def write(self, message: T_contra, /) -> object: ...
+
+
+if TYPE_CHECKING:
+    # What `source` and `sink` take, for annotations, as far as types can tell: a file may still be
+    # refused because it would block the hub.
+    _Queue: TypeAlias = SimpleQueue[T] | Channel[T] | queue.Queue[T] | queue.SimpleQueue[T]
+    CanBeSource: TypeAlias = Source[T] | Iterable[T] | Deferred[T] | _Queue[T] | _Readable[T]
+    CanBeSink: TypeAlias = Sink[T] | Deferred[T] | _Queue[T] | _Writable[T]
 
 # What iterates, but hardly ever as the caller means it: characters and numbers.
 _NO_SERIES = (str, bytes, bytearray, memoryview)
-_QUEUES = (SimpleQueue, Channel)
+
+
+class _Missing(Enum):
+    MISSING = "missing"
+
+
+_MISSING: Final = _Missing.MISSING
+
+
+def is_stream(x: object) -> bool:
+    """Whether ``x`` can be taken from or put into as it is."""
+    return isinstance(x, (Source, Sink))
+
+
+def is_source(x: object) -> bool:
+    """Whether ``x`` can be taken from as it is."""
+    return isinstance(x, Source)
+
+
+def is_sink(x: object) -> bool:
+    """Whether ``x`` can be put into as it is."""
+    return isinstance(x, Sink)
+
+
+def can_be_source(x: object) -> bool:
+    """Whether `source` makes a source of ``x``, and what takes a source takes ``x``."""
+    return is_source(x) or _source_maker(x) is not None
+
+
+def can_be_sink(x: object) -> bool:
+    """Whether `sink` makes a sink of ``x``, and what takes a sink takes ``x``."""
+    return is_sink(x) or _sink_maker(x) is not None
 
 
 @overload
 def source(x: Source[T]) -> Source[T]: ...
 @overload
+def source(x: Deferred[T]) -> Source[T]: ...
+@overload
 def source(x: Iterable[T]) -> Source[T]: ...
 @overload
 def source(x: object) -> Source[Any]: ...
-def source(x: Any) -> Source[Any]:
-    """Return ``x`` as a source: a stream itself, a gevent queue, an iterable, a generator.
+@overload
+def source(x: Source[T], default: object) -> Source[T]: ...
+@overload
+def source(x: object, default: D) -> Source[Any] | D: ...
+def source(x: Any, default: Any = _MISSING) -> Any:
+    """Return ``x`` as a source, or ``default``.
+
+    A stream is itself. Others, as the module's table has them, are used through what is returned:
+    closing that closes a file or a generator, and leaves a queue, a collection or a deferred as it
+    is.
+
+    Args:
+        x: see there.
+        default: what to return if ``x`` cannot be made a source.
 
     Raises:
-        TypeError: ``x`` is none of these. Text and bytes are refused too; wrap them in a list.
+        TypeError: it cannot, and there is no ``default``. Text and bytes are refused too; wrap them
+            in a list.
     """
     if isinstance(x, Source):
         return x
-    if isinstance(x, _QUEUES):
-        return _QueueSource(x)
-    if isinstance(x, Iterable) and not isinstance(x, _NO_SERIES):
-        return _IterableSource(x)
-    raise TypeError(f"x must be a stream, a gevent queue or an iterable, not {type(x).__name__}")
+    make = _source_maker(x)
+    if make is not None:
+        return make(x)
+    if default is _MISSING:
+        raise TypeError(
+            "x must be a stream, a queue, something deferred, a file that does not block the hub "
+            f"or an iterable, not {type(x).__name__}"
+        )
+    return default
 
 
-def sink(x: object) -> Sink[Any]:
-    """Return ``x`` as a sink: a stream itself, or a gevent queue.
+@overload
+def sink(x: Sink[T]) -> Sink[T]: ...
+@overload
+def sink(x: object) -> Sink[Any]: ...
+@overload
+def sink(x: Sink[T], default: object) -> Sink[T]: ...
+@overload
+def sink(x: object, default: D) -> Sink[Any] | D: ...
+def sink(x: Any, default: Any = _MISSING) -> Any:
+    """Return ``x`` as a sink, or ``default``.
+
+    A stream is itself. Others, as the module's table has them, are used through what is returned:
+    closing that closes a file, fails a deferred that has got no message, and leaves a queue as it
+    is.
+
+    Args:
+        x: see there.
+        default: what to return if ``x`` cannot be made a sink.
 
     Raises:
-        TypeError: ``x`` is neither.
+        TypeError: it cannot, and there is no ``default``.
     """
     if isinstance(x, Sink):
         return x
-    if isinstance(x, _QUEUES):
-        return _QueueSink(x)
-    raise TypeError(f"x must be a stream or a gevent queue, not {type(x).__name__}")
+    make = _sink_maker(x)
+    if make is not None:
+        return make(x)
+    if default is _MISSING:
+        raise TypeError(
+            "x must be a stream, a queue, a deferred or a file that does not block the hub, not "
+            f"{type(x).__name__}"
+        )
+    return default
 
 
-class _IterableSource(ActiveSource[Any]):
-    """The items of an iterable, fetched in the greenlet that takes."""
-
-    _kind = "iterable"
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        super().__init__()
-        self._items: Iterator[Any] | None = iter(items)
-
-    def _receive(self) -> Any:
-        items = self._items
-        if items is None:
-            self._raise_error()
-            return END
-        try:
-            return next(items)
-        except StopIteration:
-            self._finish(None)
-            return END
-        except Exception as error:
-            self._finish(error)
-            raise
-        except BaseException as error:
-            # A kill in the middle of a generator ends it; what it had still to give is missing.
-            if getattr(items, "gi_frame", items) is None:
-                self._finish(stopped(error))
-            raise
-
-    def _finish(self, error: BaseException | None) -> None:
-        self._items = None
-        self._end(error)
-
-    def close(self) -> None:
-        """Take no more items. An iterator that can be closed is closed, in a greenlet."""
-        items, self._items = self._items, None
-        if items is None:
-            return
-        self._end()
-        if hasattr(items, "close"):
-            # It runs the generator's `finally`, which may block.
-            gevent.spawn(self._close, items)
-
-    def _close(self, items: Any) -> None:
-        # Not while somebody is inside it.
-        turn = self._turn()
-        turn.acquire(self._hub)
-        try:
-            items.close()
-        finally:
-            turn.release()
+def _source_maker(x: object) -> Callable[[Any], Source[Any]] | None:
+    if is_queue(x):
+        return QueueSource
+    if is_deferrable(x):
+        return _of_deferrable
+    # Exactly these: only of them is it known that an index costs nothing and runs no code.
+    if type(x) in {list, tuple, range}:
+        return SequenceSource
+    if isinstance(x, _NO_SERIES):
+        return None
+    if callable(getattr(x, "read", None)):
+        # Not by its lines if it is refused: that would block as well.
+        return FileSource if is_readable(x) else None
+    return IterableSource if isinstance(x, Iterable) else None
 
 
-class _QueueSource(ActiveSource[Any]):
-    """The messages of a gevent queue."""
-
-    _kind = "queue"
-
-    def __init__(self, queue: Any) -> None:
-        super().__init__()
-        self._queue = queue
-
-    def _receive(self) -> Any:
-        if self._ended:
-            return END
-        try:
-            return self._queue.get()
-        except ShutDown:
-            self._end()
-            return END
-
-    def _receive_ready(self) -> Any:
-        if self._ended:
-            return END
-        try:
-            return self._queue.get_nowait()
-        except Empty:
-            return EXPIRED
-        except ShutDown:
-            self._end()
-            return END
-
-    def close(self) -> None:
-        """Take no more from the queue. It stays as it is."""
-        self._end()
+def _sink_maker(x: object) -> Callable[[Any], Sink[Any]] | None:
+    if is_queue(x):
+        return QueueSink
+    if isinstance(x, Deferred):
+        return DeferredSink
+    return FileSink if is_writable(x) else None
 
 
-class _QueueSink(ActiveSink[Any]):
-    """A gevent queue to put into."""
-
-    _kind = "queue"
-
-    def __init__(self, queue: Any) -> None:
-        super().__init__()
-        self._queue = queue
-
-    def _transmit(self, message: Any) -> bool:
-        try:
-            self._queue.put(message)
-        except ShutDown:
-            self._shut()
-            return False
-        return True
-
-    def _transmit_ready(self, message: Any) -> bool | Nothing:
-        if self._closed:
-            return False
-        try:
-            self._queue.put_nowait(message)
-        except Full:
-            return EXPIRED
-        except ShutDown:
-            self._shut()
-            return False
-        return True
-
-    def close(self) -> None:
-        """Put no more into the queue. It stays as it is."""
-        self._shut()
-
-    def fail(self, error: BaseException) -> None:  # noqa: ARG002  (a queue cannot tell it)
-        """Put no more into the queue, which cannot say why."""
-        self._shut()
+def _of_deferrable(x: Any) -> Source[Any]:
+    return DeferredSource(to_deferred(x))

@@ -1,28 +1,32 @@
-"""`connect` and `consume`: let the messages of a source flow by themselves.
+"""`connect` and its like: let the messages of a source flow by themselves.
 
-How they flow is ``links``; here are only the arguments, and the sink that is a function.
+`connect` into a sink, `drain_into` one that is to stay open, `connect_via` a function into a sink,
+`consume` and `consume_async` into a function. How they flow is ``links``; here are only the
+arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from galeph.deferred import Deferred
-from galeph.stream.active import ActiveSink
+from galeph.stream.callbacks import Callback, Function
 from galeph.stream.coerce import sink as to_sink
 from galeph.stream.coerce import source as to_source
-from galeph.stream.interfaces import Sink, Source
 from galeph.stream.links import Link
 
-__all__ = ["connect", "consume"]
+if TYPE_CHECKING:
+    from galeph.stream.coerce import CanBeSink, CanBeSource
+
+__all__ = ["connect", "connect_via", "consume", "consume_async", "drain_into"]
 
 T = TypeVar("T")
 
 
 def connect(
-    source: Source[T] | Iterable[T],
-    sink: Sink[T],
+    source: CanBeSource[T],
+    sink: CanBeSink[T],
     *,
     downstream: bool = True,
     upstream: bool = False,
@@ -53,8 +57,7 @@ def connect(
         TypeError: one of the two is no stream and cannot be made one.
         ValueError: ``timeout`` is not above 0.
     """
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}")
+    _check_timeout(timeout)
     link = Link(
         to_source(source)._origin(),
         to_sink(sink)._target(),
@@ -66,7 +69,7 @@ def connect(
     return link.deferred
 
 
-def consume(source: Source[T] | Iterable[T], fn: Callable[[T], object]) -> Deferred[bool]:
+def consume(source: CanBeSource[T], fn: Callable[[T], object]) -> Deferred[bool]:
     """Call ``fn(message)`` for every message of ``source``. Returns at once.
 
     One after the other, each when the one before has returned; ``fn`` may block. If it raises,
@@ -80,29 +83,99 @@ def consume(source: Source[T] | Iterable[T], fn: Callable[[T], object]) -> Defer
     Raises:
         TypeError: ``source`` cannot be made a source, or ``fn`` is not callable.
     """
+    _check_callable(fn)
+    return connect(source, Function(fn), description={"op": "consume"})
+
+
+def consume_async(source: CanBeSource[T], fn: Callable[[T], object]) -> Deferred[bool]:
+    """Call ``fn(message)`` for every message of ``source``, each when the one before has arrived.
+
+    As `consume`, but what ``fn`` returns counts: a Deferred (or AsyncResult, Greenlet, Future) is
+    waited for, and False, returned or arriving, ends the consumption. The message it was returned
+    for has been dealt with; the source is closed if nothing else is connected to it. A Deferred
+    that fails is as if ``fn`` had raised.
+
+    Returns:
+        A Deferred that is True when the source is drained or ``fn`` has said False, and fails with
+        what the source failed with or ``fn`` raised. Cancelling it stops the consumption and
+        leaves the source open.
+
+    Raises:
+        TypeError: ``source`` cannot be made a source, or ``fn`` is not callable.
+    """
+    _check_callable(fn)
+    return connect(source, Function(fn, is_asked=True), description={"op": "consume_async"})
+
+
+def connect_via(
+    source: CanBeSource[T],
+    fn: Callable[[T], object],
+    sink: CanBeSink[Any],
+    *,
+    downstream: bool = True,
+    upstream: bool = False,
+    timeout: float | None = None,
+    description: object = None,
+) -> Deferred[bool]:
+    """Have ``fn`` called with every message of ``source``, to put into ``sink`` what it likes.
+
+    Returns at once. ``fn`` is trusted to do the putting itself, and may block; a Deferred that it
+    returns is waited for before the next message. False, returned or arriving, is taken as the
+    refusal of that message and ends the connection; so ``return sink.put(...)`` is all it takes to
+    pass on the end of the sink. What it raises ends the connection too, and fails the sink.
+
+    Args:
+        source: as for `connect`.
+        fn: gets each message.
+        sink: what ``fn`` puts into. It knows of the connection, and its end is the connection's.
+        downstream: whether the end of the source closes the sink, and its failure, or that of
+            ``fn``, fails it.
+        upstream: whether the end of the sink closes the source even if it has others.
+        timeout: the most seconds ``fn`` may take for a message. It is interrupted then, and the
+            sink closed (if ``downstream``) and taken off.
+        description: anything, for whoever looks at the graph.
+
+    Returns:
+        A Deferred that is True when the source is drained, the sink closed, or ``fn`` has said
+        False. It fails with what the source failed with, what ``fn`` raised, or `TimedOut`.
+        Cancelling it disconnects the two and leaves both open.
+
+    Raises:
+        TypeError: one of the two is no stream and cannot be made one, or ``fn`` is not callable.
+        ValueError: ``timeout`` is not above 0.
+    """
+    _check_callable(fn)
+    _check_timeout(timeout)
+    origin = to_source(source)
+    return connect(
+        origin,
+        Callback(fn, to_sink(sink)._target(), downstream=downstream),
+        upstream=upstream,
+        timeout=timeout,
+        description=description,
+    )
+
+
+def drain_into(source: CanBeSource[T], sink: CanBeSink[T]) -> Deferred[bool]:
+    """Put everything that ``source`` has and will have into ``sink``, and leave ``sink`` open.
+
+    Returns at once. It is `connect` that does not pass on the end of the source.
+
+    Returns:
+        A Deferred that is True when the source is drained or the sink closed, and fails with what
+        the source failed with or a put raised. Cancelling it disconnects the two.
+
+    Raises:
+        TypeError: one of the two is no stream and cannot be made one.
+    """
+    return connect(source, sink, downstream=False, description={"op": "drain_into"})
+
+
+def _check_callable(fn: object) -> None:
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
-    return connect(source, _Function(fn), description={"op": "consume"})
 
 
-class _Function(ActiveSink[Any]):
-    """A function that messages are given to."""
-
-    _kind = "function"
-
-    def __init__(self, fn: Callable[[Any], object]) -> None:
-        super().__init__()
-        self._fn = fn
-
-    def _put(self, message: Any, timeout: float | None) -> bool:  # noqa: ARG002  (there is none)
-        self._fn(message)
-        return True
-
-    def _transmit(self, message: Any) -> bool:
-        return self._put(message, None)
-
-    def close(self) -> None:
-        self._shut()
-
-    def fail(self, error: BaseException) -> None:  # noqa: ARG002  (the function has no say)
-        self._shut()
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}")

@@ -8,9 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from enum import Enum
 from functools import cached_property
-from typing import Any, Final, Self
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from gevent import get_hub
+
+if TYPE_CHECKING:
+    from galeph.stream.topology import Topology
 
 __all__ = ["END", "EXPIRED", "Endpoint", "Nothing"]
 
@@ -52,9 +56,56 @@ class Endpoint(ABC):
         """How many links lead into and out of this stream, pending asynchronous calls included."""
         return self._pending
 
+    # What it is, and where in the graph
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether backpressure means that the caller's own greenlet blocks in some I/O or function.
+
+        True of connections, generators, queues of others, functions; false of what lets messages
+        wait in a line of its own, as `Stream` does. Where a source is synchronous its pump needs
+        a greenlet for as long as something is connected.
+        """
+        return False
+
     def description(self) -> dict[str, object]:
         """Say what this is and what state it is in, as plain data."""
-        return {"type": self._kind}
+        return {
+            "type": self._kind,
+            "sink": False,
+            "source": False,
+            "synchronous": self.is_synchronous,
+        }
+
+    def downstream(self) -> list[tuple[Any, Endpoint]]:
+        """Return what messages go to from here, each with the description of that connection.
+
+        A sink that was connected, or what an operator returned; ask those in turn to walk on.
+        Empty when nothing is connected.
+        """
+        ways = [(way.description, way.goal) for way in self._ways_out()]
+        return [(description, goal) for description, goal in ways if goal is not None]
+
+    def upstream(self) -> list[tuple[Any, Endpoint]]:
+        """Return what messages come here from, each with the description of that connection."""
+        return [(way.description, way.source) for way in self._ways_in()]
+
+    def topology(self) -> Topology:
+        """Return the whole graph that this belongs to, as it is now; see `galeph.stream.topology`.
+
+        Never switches. The result is plain data and holds none of the streams.
+        """
+        return _topology().topology_of(self)  # type: ignore[no-any-return]
+
+    def _ways_out(self) -> list[Any]:
+        """List what leads on from here: a `galeph.stream.topology.Way` each."""
+        return []
+
+    def _ways_in(self) -> list[Any]:
+        """List what leads here."""
+        return []
+
+    # For the host
 
     def _count_pending(self, change: int) -> None:
         self._pending += change
@@ -74,6 +125,19 @@ class Endpoint(ABC):
 
     def __repr__(self) -> str:
         facts = self.description()
-        kind = facts.pop("type", self._kind)
-        inside = " ".join(f"{name}={value!r}" for name, value in facts.items())
-        return f"<{kind} {inside}>" if inside else f"<{kind}>"
+        kind = str(facts.pop("type", self._kind))
+        ends = [end for end in ("source", "sink") if facts.get(end)]
+        role = "stream" if len(ends) == 2 else "".join(ends)
+        words = [kind] if role in ("", kind) else [kind, role]
+        for name, value in facts.items():
+            # Whether it is one of the two is said by the role; a splice has more to say of each.
+            if name not in ("source", "sink") or not isinstance(value, bool):
+                words.append(f"{name}={value!r}")
+        return f"<{' '.join(words)}>"
+
+
+def _topology() -> ModuleType:
+    # At the call: it looks at what is built on this.
+    from galeph.stream import topology
+
+    return topology

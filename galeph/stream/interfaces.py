@@ -32,6 +32,7 @@ from galeph.errors import ResourceClosed
 from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
 
 if TYPE_CHECKING:
+    from galeph.stream.callbacks import Onward
     from galeph.stream.links import Branch, Link
     from galeph.stream.outlets import Outlet
 
@@ -106,6 +107,10 @@ class Source(Endpoint, Generic[T_co]):
     def _origin(self) -> Source[Any]:
         """Return the source that links out of this one really start at."""
         return self
+
+    def _branches(self) -> Iterable[Branch]:
+        """List the ways that lead here."""
+        return () if self._branch is None else (self._branch,)
 
     def _raise_error(self) -> None:
         """Raise the error this source ended in, if it did, without growing its traceback."""
@@ -206,6 +211,32 @@ class Source(Endpoint, Generic[T_co]):
         count = super().link_count
         return count if self._outlet is None else count + self._outlet.link_count
 
+    # What it is, and where in the graph
+
+    @property
+    def is_synchronous(self) -> bool:
+        source = self._origin()
+        while source._branch is not None:
+            source = source._branch.source
+        return super().is_synchronous or not source._source_is_passive
+
+    def description(self) -> dict[str, object]:
+        facts = super().description() | {"source": True, "drained": self.drained}
+        error = self.error
+        return facts if error is None else facts | {"error": repr(error)}
+
+    def _ways_out(self) -> list[Any]:
+        outlet = self._origin()._outlet
+        return super()._ways_out() if outlet is None else [*super()._ways_out(), *outlet.links]
+
+    def _ways_in(self) -> list[Any]:
+        branches = (branch for branch in self._branches() if branch.is_attached)
+        return [*super()._ways_in(), *branches]
+
+    def _in_graph(self) -> Source[Any]:
+        """Return the node that stands for this in the graph."""
+        return self._origin()
+
 
 class Sink(Endpoint, Generic[T_contra]):
     """Where messages go."""
@@ -216,7 +247,7 @@ class Sink(Endpoint, Generic[T_contra]):
     _sink_is_prompt = False
     _closed = False
     _when_closed: Deferred[None] | None = None
-    _inlets: list[Link] | None = None
+    _inlets: list[Link | Onward] | None = None
 
     # To be implemented
 
@@ -332,6 +363,18 @@ class Sink(Endpoint, Generic[T_contra]):
     def link_count(self) -> int:
         count = super().link_count
         return count if self._inlets is None else count + len(self._inlets)
+
+    # What it is, and where in the graph
+
+    @property
+    def is_synchronous(self) -> bool:
+        return super().is_synchronous or not self._target()._sink_is_passive
+
+    def description(self) -> dict[str, object]:
+        return super().description() | {"sink": True, "closed": self.closed}
+
+    def _ways_in(self) -> list[Any]:
+        return [*super()._ways_in(), *(self._target()._inlets or ())]
 
     # From other threads
 

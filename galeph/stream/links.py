@@ -54,6 +54,11 @@ class Link:
     is_dead = False
 
     @property
+    def goal(self) -> Sink[Any]:
+        """Where it leads."""
+        return self.sink
+
+    @property
     def is_prompt(self) -> bool:
         """Whether a put on this link cannot block, nor run anybody's code."""
         return self.sink._sink_is_prompt
@@ -235,6 +240,11 @@ class Branch:
 
     sink = None
     is_prompt = False
+    # As a connection: what it would have been asked for. The source's end is the operator's, and
+    # the end of the last operator is the source's.
+    downstream = True
+    upstream = False
+    timeout = None
 
     def __init__(self, source: Source[Any], derived: Derived) -> None:
         self.source = source
@@ -249,6 +259,24 @@ class Branch:
     def derived(self) -> Derived | None:
         """The operator; None if nobody holds it any more."""
         return self._held or self._derived()
+
+    @property
+    def goal(self) -> Source[Any] | None:
+        """Where it leads."""
+        derived = self.derived
+        return None if derived is None else derived._in_graph()
+
+    @property
+    def description(self) -> object:
+        """What `galeph.stream.connect` would have been told: which operator this is."""
+        derived = self.derived
+        return None if derived is None else {"op": derived._kind}
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the source knows it still."""
+        outlet = self.source._outlet
+        return outlet is not None and self in outlet.links
 
     @property
     def is_dead(self) -> bool:

@@ -43,7 +43,7 @@ class Derived(Source[Any]):
         self._kind = name
         self.stage = stage
         self.box: Stream[Any] = Stream()
-        self.branch = Branch(source, self)
+        self.branch = Branch(source._origin(), self)
         # The same, for whoever does not know that this is an operator.
         self._branch = self.branch
 

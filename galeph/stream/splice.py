@@ -7,12 +7,15 @@ to it is connected to the half in question.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from galeph.deferred import Deferred
 from galeph.stream.coerce import sink as to_sink
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Nothing, Sink, Source
+
+if TYPE_CHECKING:
+    from galeph.stream.coerce import CanBeSink, CanBeSource
 
 __all__ = ["Splice", "splice"]
 
@@ -20,7 +23,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def splice(sink: Sink[A], source: Source[B]) -> Splice[B, A]:
+def splice(sink: CanBeSink[A], source: CanBeSource[B]) -> Splice[B, A]:
     """Return a duplex stream that puts into ``sink`` and takes from ``source``.
 
     Closing it closes both, the source first. It is closed when the sink is, drained when the source
@@ -108,4 +111,5 @@ class Splice(Source[B], Sink[A]):
             "type": self._kind,
             "sink": self._sink.description(),
             "source": self._source.description(),
+            "synchronous": self.is_synchronous,
         }

@@ -8,10 +8,10 @@ in executable form, and every implementation passes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Buffer", "ConnectionInfo", "EndWatch", "TLSInfo", "Transport"]
+__all__ = ["Buffer", "ConnectionInfo", "EndWatch", "TLSInfo", "Transport", "address_text"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -32,7 +32,8 @@ class ConnectionInfo:
     """Who is at the two ends of a connection.
 
     ``remote_addr`` and ``server_name`` are addresses as text (a path for unix sockets);
-    ``server_name`` and ``server_port`` are those of the server's side, whichever side we are.
+    ``server_name`` and ``server_port`` are those of the server's side, whichever side we are, and
+    ``local_addr`` and ``local_port`` ours; these make no difference to whether two are equal.
     """
 
     remote_addr: str
@@ -40,6 +41,23 @@ class ConnectionInfo:
     server_name: str
     server_port: int
     tls: TLSInfo | None = None
+    local_addr: str = field(default="", kw_only=True, compare=False)
+    local_port: int = field(default=0, kw_only=True, compare=False)
+
+    def description(self) -> dict[str, object]:
+        """Say it as plain data: both addresses as text, and the version of TLS."""
+        return {
+            "local_address": address_text(self.local_addr, self.local_port),
+            "remote_address": address_text(self.remote_addr, self.remote_port),
+            "tls": None if self.tls is None else self.tls.version,
+        }
+
+
+def address_text(addr: str, port: int) -> str:
+    """Write an address as people do: ``host:port``, ``[::1]:port``, or the path of a socket."""
+    if not port:
+        return addr
+    return f"[{addr}]:{port}" if ":" in addr else f"{addr}:{port}"
 
 
 class EndWatch(Protocol):

@@ -118,7 +118,7 @@ class SocketTransport:
         if self._info is None:
             remote, local = _host_port(self._peer), _host_port(self._local)
             server = local if self._is_server else remote
-            self._info = ConnectionInfo(*remote, *server)
+            self._info = ConnectionInfo(*remote, *server, local_addr=local[0], local_port=local[1])
         return self._info
 
     @property

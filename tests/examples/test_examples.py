@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 
@@ -96,3 +100,26 @@ def test_udp_statsd(tmp_path):
                 sock.sendto(b"hits:2|c", ("127.0.0.1", port))
         program.wait_for(r"hits\D+6")
         end(program)
+
+
+def test_stream_graph():
+    """stream_graph.py draws the picture that stands in docs/topology.md; as DOT, if asked."""
+    text = (ROOT / "docs" / "topology.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)
+
+    assert picture == printed_by("examples/stream_graph.py")
+    assert printed_by("examples/stream_graph.py", "dot").startswith("digraph {")
+
+
+def printed_by(*command):
+    """What a program prints that ends by itself."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return done.stdout

@@ -220,6 +220,9 @@ class TestSource:
     def test_messages_are_pieces(self):
         """Each message is a piece as it came; then the source has drained."""
         source = BodySource(reader_of(b"ab", b"c"))
+        assert ("inbound", True) == tuple(
+            source.description()[k] for k in ("direction", "readable")
+        )
 
         assert [b"ab", b"c"] == list(source)
         assert source.drained

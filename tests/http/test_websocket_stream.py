@@ -557,6 +557,7 @@ def test_application_that_does_not_take_is_not_the_peers_fault(eager_standby):
 # -- facts
 
 
+@pytest.mark.parity("TOP-19")
 def test_description_says_how_it_stands(ws_pair):
     """Plain data for people: who, what was agreed, how it ended."""
     websocket, peer = ws_pair
@@ -568,6 +569,10 @@ def test_description_says_how_it_stands(ws_pair):
 
     assert before["type"] == "websocket"
     assert before["role"] == "server"
+    assert before["direction"] == "duplex"
+    assert set(before["connection"]) == {"local_address", "remote_address", "tls"}
+    assert (before["readable"], after["readable"]) == (True, False)
+    assert (before["writable"], after["writable"]) == (True, False)
     assert before["close_code"] is None
     assert (after["close_code"], after["close_reason"]) == (4001, "enough")
     assert (before["closed"], after["closed"]) == (False, True)

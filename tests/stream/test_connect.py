@@ -13,8 +13,18 @@ import pytest
 from gevent.queue import Queue
 
 from galeph.clock import set_default
+from galeph.deferred import Deferred, error, success
 from galeph.errors import Cancelled, TimedOut
-from galeph.stream import Stream, connect, consume
+from galeph.stream import (
+    Stream,
+    connect,
+    connect_via,
+    consume,
+    consume_async,
+    drain_into,
+    source_only,
+    splice,
+)
 from galeph.testing import ManualClock
 from tests.stream.scenes import settle, waiting
 from tests.stream.wires import Wire, yielding
@@ -30,6 +40,20 @@ def clock():
 
 
 class TestMoving:
+    @pytest.mark.parity("TOP-01")
+    def test_coerces_both_ends(self):
+        """A view of one side, the half of a splice, a deferred: whatever can be made a stream."""
+        arrived, half = Deferred(), Stream(5)
+        connect(source_only(Stream()), splice(half, Stream()))
+        connect(["a"], arrived)
+
+        assert "a" == arrived.get(timeout=1)
+        assert 1 == half.link_count
+        with pytest.raises(TypeError, match="int"):
+            connect(5, half)
+        with pytest.raises(TypeError, match="int"):
+            connect(half, 5)
+
     @pytest.mark.parity("TOP-01")
     def test_conveys_every_message_in_order(self):
         """From any source to any sink, both coerced."""
@@ -134,6 +158,25 @@ class TestMoving:
 
         assert [1, 2, 3, 4] == list(early)
         assert [3, 4] == list(late)
+
+    @pytest.mark.parity("TOP-09")
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_queues_get_a_message_before_what_may_block(self, is_first):
+        """Whichever was connected first, and though the other blocks for ever."""
+        source, sink, seen = Stream(5), Stream(5), []
+
+        def fn(message):
+            seen.append((message, sink.qsize()))
+
+        if is_first:
+            consume(source, fn)
+        connect(source, sink)
+        if not is_first:
+            consume(source, fn)
+        source.put_all("ab")
+        settle()
+
+        assert [("a", 1), ("b", 2)] == seen
 
     @pytest.mark.parity("TOP-13")
     def test_a_duplex_stream_connected_to_itself_echoes(self):
@@ -570,7 +613,300 @@ class TestConsume:
         assert 0 == source.link_count
 
 
+class TestConsumeAsync:
+    @pytest.mark.parity("STR-36")
+    def test_waits_for_what_the_function_returns(self):
+        """It is called again only when that has arrived; True at the end."""
+        source, seen, arrivals = Stream(5), [], []
+
+        def fn(message):
+            seen.append(message)
+            arrivals.append(Deferred())
+            return arrivals[-1]
+
+        done = consume_async(source, fn)
+        source.put_all("ab")
+        settle()
+
+        assert ["a"] == seen
+        arrivals[0].success(True)
+        settle()
+        assert ["a", "b"] == seen
+        source.close()
+        settle()
+        assert not done.ready()
+        arrivals[1].success(True)
+        assert done.get(timeout=1) is True
+
+    @pytest.mark.parity("STR-36")
+    @pytest.mark.parametrize("no", [lambda: False, lambda: success(False)], ids=["now", "later"])
+    def test_false_stops_it(self, no):
+        """The deferred is True; that message is dealt with, the others stay in the source."""
+        source, seen = Stream(5), []
+
+        def fn(message):
+            seen.append(message)
+            return no() if message == "b" else None
+
+        done = consume_async(source, fn)
+        source.put_all("abcd")
+
+        assert done.get(timeout=1) is True
+        settle()
+        assert ["a", "b"] == seen
+        assert source.closed
+        assert ["c", "d"] == list(source)
+
+    def test_other_consumers_go_on(self):
+        """The source is not closed while something else is connected."""
+        source, seen = Stream(5), []
+        done, other = consume_async(source, lambda _: False), consume(source, seen.append)
+        source.put_all("ab")
+        assert done.get(timeout=1) is True
+        settle()
+
+        assert not source.closed
+        source.close()
+        assert other.get(timeout=1) is True
+        assert ["a", "b"] == seen
+
+    @pytest.mark.parametrize("fail", [lambda: 1 / 0, lambda: error(ZeroDivisionError())])
+    def test_an_exception_ends_it(self, fail):
+        """Raised, or arriving."""
+        source = Stream(5)
+        done = consume_async(source, lambda _: fail())
+        source.put("a")
+
+        with pytest.raises(ZeroDivisionError):
+            done.get(timeout=1)
+        settle()
+        assert source.closed
+
+    def test_refuses_what_cannot_be_called(self):
+        """A TypeError names the argument."""
+        with pytest.raises(TypeError, match="fn"):
+            consume_async(Stream(), "fn")
+
+
+class TestConnectVia:
+    @pytest.mark.parity("STR-37")
+    def test_the_function_passes_on_what_it_likes(self):
+        """Nothing, one message, or several; the end of the source closes the sink."""
+        sink = Stream(20)
+
+        def fn(n):
+            return sink.put_all([n] * n)
+
+        moved = connect_via([0, 1, 2], fn, sink)
+
+        assert moved.get(timeout=1) is True
+        assert [1, 2, 2] == list(sink)
+
+    @pytest.mark.parity("STR-37")
+    @pytest.mark.parametrize("blocks", [True, False], ids=["blocking", "deferred"])
+    def test_the_function_holds_the_source_back(self, blocks):
+        """By blocking, or by a deferred that has not arrived."""
+        source, sink, seen = Stream(5), Stream(), []
+
+        def fn(message):
+            seen.append(message)
+            return sink.put(message) if blocks else sink.put_async(message)
+
+        connect_via(source, fn, sink)
+        source.put_all("abc")
+        settle()
+
+        assert (["a"], 2) == (seen, source.qsize())
+        assert "a" == sink.take()
+        settle()
+        assert (["a", "b"], 1) == (seen, source.qsize())
+        source.close()
+        assert ["b", "c"] == list(sink)
+
+    @pytest.mark.parity("STR-37")
+    @pytest.mark.parametrize("no", [lambda: False, lambda: success(False)], ids=["now", "later"])
+    def test_false_severs_the_connection(self, no):
+        """The message it was said of stays in the source; the sink stays open."""
+        source, sink = Stream(5), Stream(5)
+        moved = connect_via(
+            source, lambda message: no() if message == "b" else sink.put(message), sink
+        )
+        source.put_all("abc")
+
+        assert moved.get(timeout=1) is True
+        settle()
+        assert source.closed
+        assert ["b", "c"] == list(source)
+        assert not sink.closed
+        assert "a" == sink.take()
+        assert (0, 0) == (source.link_count, sink.link_count)
+
+    @pytest.mark.parity("STR-37")
+    def test_leaves_the_sink_open_when_told(self):
+        """With ``downstream=False`` no end reaches it, no failure, and not the function's error."""
+        sink = Stream(5)
+        ended, failed, broken = Stream(5), Stream(5), Stream(5)
+        moved = [
+            connect_via(source, fn, sink, downstream=False)
+            for source, fn in [(ended, sink.put), (failed, sink.put), (broken, lambda _: 1 / 0)]
+        ]
+        ended.close()
+        failed.fail(ValueError("cut"))
+        broken.put("a")
+
+        assert moved[0].get(timeout=1) is True
+        with pytest.raises(ValueError, match="cut"):
+            moved[1].get(timeout=1)
+        with pytest.raises(ZeroDivisionError):
+            moved[2].get(timeout=1)
+        settle()
+        assert not sink.closed
+        assert broken.closed
+
+    def test_an_exception_of_the_function_fails_the_sink(self):
+        """And ends the connection; the source, which has nobody else, is closed."""
+        source, sink = Stream(5), Stream(5)
+        moved = connect_via(source, lambda _: 1 / 0, sink)
+        source.put("a")
+
+        with pytest.raises(ZeroDivisionError):
+            moved.get(timeout=1)
+        with pytest.raises(ZeroDivisionError):
+            sink.take()
+        settle()
+        assert source.closed
+
+    def test_a_failure_of_the_source_fails_the_sink(self):
+        """Behind the last message."""
+        source, sink = Stream(5), Stream(5)
+        moved = connect_via(source, sink.put, sink)
+        source.put("a")
+        source.fail(ValueError("cut"))
+
+        with pytest.raises(ValueError, match="cut"):
+            moved.get(timeout=1)
+        assert "a" == sink.take()
+        with pytest.raises(ValueError, match="cut"):
+            sink.take()
+
+    def test_the_end_of_the_sink_ends_it_at_once(self):
+        """No message has to come first; with ``upstream`` the source goes though it has others."""
+        for upstream in (False, True):
+            source, sink = Stream(5), Stream(5)
+            moved = connect_via(source, sink.put, sink, upstream=upstream)
+            connect(source, Stream(5))
+            sink.close()
+
+            assert moved.get(timeout=1) is True
+            settle()
+            assert upstream is source.closed
+
+    def test_the_end_of_the_sink_while_the_function_runs_ends_it(self):
+        """Though the function says nothing of it, and no further message comes."""
+        source, sink, gate = Stream(5), Stream(), gevent.event.Event()
+        moved = connect_via(source, lambda _: gate.wait() and None, sink)
+        source.put("a")
+        settle()
+        sink.close()
+        settle()
+        assert not moved.ready()
+        gate.set()
+
+        assert moved.get(timeout=1) is True
+
+    def test_a_function_that_takes_too_long_is_interrupted(self, clock):
+        """The sink is closed, and the message stays in the source."""
+        source, sink = Stream(5), Stream()
+        moved = connect_via(source, sink.put, sink, timeout=2.0)
+        source.put("a")
+        settle()
+        clock.advance(2)
+
+        with pytest.raises(TimedOut):
+            moved.get(timeout=1)
+        settle()
+        assert (True, True) == (source.closed, sink.closed)
+        assert ["a"] == list(source)
+        assert [] == list(sink)
+
+    def test_cancelling_leaves_both_open(self):
+        """The streams know nothing of each other any more."""
+        source, sink = Stream(5), Stream(5)
+        connect_via(source, sink.put, sink).cancel()
+        source.put("a")
+        settle()
+
+        assert (0, 0) == (source.link_count, sink.link_count)
+        assert (False, False) == (source.closed, sink.closed)
+        assert "a" == source.take()
+
+    def test_sinks_are_coerced_and_spliced(self):
+        """The sink may be a splice; it is closed on the right side."""
+        there = Stream(5)
+        both = splice(there, Stream())
+        moved = connect_via(["a"], both.put, both)
+
+        assert moved.get(timeout=1) is True
+        assert ["a"] == list(there)
+
+    def test_wrong_arguments_are_named(self):
+        """Before anything is connected."""
+        source, sink = Stream(), Stream()
+        with pytest.raises(TypeError, match="fn"):
+            connect_via(source, "fn", sink)
+        with pytest.raises(TypeError, match="int"):
+            connect_via(source, print, 5)
+        with pytest.raises(ValueError, match="timeout"):
+            connect_via(source, print, sink, timeout=0)
+
+        assert (0, 0) == (source.link_count, sink.link_count)
+
+
+class TestDrainInto:
+    @pytest.mark.parity("STR-38")
+    def test_moves_everything_and_leaves_the_sink_open(self):
+        """True when the source is drained."""
+        source, sink = Stream(5), Stream(9)
+        moved = drain_into(source, sink)
+        source.put_all("ab")
+        settle()
+        assert not moved.ready()
+        source.close()
+
+        assert moved.get(timeout=1) is True
+        assert not sink.closed
+        assert ["a", "b"] == [sink.take(), sink.take()]
+        assert drain_into(["cd"], sink).get(timeout=1) is True
+        assert not sink.closed
+
+    @pytest.mark.parity("STR-38")
+    def test_ends_with_the_sink(self):
+        """True when that is closed; what it refused stays in the source."""
+        source, sink = Stream(5), Stream()
+        moved = drain_into(source, sink)
+        source.put_all("ab")
+        settle()
+        sink.close()
+
+        assert "a" == sink.take()
+        assert moved.get(timeout=1) is True
+        settle()
+        assert source.closed
+        assert ["b"] == list(source)
+
+    def test_fails_with_the_source(self):
+        """And the sink, which is to stay open, is not told."""
+        source, sink = Stream(), Stream(1)
+        moved = drain_into(source, sink)
+        source.fail(ValueError("cut"))
+
+        with pytest.raises(ValueError, match="cut"):
+            moved.get(timeout=1)
+        assert sink.put("a") is True
+
+
 class TestGarbage:
+    @pytest.mark.parity("TOP-21")
     def test_an_idle_pair_is_collected(self):
         """Connected, used, and dropped: nothing holds it."""
         source, sink = Stream(), Stream(5)
@@ -584,6 +920,7 @@ class TestGarbage:
         assert (None, None) == (watched[0](), watched[1]())
 
     @pytest.mark.attack(298)
+    @pytest.mark.parity("TOP-21")
     def test_an_idle_cycle_is_collected(self):
         """Also one that feeds itself."""
         source, sink = Stream(), Stream()
@@ -608,6 +945,36 @@ class TestGarbage:
         gc.collect()
 
         assert (None, None) == (watched[0](), watched[1]())
+
+    @pytest.mark.parity("TOP-21")
+    def test_an_operator_nobody_holds_does_not_hold_its_source_up(self):
+        """Dropped without being connected it is collected, and the source's messages go on."""
+        source, sink = Stream(5), Stream(5)
+        watched = weakref.ref(source.map(str))
+        connect(source, sink)
+        gc.collect()
+        source.put("a")
+        settle()
+
+        assert watched() is None
+        assert "a" == sink.take()
+        assert 1 == len(source.downstream())
+
+    @pytest.mark.parity("TOP-21")
+    def test_a_whole_graph_is_collected(self):
+        """Operators, functions and several sinks in it, everybody having dropped it."""
+        source, sink = Stream(5), Stream(9)
+        mapped = source.map(str)
+        connect(mapped, sink)
+        connect_via(mapped.filter(len), sink.put, sink)
+        consume(mapped, lambda _: None)
+        source.put_all("ab")
+        settle()
+        watched = [weakref.ref(stream) for stream in (source, sink, mapped)]
+        del source, sink, mapped
+        gc.collect()
+
+        assert [None] * 3 == [each() for each in watched]
 
     def test_the_upstream_does_not_hold_a_finished_sink(self):
         """A sink that is closed is off the source's list at once."""

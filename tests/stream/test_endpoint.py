@@ -42,7 +42,15 @@ def test_closes_when_its_block_is_left():
 
 def test_its_repr_is_its_description():
     """Kind first, then the facts."""
-    assert "<door open=True>" == repr(Door())
+    assert "<door synchronous=False open=True>" == repr(Door())
+
+
+def test_is_in_no_graph_by_itself():
+    """Nothing leads to it or from it, and its topology is one node."""
+    door = Door()
+
+    assert ([], []) == (door.downstream(), door.upstream())
+    assert ["door"] == [node.facts["type"] for node in door.topology().nodes]
 
 
 def test_pending_calls_count_as_links_and_wake_the_host():

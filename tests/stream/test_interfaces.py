@@ -101,6 +101,20 @@ class TestSource:
 
         assert (True, None) == (source.drained, source.error)
 
+    @pytest.mark.parity("TOP-18")
+    def test_describes_what_it_can_tell(self):
+        """A subset of the facts of a queue: kind, sides, ends, and the error it failed with."""
+        source, sink = Letters(), Heap()
+        expected = {"type": "letters", "sink": False, "source": True, "synchronous": True}
+
+        assert expected | {"drained": False} == source.description()
+        source._end(ValueError("cut"))
+        failed = expected | {"drained": False, "error": "ValueError('cut')"}
+        assert failed == source.description()
+        sink.close()
+        facts = {"type": "stream", "sink": True, "source": False, "synchronous": True}
+        assert facts | {"closed": True} == sink.description()
+
     def test_ends_in_an_error(self):
         """A failed source raises, and is not drained."""
         source = Letters("a")
@@ -112,10 +126,11 @@ class TestSource:
         assert not source.drained
         assert "cut" == str(source.error)
 
+    @pytest.mark.parity("TOP-22")
     def test_closes_with_its_block_and_shows_its_description(self):
-        """The context manager and the repr are there too."""
+        """The context manager and the printed form, with what it is and its facts, are there."""
         with Letters() as source:
-            assert "<letters>" == repr(source)
+            assert "<letters source synchronous=True drained=False>" == repr(source)
 
         assert source.drained
 
@@ -137,6 +152,11 @@ class TestSink:
         assert sink.put_all("cd") is False
         with pytest.raises(ShutDown):
             sink.put_nowait("c")
+
+    @pytest.mark.parity("TOP-22")
+    def test_shows_that_it_is_a_sink_and_its_description(self):
+        """What it can do, and the facts."""
+        assert "<stream sink synchronous=True closed=False>" == repr(Heap())
 
     def test_calls_back_once_when_it_closes(self):
         """However often it is told."""

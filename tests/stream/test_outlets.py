@@ -54,6 +54,7 @@ class TestGreenlets:
         assert before == suspended()
         assert ["a", "a", "b", "b", "c", "c"] == [sink.take() for _ in "abc" for sink in sinks]
 
+    @pytest.mark.parity("TOP-11")
     def test_a_connection_s_pump_has_one_while_something_is_connected(self):
         """And it is gone with the last link, wherever it was blocked."""
         before = suspended()

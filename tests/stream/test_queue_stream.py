@@ -855,6 +855,7 @@ class TestDescription:
             "description": "orders",
             "sink": True,
             "source": True,
+            "synchronous": False,
             "buffer_size": 2,
             "buffer_capacity": 2,
             "pending_puts": 1,
@@ -867,7 +868,8 @@ class TestDescription:
 
     @pytest.mark.parity("TOP-22")
     def test_is_in_the_repr(self):
-        """The printed form shows the description."""
+        """The printed form shows that it is a stream, and the description."""
+        assert repr(Stream()).startswith("<stream synchronous=False ")
         assert "buffer_capacity=3" in repr(Stream(3))
         assert "description='orders'" in repr(Stream(description="orders"))
 

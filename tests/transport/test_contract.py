@@ -10,6 +10,7 @@ from gevent.monkey import get_original
 
 from galeph.testing.transport_contract import check_transport
 from galeph.transport.memory import memory_pair
+from galeph.transport.metering import MeteredTransport
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.tls import client_handshake, server_handshake
 from tests.transport.certificates import client_context, server_context
@@ -48,6 +49,7 @@ def tls_over(pair):
 PAIRS = {
     "tcp": tcp_pair,
     "memory": memory_pair,
+    "metered tcp": lambda: tuple(MeteredTransport(end) for end in tcp_pair()),
     "narrow memory": lambda: memory_pair(1000),
     "tls over tcp": lambda: tls_over(tcp_pair()),
     "tls over tls over memory": lambda: tls_over(tls_over(memory_pair())),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import queue
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, assert_type
+from typing import Any, TextIO, assert_type
 
 import gevent.event
+import gevent.queue
 
 import galeph
-from galeph import bus, clock, deferred, errors
+from galeph import bus, clock, deferred, errors, stream
 from galeph.deferred import Deferred
 from galeph.stream import Source, Stream
 from galeph.testing import Leaks, ManualClock, Snapshot, Victim, kill_walk, no_leaks
@@ -170,6 +172,40 @@ def news() -> None:
     assert_type(events.publish_async(("news", 1), "a message"), Deferred[bool])
     assert_type(events.downstream("news"), list[Source[Any]] | None)
     assert_type(events.stats().topics["news"].subscribers[0].dropped, int)
+
+
+# -- stream
+
+
+def made_streams(words: stream.Stream[str], numbers: list[int], later: Deferred[int]) -> None:
+    assert_type(stream.source(words), stream.Source[str])
+    assert_type(stream.source(numbers), stream.Source[int])
+    assert_type(stream.source(later), stream.Source[int])
+    assert_type(stream.source(object(), None), stream.Source[Any] | None)
+    assert_type(stream.sink(words), stream.Sink[str])
+    assert_type(stream.sink(object(), None), stream.Sink[Any] | None)
+    assert_type(stream.source_only(words), stream.Source[str])
+    assert_type(stream.sink_only(words), stream.Sink[str])
+    assert_type(stream.is_source(numbers), bool)
+
+
+def connected(words: stream.Stream[str], first: Deferred[str], file: TextIO) -> None:
+    assert_type(stream.connect(words, first), Deferred[bool])
+    assert_type(stream.connect(["a", "b"], gevent.queue.Queue[str](3)), Deferred[bool])
+    assert_type(stream.connect(file, file), Deferred[bool])
+    assert_type(stream.connect(queue.Queue[str](), words, timeout=1.0), Deferred[bool])
+    assert_type(stream.connect_via(words, lambda word: len(word) > 3, words), Deferred[bool])
+    assert_type(stream.consume(words, print), Deferred[bool])
+    assert_type(stream.consume_async(words, lambda word: first), Deferred[bool])
+    assert_type(stream.drain_into(words, words), Deferred[bool])
+
+
+def looked_at(words: stream.Stream[str]) -> None:
+    for _description, other in words.downstream():
+        assert_type(other.topology(), stream.Topology)
+    assert_type(words.topology().nodes, tuple[stream.Node, ...])
+    assert_type(words.topology().to_mermaid(), str)
+    assert_type(words.is_synchronous, bool)
 
 
 # -- testing
