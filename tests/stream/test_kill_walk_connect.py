@@ -106,10 +106,11 @@ class TestAroundALink:
 
 
 def test_connecting_and_disconnecting():
-    """Whoever is thrown at between the two leaves a link or none, and never half of one."""
+    """Whoever is thrown at between the two leaves a link or none, and the message in one place."""
 
     def scenario(victim):
-        near, far, links = Stream(1), Stream(1), []
+        near, far, links = Stream(1), Stream(), []
+        near.put("a")
 
         def work():
             for _ in range(3):
@@ -122,12 +123,14 @@ def test_connecting_and_disconnecting():
         victim.join()
         is_left = links[-1].cancel()
 
+        assert victim.thrown is not None or not is_left
         assert unlinked(near, far)
         assert all(link.cancelled() for link in links)
-        assert (near.closed, far.closed) == (False, False)
-        assert victim.thrown is not None or not is_left
+        assert (False, False) == (near.closed, far.closed)
+        assert 0 == far.description()["pending_puts"]
+        assert "a" == near.try_take(0)
 
-    kill_walk(scenario, at_least=19)
+    kill_walk(scenario, at_least=25)
 
 
 @pytest.mark.parametrize("make", [lambda: Stream(9), Wire], ids=["queue", "active"])
