@@ -22,14 +22,14 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from gevent.queue import Empty, Full, ShutDown
 
 from galeph.deferred import Deferred
 from galeph.errors import ResourceClosed
 from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
+from galeph.stream.operable import Operable
 
 if TYPE_CHECKING:
     from galeph.stream.links import Branch, Link
@@ -40,12 +40,11 @@ __all__ = ["END", "EXPIRED", "Endpoint", "Nothing", "Sink", "Source"]
 _log = logging.getLogger("galeph.stream")
 
 D = TypeVar("D")
-R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
-class Source(Endpoint, Generic[T_co]):
+class Source(Operable[T_co]):
     """Where messages come from."""
 
     # Whether messages arrive by themselves and wait here. Then `_take` with timeout 0 finds every
@@ -58,6 +57,8 @@ class Source(Endpoint, Generic[T_co]):
     _outlet: Outlet | None = None
     # The way that leads here, if this is what an operator returned.
     _branch: Branch | None = None
+    # Whether its messages are moved by another's pump; see `galeph.stream.outlets`.
+    _is_fed = False
 
     # To be implemented
 
@@ -106,6 +107,13 @@ class Source(Endpoint, Generic[T_co]):
     def _origin(self) -> Source[Any]:
         """Return the source that links out of this one really start at."""
         return self
+
+    def _branches(self) -> Iterable[Branch]:
+        """List the ways that lead here."""
+        return () if self._branch is None else (self._branch,)
+
+    def _flush(self) -> None:
+        """Hear that something is about to be connected: send on what lies here. Never switches."""
 
     def _raise_error(self) -> None:
         """Raise the error this source ended in, if it did, without growing its traceback."""
@@ -167,16 +175,6 @@ class Source(Endpoint, Generic[T_co]):
         """Take messages until the end; raises what the stream failed with."""
         while (message := self._take(None)) is not END:
             yield message  # type: ignore[misc]  # EXPIRED does not come from a take without limit
-
-    # Operators
-
-    def map(self, fn: Callable[[T_co], R]) -> Source[R]:
-        """Return a source of what ``fn`` makes of each message; see `galeph.stream.map`."""
-        return cast("Source[R]", _operators().map(fn, self))
-
-    def filter(self, predicate: Callable[[T_co], object]) -> Source[T_co]:
-        """Return a source of the messages ``predicate`` is true of; see `galeph.stream.filter`."""
-        return cast("Source[T_co]", _operators().filter(predicate, self))
 
     # Ending
 
@@ -371,13 +369,6 @@ class Sink(Endpoint, Generic[T_contra]):
             future.set_exception(error)
             return
         accepted.on_realized(future.set_result, future.set_exception)
-
-
-def _operators() -> ModuleType:
-    # At the call: the operators are built on what stands here.
-    from galeph.stream import operators
-
-    return operators
 
 
 def _isolated(fn: Callable[[], object]) -> Callable[[None], None]:
