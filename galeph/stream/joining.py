@@ -74,15 +74,20 @@ class _Zip(Boxed):
 
     def _take(self, timeout: float | None) -> Any:
         box = self.box
-        if not (box._messages or box._putters or box.closed):
-            try:
-                for each in self._inputs:
-                    each.fetch()
-                self._look()
-            except BaseException:
-                self._ask_for_others()
-                raise
+        # Again if what was fetched went to somebody who waited already.
+        while not (box._messages or box._putters or box.closed) and self._fetch():
+            pass
         return box._take(timeout)
+
+    def _fetch(self) -> bool:
+        """Get what is there and ask for what is not; return whether that made a tuple."""
+        try:
+            for each in self._inputs:
+                each.fetch()
+        except BaseException:
+            self._ask_for_others()
+            raise
+        return self._look()
 
     def take_async(self, default: Any = None) -> Deferred[Any]:
         taken = self.box.take_async(default)
@@ -98,23 +103,24 @@ class _Zip(Boxed):
             each.ask()
         self._look()
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
         """Make a tuple of what there is if that is complete; end if one of the inputs has."""
         if self.box.closed:
-            return
+            return False
         inputs = self._inputs
         for each in inputs:
             if each.message is END:
                 self._finish(each.error)
-                return
+                return False
         if any(each.message is EXPIRED for each in inputs):
-            return
+            return False
         messages = tuple(each.message for each in inputs)
         for each in inputs:
             each.message = EXPIRED
         self.box.put_async(messages)
         self._arrived()
         self._ask_for_others()
+        return True
 
     def _ask_for_others(self) -> None:
         """Keep asking for those who wait in the box: nobody else does it for them."""

@@ -1,9 +1,8 @@
 """`partition_by`: a source of streams, each with the messages that belong together.
 
 The stage puts each message into the stream that is open, its *part*, and lets the lane pause until
-somebody has taken it there; so nobody has to read the parts in other greenlets than their source.
-While a part is open the operator wants messages for it, whether anybody takes from the operator
-itself or not.
+somebody has taken it there. It is a reservoir: what is done with a part, by operators or whoever,
+must not be in the way of the messages that the part is still to get. So it reads one message ahead.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from typing import Any, TypeVar
 from weakref import ref
 
 from galeph.deferred import Deferred
+from galeph.stream.boxed import Pool
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
-from galeph.stream.operators import Derived, check_callable
+from galeph.stream.operators import Derived, Reservoir, check_callable
 from galeph.stream.queue_stream import Stream
 from galeph.stream.steps import SKIP, until_ready
 
@@ -35,7 +35,7 @@ def partition_by(fn: Callable[[A], object], source: Source[A] | Iterable[A]) -> 
         TypeError: ``fn`` is not callable, or ``source`` cannot be made a source.
     """
     check_callable("fn", fn)
-    return _Parted(to_source(source), _Sort(fn), "partition_by")
+    return _Parted(to_source(source), _Sort(fn))
 
 
 class _Part(Stream[Any]):
@@ -45,19 +45,14 @@ class _Part(Stream[Any]):
     _operator: Derived | None = None
 
 
-class _Parted(Derived):
+class _Parted(Reservoir):
     """What `partition_by` returns."""
 
     stage: _Sort
 
-    def __init__(self, source: Source[Any], stage: _Sort, name: str) -> None:
-        super().__init__(source, stage, name)
+    def __init__(self, source: Source[Any], stage: _Sort) -> None:
+        super().__init__(source, stage, "partition_by", Pool())
         stage.operator = ref(self)
-
-    @property
-    def has_takers(self) -> bool:
-        part = self.stage.part
-        return bool(self.box._takers) or (part is not None and not part.closed)
 
     def conclude(self, error: BaseException | None) -> None:
         if error is not None and self.stage.part is not None:
