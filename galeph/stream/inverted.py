@@ -180,6 +180,9 @@ def _run(fn: Callable[[Iterator[Any]], Iterable[Any]], exchange: _Exchange) -> N
     try:
         _yield_all(fn, exchange)
     except BaseException as error:
+        if isinstance(error, GreenletExit):
+            # It would keep the function's frames, which may be ended to be freed.
+            error.__traceback__ = None
         if not (exchange.is_stopped and isinstance(error, GreenletExit)):
             exchange.error = stopped(error)
             pass_on(error, exchange)
@@ -209,13 +212,24 @@ def _yield_all(fn: Callable[[Iterator[Any]], Iterable[Any]], exchange: _Exchange
 
 def _hand_back(exchange: _Exchange) -> None:
     """Let whoever feeds the function go on, and wait to be switched to again."""
-    me: Any = getcurrent()
-    me.is_parked = True
+    # No name for this greenlet: one in its own frame would keep it for ever.
+    _park()
     carrier = exchange.carrier
     if carrier is not None:
         carrier.switch()
-    while me.is_parked:
+    del carrier
+    while _is_parked():
         get_hub().switch()
+
+
+def _park() -> None:
+    inside: Any = getcurrent()
+    inside.is_parked = True
+
+
+def _is_parked() -> bool:
+    inside: Any = getcurrent()
+    return bool(inside.is_parked)
 
 
 class _Stop:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
-from weakref import ref
 
 from galeph.deferred import Deferred
 from galeph.stream.boxed import Pool
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
-from galeph.stream.operators import Derived, Reservoir, check_callable
+from galeph.stream.operators import Reservoir, check_callable
 from galeph.stream.queue_stream import Stream
 from galeph.stream.steps import SKIP, until_ready
 
@@ -41,8 +40,24 @@ def partition_by(fn: Callable[[A], object], source: Source[A] | Iterable[A]) -> 
 class _Part(Stream[Any]):
     """The stream of what belongs together."""
 
-    # Who fills it: held here, because whoever takes from this needs it.
-    _operator: Derived | None = None
+    # What fills it: held here, because whoever takes from this needs it.
+    _operator: Reservoir | None = None
+
+
+class _Parts(Pool):
+    """Where a part waits to be taken."""
+
+    # The part does not hold the operator before that: it lies with the source's lane.
+
+    def _hand_over(self, message: _Part) -> bool:
+        message._operator = self._reservoir
+        return super()._hand_over(message)
+
+    def _take_from_line(self) -> Any:
+        message = super()._take_from_line()
+        if isinstance(message, _Part):
+            message._operator = self._reservoir
+        return message
 
 
 class _Parted(Reservoir):
@@ -51,25 +66,22 @@ class _Parted(Reservoir):
     stage: _Sort
 
     def __init__(self, source: Source[Any], stage: _Sort) -> None:
-        super().__init__(source, stage, "partition_by", Pool())
-        stage.operator = ref(self)
+        super().__init__(source, stage, "partition_by", _Parts())
 
     def conclude(self, error: BaseException | None) -> None:
         if error is not None and self.stage.part is not None:
             self.stage.part.fail(error)
         super().conclude(error)
 
-    def detach(self) -> Source[Any]:
-        source = super().detach()
-        if self.stage.part is not None:
-            self.stage.part.close()
-        return source
+    def _end_below(self) -> None:
+        self.stage.finish()
+        super()._end_below()
 
 
 class _Sort:
     """The stage that puts messages where they belong."""
 
-    __slots__ = ("_fn", "_key", "_put", "operator", "part")
+    __slots__ = ("_fn", "_key", "_put", "part")
 
     def __init__(self, fn: Callable[[Any], object]) -> None:
         self._fn = fn
@@ -77,7 +89,6 @@ class _Sort:
         # The last message, until somebody has taken it in its part.
         self._put: Deferred[bool] | None = None
         self.part: Stream[Any] | None = None
-        self.operator: ref[Derived] | None = None
 
     def step(self, message: Any) -> Any:
         if self._put is not None and not self._put.ready():
@@ -90,7 +101,6 @@ class _Sort:
         if part is not None:
             part.close()
         new = _Part()
-        new._operator = None if self.operator is None else self.operator()
         self._put = new.put_async(message)
         self.part, self._key = new, key
         return new

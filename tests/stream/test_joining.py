@@ -315,7 +315,9 @@ class TestConcat:
         source, inner = Stream(9), Stream(99)
         source.put(inner)
         inner.put_all(range(50))
-        flat = streams.concat(source).transform(lambda messages: (m for m, _ in zip(messages, "ab")))
+        flat = streams.concat(source).transform(
+            lambda messages: (m for m, _ in zip(messages, "ab"))
+        )
         seen = []
 
         assert consume(flat, seen.append).get(timeout=1) is True
