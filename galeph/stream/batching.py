@@ -1,19 +1,20 @@
 """`batch`: lists of messages, bounded in size and in time.
 
-The stage collects. What is collected for long enough is sent by a timer, which leaves it with the
-lane as a series of at most one: when the lane gets to it, the stage may have sent it already.
+Bounded in size alone it is a stage like others. A list that is sent by the clock cannot wait until
+a function somewhere on its way returns: so bounded in time it is a joint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from weakref import ref
 
 from galeph.clock import Timer
 from galeph.clock import default as default_clock
 from galeph.stream.coerce import source as to_source
-from galeph.stream.interfaces import Source
+from galeph.stream.interfaces import END, EXPIRED, Source
+from galeph.stream.joints import Joint
 from galeph.stream.operators import Derived, check_callable
 from galeph.stream.steps import SKIP, Many
 
@@ -38,8 +39,8 @@ def batch(
     Args:
         size: how large a list is at most.
         source: a source, or what `galeph.stream.source` makes one of.
-        latency: the most seconds from the first message of a list until it is sent. If nobody takes
-            it then, it may still grow until somebody does.
+        latency: the most seconds from the first message of a list until it is sent. No more than
+            one is made ahead of those that are wanted.
         metric: what a message counts for (default: 1 each); a number, not negative. What it raises
             fails the returned source, and closes ``source``.
 
@@ -53,82 +54,122 @@ def batch(
         raise ValueError(f"latency must be above 0 seconds, not {latency!r}")
     if metric is not None:
         check_callable("metric", metric)
-    stage = _Collect(size, metric)
     if latency is None:
-        return Derived(to_source(source), stage, "batch")
-    return _Timed(to_source(source), stage, latency)
+        return Derived(to_source(source), _Batch(size, metric), "batch")
+    return _Timed(to_source(source), size, latency, metric)
 
 
-class _Collect:
-    """The stage that makes lists."""
+def _checked(weight: float) -> float:
+    if weight < 0:
+        raise ValueError(f"metric returned {weight!r} for a message; it must not be negative")
+    return weight
 
-    __slots__ = ("_metric", "_size", "_weight", "is_due", "messages", "on_first")
 
-    def __init__(self, size: float, metric: Callable[[Any], float] | None) -> None:
+class _Lists:
+    """Messages on their way into lists."""
+
+    __slots__ = ("_size", "_weight", "messages")
+
+    def __init__(self, size: float) -> None:
         self._size = size
-        self._metric = metric
-        self.messages: list[Any] = []
         self._weight: float = 0
-        # Whether they have been held for long enough.
-        self.is_due = False
-        # Called with the first message of a list.
-        self.on_first: Callable[[], None] | None = None
+        # The list that is not full yet.
+        self.messages: list[Any] = []
 
-    def step(self, message: Any) -> Any:
-        weight = 1 if self._metric is None else self._weigh(message)
+    def add(self, message: Any, weight: float) -> list[list[Any]]:
+        """Take a message in; return the lists that are to be sent because of it."""
+        full = []
         if self.messages and self._weight + weight > self._size:
-            full = self.flush()
-            if weight >= self._size:
-                return Many((full, [message]))
-            self._start(message, weight)
-            return full
-        if not self.messages:
-            self._start(message, weight)
-        else:
-            self.messages.append(message)
-            self._weight += weight
-        return self.flush() if self._weight >= self._size else SKIP
-
-    def _weigh(self, message: Any) -> float:
-        weight: float = self._metric(message)  # type: ignore[misc]  # only called if there is one
-        if weight < 0:
-            raise ValueError(f"metric returned {weight!r} for a message; it must not be negative")
-        return weight
-
-    def _start(self, message: Any, weight: float) -> None:
+            full.append(self.flush())
         self.messages.append(message)
-        self._weight = weight
-        if self.on_first is not None and weight < self._size:
-            self.on_first()
+        self._weight += weight
+        if self._weight >= self._size:
+            full.append(self.flush())
+        return full
 
     def flush(self) -> list[Any]:
         """Return what is held, and hold nothing."""
         messages, self.messages = self.messages, []
         self._weight = 0
-        self.is_due = False
         return messages
 
+
+class _Batch:
+    """The stage that sends by size alone."""
+
+    __slots__ = ("_lists", "_metric")
+
+    def __init__(self, size: float, metric: Callable[[Any], float] | None) -> None:
+        self._lists = _Lists(size)
+        self._metric = metric
+
+    def step(self, message: Any) -> Any:
+        weight = 1 if self._metric is None else _checked(self._metric(message))
+        full = self._lists.add(message, weight)
+        return Many(full) if full else SKIP
+
     def finish(self) -> Iterable[Any]:
-        return [self.flush()] if self.messages else []
+        return [self._lists.flush()] if self._lists.messages else []
 
 
-class _Timed(Derived):
+class _Weigh:
+    """The stage before the joint: user code does not run in that."""
+
+    __slots__ = ("_metric",)
+
+    def __init__(self, metric: Callable[[Any], float] | None) -> None:
+        self._metric = metric
+
+    def step(self, message: Any) -> Any:
+        return message, 1 if self._metric is None else _checked(self._metric(message))
+
+    def finish(self) -> Iterable[Any]:
+        return ()
+
+
+class _Timed(Joint):
     """What `batch` returns if time counts."""
 
-    stage: _Collect
-
-    def __init__(self, source: Source[Any], stage: _Collect, latency: float) -> None:
-        super().__init__(source, stage, "batch")
+    def __init__(
+        self,
+        source: Source[Any],
+        size: float,
+        latency: float,
+        metric: Callable[[Any], float] | None,
+    ) -> None:
+        super().__init__([source], "batch", _Weigh(metric))
+        self._lists = _Lists(size)
         self._latency = latency
         self._timer: Timer | None = None
-        # Weak: neither the stage nor a timer is to keep what nobody holds.
-        me = ref(self)
-        stage.on_first = lambda: _start_timer(me)
 
-    def start_timer(self, me: ref[_Timed]) -> None:
-        """Have what is collected from now on sent in time."""
+    def _fetch(self) -> bool | None:
+        # Not here: a function above could keep this greenlet for longer than a list may wait.
+        self.look_soon()
+        return False
+
+    def _make(self) -> bool | None:
+        (intake,) = self._intakes
+        held = intake.message
+        if held is EXPIRED:
+            return False
+        if held is END:
+            if intake.error is None and self._lists.messages:
+                self._send(self._lists.flush())
+            self._finish(intake.error)
+            return False
+        intake.message = EXPIRED
+        full = self._lists.add(*held)
+        for messages in full:
+            self._send(messages)
+        if full or not self._timer:
+            self._start_timer()
+        return bool(full) or None
+
+    def _start_timer(self) -> None:
         self._stop_timer()
-        self._timer = default_clock().start_timer(self._latency, _expire, me)
+        if self._lists.messages:
+            # Weak: a timer is not to keep what nobody holds.
+            self._timer = default_clock().start_timer(self._latency, _expire, ref(self))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -138,40 +179,16 @@ class _Timed(Derived):
     def expire(self) -> None:
         """Send what is held. In the hub, which it does not leave."""
         self._timer = None
-        if self.stage.messages and not self.is_detached:
-            self.stage.is_due = True
-            lane, outlet = self.end_of_lane()
-            outlet.revive(lane, self.branch, _Due(self.stage))
+        self._send(self._lists.flush())
+        if self.box._takers:
+            self.look_soon()
 
-    def detach(self) -> Source[Any]:
+    def _finish(self, error: BaseException | None) -> None:
         self._stop_timer()
-        return super().detach()
-
-
-class _Due:
-    """What is held when it is asked for, if that has been held for long enough."""
-
-    __slots__ = ("_stage",)
-
-    def __init__(self, stage: _Collect) -> None:
-        self._stage = stage
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if not self._stage.is_due:
-            raise StopIteration
-        return self._stage.flush()
-
-
-def _start_timer(me: ref[_Timed]) -> None:
-    derived = me()
-    if derived is not None:
-        derived.start_timer(me)
+        super()._finish(error)
 
 
 def _expire(me: ref[_Timed]) -> None:
-    derived = me()
-    if derived is not None:
-        derived.expire()
+    joint = me()
+    if joint is not None:
+        joint.expire()

@@ -1,9 +1,7 @@
 """`zip` and `concat`: one source of several.
 
 A `concat` is an operator like others, whose stage answers each stream with the series of its
-messages. A `zip` draws on several sources, so it cannot lie on the way of one: it is a source of
-its own, with an operator on each of the others that gives it a message when it asks. It asks only
-when somebody takes from it, and waits without a greenlet, in the line of each operator's box.
+messages. A `zip` draws on several sources at once, so it is a joint.
 """
 
 from __future__ import annotations
@@ -13,14 +11,11 @@ from typing import Any, TypeVar, overload
 
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
-from galeph.stream.boxed import Boxed
 from galeph.stream.coerce import source as to_source
-from galeph.stream.interfaces import END, EXPIRED, Nothing, Source
-from galeph.stream.links import Branch
+from galeph.stream.interfaces import END, EXPIRED, Source
+from galeph.stream.joints import Joint
 from galeph.stream.operators import Derived
-from galeph.stream.outlets import outlet_of
-from galeph.stream.queue_stream import Stream
-from galeph.stream.steps import AS_IT_IS, Many, NotYet
+from galeph.stream.steps import Many, NotYet
 
 __all__ = ["concat", "zip"]
 
@@ -55,159 +50,25 @@ def zip(*sources: Any) -> Source[Any]:  # noqa: A001  (Aleph's name; never impor
     """
     if not sources:
         raise TypeError("zip() needs at least one source")
-    return _Zip([to_source(source) for source in sources])
+    return _Zip([to_source(source) for source in sources], "zip")
 
 
-class _Zip(Boxed):
-    """What `zip` returns: a queue whose messages are made when they are asked for."""
+class _Zip(Joint):
+    """What `zip` returns."""
 
-    _source_is_passive = True
-
-    def __init__(self, sources: list[Source[Any]]) -> None:
-        super().__init__(Stream(), "zip")
-        self._inputs = [_Input(source, self) for source in sources]
-
-    def _branches(self) -> Iterable[Branch]:
-        return [each.branch for each in self._inputs]
-
-    # Taking
-
-    def _take(self, timeout: float | None) -> Any:
-        box = self.box
-        # Again if what was fetched went to somebody who waited already.
-        while not (box._messages or box._putters or box.closed) and self._fetch():
-            pass
-        return box._take(timeout)
-
-    def _fetch(self) -> bool:
-        """Get what is there and ask for what is not; return whether that made a tuple."""
-        try:
-            for each in self._inputs:
-                each.fetch()
-        except BaseException:
-            self._ask_for_others()
-            raise
-        return self._look()
-
-    def take_async(self, default: Any = None) -> Deferred[Any]:
-        taken = self.box.take_async(default)
-        if not taken.ready():
-            self.look_soon()
-        return taken
-
-    def look_soon(self) -> None:
-        """Look at what there is, and ask for what is missing. Never switches."""
-        if self.box.closed:
-            return
-        for each in self._inputs:
-            each.ask()
-        self._look()
-
-    def _look(self) -> bool:
-        """Make a tuple of what there is if that is complete; end if one of the inputs has."""
-        if self.box.closed:
-            return False
-        inputs = self._inputs
-        for each in inputs:
+    def _make(self) -> bool:
+        intakes = self._intakes
+        for each in intakes:
             if each.message is END:
                 self._finish(each.error)
                 return False
-        if any(each.message is EXPIRED for each in inputs):
+        messages = tuple(each.message for each in intakes)
+        if any(message is EXPIRED for message in messages):
             return False
-        messages = tuple(each.message for each in inputs)
-        for each in inputs:
+        for each in intakes:
             each.message = EXPIRED
-        self.box.put_async(messages)
-        self._arrived()
-        self._ask_for_others()
+        self._send(messages)
         return True
-
-    def _ask_for_others(self) -> None:
-        """Keep asking for those who wait in the box: nobody else does it for them."""
-        if self.box._takers:
-            self.look_soon()
-
-    # Ending
-
-    def _origin(self) -> Source[Any]:
-        return self.box if self.box.closed else self
-
-    def close(self) -> None:
-        """Take no more messages; close the sources that nothing else is connected to."""
-        if not self.box.closed:
-            self._finish(None)
-
-    def _finish(self, error: BaseException | None) -> None:
-        if error is None:
-            self.box.close()
-        else:
-            self.box.fail(error)
-        for each in self._inputs:
-            each.return_message()
-            each.close()
-        self._end(error)
-
-
-class _Input(Derived):
-    """One of the sources of a zip, and the message that it has given for the next tuple."""
-
-    def __init__(self, source: Source[Any], joint: _Zip) -> None:
-        super().__init__(source, AS_IT_IS, "zip")
-        self._joint = joint
-        # EXPIRED: there is none yet; END: there will be none.
-        self.message: Any = EXPIRED
-        self._is_asked = False
-
-    def fetch(self) -> None:
-        """Get a message, if one is there; ask for one if not. Runs the functions above it."""
-        if self.message is not EXPIRED or self._is_asked:
-            return
-        self._is_asked = True
-        try:
-            self.message = self._take_now()
-        finally:
-            self._is_asked = False
-        self.ask()
-
-    def ask(self) -> None:
-        """Have the next message brought here. Never switches."""
-        if self.message is not EXPIRED or self._is_asked:
-            return
-        self.message = self._take_from_box()
-        if self.message is EXPIRED:
-            self._is_asked = True
-            self.box._stand_in_line(self)
-            self.root().kick()
-
-    def _take_now(self) -> Any:
-        try:
-            return self._take(0)
-        except Exception as error:
-            if self.error is not error:
-                raise
-            return END
-
-    def _take_from_box(self) -> Any:
-        try:
-            return self.box._take(0)
-        except Exception as error:
-            if self.error is not error:
-                raise
-            return END
-
-    def serve(self, outcome: Any) -> bool:
-        """Hear that the message asked for is there. Always True; never switches."""
-        self._is_asked = False
-        self.message = outcome
-        self._joint.look_soon()
-        return True
-
-    def return_message(self) -> None:
-        """Give the source back what nobody will get, unless others have seen it."""
-        message, self.message = self.message, END
-        source = self.branch.source
-        if not isinstance(message, Nothing) and outlet_of(source).links == [self.branch]:
-            source._give_back(message)
 
 
 # -- concat

@@ -115,9 +115,11 @@ class _Passage:
             self._end(None)
         return True
 
-    def serve(self, accepted: object) -> bool:  # noqa: ARG002  (a refusal shows at the next one)
-        """Hear that what has come out is accepted. Never switches."""
+    def serve(self, accepted: object) -> bool:
+        """Hear that what has come out is accepted, or refused. Never switches."""
         self.message = _NONE
+        if accepted is False:
+            self.cut()
         run_soon(self)
         return True
 
