@@ -176,6 +176,18 @@ class Source(Operable[T_co]):
         while (message := self._take(None)) is not END:
             yield message  # type: ignore[misc]  # EXPIRED does not come from a take without limit
 
+    def to_iterator(self, timeout: float | None = None) -> Iterator[T_co]:
+        """Iterate over the messages until the end, or until none comes for ``timeout`` seconds.
+
+        Each step blocks for a message. No message is lost when the time runs out, and a new
+        iterator goes on from there.
+
+        Raises:
+            Exception: what the stream failed with, once the messages before it are taken.
+        """
+        while not isinstance(message := self._take(timeout), Nothing):
+            yield message
+
     # Ending
 
     @property

@@ -242,6 +242,11 @@ class Reservoir(Derived):
     def _origin(self) -> Source[Any]:
         return self.box
 
+    def description(self) -> dict[str, object]:
+        facts = self.box.description()
+        shown = ("buffer_size", "buffer_capacity", "pending_takes", "dropped")
+        return super().description() | {key: facts[key] for key in shown if key in facts}
+
     def close(self) -> None:
         super().close()
         if self._is_upstream:
