@@ -22,14 +22,14 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from gevent.queue import Empty, Full, ShutDown
 
 from galeph.deferred import Deferred
 from galeph.errors import ResourceClosed
 from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
+from galeph.stream.operable import Operable
 
 if TYPE_CHECKING:
     from galeph.stream.callbacks import Onward
@@ -41,12 +41,11 @@ __all__ = ["END", "EXPIRED", "Endpoint", "Nothing", "Sink", "Source"]
 _log = logging.getLogger("galeph.stream")
 
 D = TypeVar("D")
-R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
-class Source(Endpoint, Generic[T_co]):
+class Source(Operable[T_co]):
     """Where messages come from."""
 
     # Whether messages arrive by themselves and wait here. Then `_take` with timeout 0 finds every
@@ -59,6 +58,8 @@ class Source(Endpoint, Generic[T_co]):
     _outlet: Outlet | None = None
     # The way that leads here, if this is what an operator returned.
     _branch: Branch | None = None
+    # Whether its messages are moved by another's pump; see `galeph.stream.outlets`.
+    _is_fed = False
 
     # To be implemented
 
@@ -111,6 +112,9 @@ class Source(Endpoint, Generic[T_co]):
     def _branches(self) -> Iterable[Branch]:
         """List the ways that lead here."""
         return () if self._branch is None else (self._branch,)
+
+    def _flush(self) -> None:
+        """Hear that something is about to be connected: send on what lies here. Never switches."""
 
     def _raise_error(self) -> None:
         """Raise the error this source ended in, if it did, without growing its traceback."""
@@ -173,15 +177,17 @@ class Source(Endpoint, Generic[T_co]):
         while (message := self._take(None)) is not END:
             yield message  # type: ignore[misc]  # EXPIRED does not come from a take without limit
 
-    # Operators
+    def to_iterator(self, timeout: float | None = None) -> Iterator[T_co]:
+        """Iterate over the messages until the end, or until none comes for ``timeout`` seconds.
 
-    def map(self, fn: Callable[[T_co], R]) -> Source[R]:
-        """Return a source of what ``fn`` makes of each message; see `galeph.stream.map`."""
-        return cast("Source[R]", _operators().map(fn, self))
+        Each step blocks for a message. No message is lost when the time runs out, and a new
+        iterator goes on from there.
 
-    def filter(self, predicate: Callable[[T_co], object]) -> Source[T_co]:
-        """Return a source of the messages ``predicate`` is true of; see `galeph.stream.filter`."""
-        return cast("Source[T_co]", _operators().filter(predicate, self))
+        Raises:
+            Exception: what the stream failed with, once the messages before it are taken.
+        """
+        while not isinstance(message := self._take(timeout), Nothing):
+            yield message
 
     # Ending
 
@@ -414,13 +420,6 @@ class Sink(Endpoint, Generic[T_contra]):
             future.set_exception(error)
             return
         accepted.on_realized(future.set_result, future.set_exception)
-
-
-def _operators() -> ModuleType:
-    # At the call: the operators are built on what stands here.
-    from galeph.stream import operators
-
-    return operators
 
 
 def _isolated(fn: Callable[[], object]) -> Callable[[None], None]:

@@ -6,9 +6,9 @@ greenlet and no queue between. The lane ends where there is no single way on: at
 operator nothing is connected to (its box), or at one that feeds several (a tee, whose links have
 lanes of their own).
 
-An operator's `Stage` turns a message into one, into none (`SKIP`) or into a series (`Many`), which
-the lane unfolds one at a time, so that backpressure holds inside it. The end of the source travels
-the same way as the messages, as an `Ending`, behind the last of them.
+What a stage answers is told in ``steps``. A series is unfolded one message at a time, so that
+backpressure holds inside it; a stage that cannot say yet has the lane *pause*, without a greenlet,
+until it is worth trying again.
 
 The position of the message is changed only *after* the step it has passed. A lane interrupted in
 somebody's function by a kill stands where it stood, and whoever carries it on calls that function
@@ -17,61 +17,24 @@ again with the same message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import gevent
 
 from galeph.deferred.producer import Work, runner_of, stopped
 from galeph.stream.interfaces import EXPIRED
+from galeph.stream.steps import ENOUGH, SKIP, Ending, Many, NotYet
 
 if TYPE_CHECKING:
     from galeph.stream.links import Branch, Link
     from galeph.stream.operators import Derived
     from galeph.stream.outlets import Outlet
 
-__all__ = ["SKIP", "Ending", "Lane", "Many", "Stage", "State", "pass_on", "run_soon"]
-
-
-class _Skip(Enum):
-    SKIP = "skip"
-
-
-SKIP: Final = _Skip.SKIP
-
-
-class Many:
-    """What a stage returns for several messages in place of one; unfolded as they are wanted."""
-
-    __slots__ = ("messages",)
-
-    def __init__(self, messages: Iterable[Any]) -> None:
-        self.messages = messages
-
-
-class Ending:
-    """The end of a source, behind its last message."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-
-
-class Stage(Protocol):
-    """What an operator does to the messages that pass."""
-
-    def step(self, message: Any) -> Any:
-        """Return what becomes of it: a message, SKIP, or Many. May block.
-
-        When it is interrupted it is called again with the same message: change state last.
-        """
-
-    def finish(self) -> Iterable[Any]:
-        """Return what is still to be sent when the source has ended in order."""
+__all__ = ["Lane", "Pause", "State", "pass_on", "run_soon"]
 
 
 class State(Enum):
@@ -80,10 +43,39 @@ class State(Enum):
     IDLE = "idle"
     QUEUED = "queued"
     CARRYING = "carrying"
-    # The message has been offered, and is accepted when `serve` is called.
+    # The message has been offered, and is accepted when `serve` is called; or the lane pauses.
     WAITING = "waiting"
     # The greenlet that carried it was interrupted.
     STALLED = "stalled"
+
+
+class Pause:
+    """What a paused lane waits for."""
+
+    __slots__ = ("_lane", "cancel")
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane: Lane | None = lane
+        self.cancel: Callable[[], object] | None = None
+
+    def over(self) -> None:
+        """Have the lane try again. Only the first call counts; never switches."""
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            lane.resume_from(self)
+
+    def call_off(self) -> None:
+        """Wait for it no longer; nothing comes of it any more. Never switches."""
+        self._lane = None
+        if self.cancel is not None:
+            self.cancel()
+
+    def cut_short(self) -> None:
+        """Wait for it no longer, and have the lane go on at once. Never switches."""
+        lane = self._lane
+        self.call_off()
+        if lane is not None:
+            lane.resume_from(self)
 
 
 class Lane:
@@ -99,6 +91,7 @@ class Lane:
         "_folded",
         "_goal",
         "_leaving",
+        "_pause",
         "_resting",
         "_value",
         "link",
@@ -118,8 +111,10 @@ class Lane:
         self._value: Any = None
         # The series being unfolded: the way to the operator each comes from, the innermost last.
         self._folded: list[tuple[Branch, Iterator[Any]]] = []
-        # The operator in whose box the message waits. Weak: it must be able to die there.
+        # The operator in whose box the message waits, or which pauses. Weak: it must be able to
+        # die there.
         self._resting: ref[Derived] | None = None
+        self._pause: Pause | None = None
         # The operator whose taker carries this message himself.
         self._goal: Derived | None = None
         self._entries: Any = None
@@ -160,6 +155,9 @@ class Lane:
             while self._advance():
                 if not self._deliver():
                     return False
+        except NotYet as not_yet:
+            self._pause_for(not_yet)
+            return False
         except BaseException:
             self.state = State.STALLED
             raise
@@ -182,6 +180,9 @@ class Lane:
                     return message
                 if not self._deliver():
                     return SKIP
+        except NotYet as not_yet:
+            self._pause_for(not_yet)
+            return SKIP
         except BaseException:
             self.state = State.STALLED
             raise
@@ -236,11 +237,15 @@ class Lane:
         while self._folded:
             branch, messages = self._folded[-1]
             derived = branch.derived
-            if derived is None:
+            if derived is None or derived.is_over:
                 self._folded.pop()
                 continue
             try:
                 message = next(messages, SKIP)
+            except NotYet:
+                if not derived.is_detached:
+                    raise
+                message = SKIP
             except Exception as error:
                 self._break(derived, error)
                 return True
@@ -259,6 +264,11 @@ class Lane:
                 result = Many(chain(derived.stage.finish(), (value,)))
             else:
                 result = value
+        except NotYet:
+            if not derived.is_detached:
+                raise
+            # Nobody waits for it any more.
+            result = SKIP
         except Exception as error:
             self._break(derived, error)
             return
@@ -271,15 +281,20 @@ class Lane:
             self._leave(derived, result)
 
     def _leave(self, derived: Derived, value: Any) -> None:
-        self._value = value
-        if type(value) is Ending:
-            derived.conclude(value.error)
+        self._value = self._conclude(derived, value) if type(value) is Ending else value
         self._entering = None if derived is self._goal else derived.way_on()
         self._leaving = derived if self._entering is None else None
 
+    def _conclude(self, derived: Derived, ending: Ending) -> Ending:
+        """End an operator's output; return what those below are told."""
+        if ending is ENOUGH:
+            derived.give_up()
+            ending = Ending()
+        derived.conclude(ending.error)
+        return ending
+
     def _break(self, derived: Derived, error: Exception) -> None:
         """Fail an operator's output with what its function raised, and close its source."""
-        self._folded.clear()
         source = derived.detach()
         self._leave(derived, Ending(error))
         source._abandon()
@@ -319,6 +334,26 @@ class Lane:
 
     # Waiting
 
+    def _pause_for(self, not_yet: NotYet) -> None:
+        """Wait, without a greenlet, until it is worth taking the last step again."""
+        self.state = State.WAITING
+        pause = self._pause = Pause(self)
+        branch = self._entering if self._entering is not None else self._folded[-1][0]
+        derived = branch.derived
+        if derived is None:
+            # Nobody holds the operator any more. (It takes being carried on to drop the message.)
+            pause.over()
+            return
+        derived.pause = pause
+        self._resting = ref(derived, self._release_soon)
+        pause.cancel = not_yet.arrange(pause.over)
+
+    def resume_from(self, pause: Pause) -> None:
+        """Take the last step again: what it waited for is there. Never switches."""
+        if self._pause is pause:
+            self._pause = self._resting = None
+            self.carry_soon()
+
     def serve(self, accepted: object) -> bool:
         """Hear that the message it has been waiting with is accepted, or refused."""
         if accepted is False and self._entering is not None:
@@ -340,21 +375,29 @@ class Lane:
         """Carry on without the message it has been waiting with. Never switches."""
         if self._entering is not None:
             self._entering.served()
-        self._entering = self._leaving = self._value = self._resting = self.message = None
+        self._forget()
         self.resume()
 
     def abandon(self) -> None:
         """Leave the line that the message stands in, and forget everything. Never switches."""
         entering = self._entering
         derived = None if self._resting is None else self._resting()
-        if self.state is State.WAITING and entering is not None:
+        if self._pause is not None:
+            pass
+        elif self.state is State.WAITING and entering is not None:
             entering.sink._withdraw(self)  # type: ignore[union-attr]  # it waits only for a sink
             entering.served()
         elif derived is not None:
             derived.box._withdraw(self)
         self._folded.clear()
-        self._entering = self._leaving = self._value = self._resting = self.message = None
+        self._forget()
         self.state = State.IDLE
+
+    def _forget(self) -> None:
+        self._entering = self._leaving = self._value = self._resting = self.message = None
+        if self._pause is not None:
+            self._pause.call_off()
+            self._pause = None
 
     def resume(self) -> None:
         """Carry on after waiting. Never switches."""

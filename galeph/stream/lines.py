@@ -1,21 +1,43 @@
-"""Who stands in the lines of a queue stream, beside the greenlets that wait in a take.
+"""Who stands in the lines of a queue stream, and how greenlets wait there.
 
-All of them are served the same way: ``serve(outcome)``, which never switches and answers whether
-the outcome was wanted. Those in the line of puts hold their message and what it weighs.
+All who stand there are served the same way: ``serve(outcome)``, which never switches and answers
+whether the outcome was wanted. Those in the line of puts hold their message and what it weighs.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gevent import getcurrent
 
+from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
-from galeph.stream.interfaces import END
+from galeph.deferred.producer import raise_deadlock
+from galeph.stream.interfaces import END, Nothing
+from galeph.stream.lanes import run_soon
 from galeph.stream.waiters import WAITING, Waiter
 
-__all__ = ["AsyncPutter", "AsyncTaker", "Putter", "leave_handed"]
+if TYPE_CHECKING:
+    from galeph.stream.queue_stream import Stream
+
+__all__ = [
+    "MOST_WAITING",
+    "AsyncPutter",
+    "AsyncTaker",
+    "Putter",
+    "leave_handed",
+    "wait_to_put",
+    "wait_to_take",
+    "warn_soon",
+]
+
+_log = logging.getLogger("galeph.stream")
+
+# How many puts, or takes, may wait in one stream. More is a program that has lost sight of it, and
+# would use up the memory.
+MOST_WAITING: Final = 16_384
 
 
 class Putter(Waiter):
@@ -31,6 +53,70 @@ class Putter(Waiter):
         self._wake_up = None
         self.message = message
         self.weight = weight
+
+
+def wait_to_put(stream: Stream[Any], putter: Putter, timeout: float | None = None) -> Any:
+    """Stand in the line of puts; return what the putter is served, or EXPIRED after the limit.
+
+    An exception that comes before that takes it out of the line.
+    """
+    if not stream._line_up(putter):
+        return False
+    timer = None
+    if timeout is not None:
+        timer = default_clock().start_timer(timeout, stream._expire_put, putter)
+    switch = stream._hub.switch
+    try:
+        # A loop, as in Waiter.wait, which is written out here for its 5 %.
+        while putter.outcome is WAITING:
+            switch()
+    except BaseException as error:
+        putter.stop()
+        if putter.outcome is WAITING:
+            stream._withdraw(putter)
+        raise_deadlock(error, stream, "take from")
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return putter.outcome
+
+
+def wait_to_take(stream: Stream[Any], timeout: float | None = None) -> Any:
+    """Stand in the line of takes; return the message, END, or EXPIRED after the limit.
+
+    An exception that comes before that takes the taker out of the line, and leaves a message that
+    it was served already to the next.
+    """
+    taker = Waiter(stream._call_soon)
+    if not stream._stand_in_line(taker):
+        return stream._take_end()
+    timer = None
+    if timeout is not None:
+        timer = default_clock().start_timer(timeout, stream._expire_take, taker)
+    switch = stream._hub.switch
+    try:
+        while taker.outcome is WAITING:
+            switch()
+    except BaseException as error:
+        taker.stop()
+        if taker.outcome is WAITING:
+            stream._leave_line(taker)
+        elif type(taker.outcome) is not Nothing:
+            stream._give_back(leave_handed(stream._handed, taker))
+        raise_deadlock(error, stream, "put to")
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+    message = taker.outcome
+    if type(message) is not Nothing:
+        stream._handed.remove(taker)
+        if stream._closed:
+            stream._look_for_end()
+    elif message is END and stream._failure is not None:
+        raise stream._failure.with_traceback(None)
+    return message
 
 
 class AsyncTaker:
@@ -76,3 +162,22 @@ def leave_handed(handed: deque[Waiter], taker: Waiter) -> Any:
         message, later.outcome = later.outcome, message
     del handed[position]
     return message
+
+
+def warn_soon(text: str) -> None:
+    """Write a warning into the log: soon, because writing may block. Never switches."""
+    run_soon(_Warning(text))
+
+
+class _Warning:
+    """A line for the log."""
+
+    __slots__ = ("_entries", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._entries: Any = None
+        self._text = text
+
+    def run(self, _: object) -> None:
+        """Write it, in a runner greenlet."""
+        _log.warning(self._text)

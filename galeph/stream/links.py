@@ -21,8 +21,9 @@ from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel
 from galeph.errors import TimedOut
 from galeph.stream.interfaces import EXPIRED, Sink, Source
-from galeph.stream.lanes import Ending, Lane
+from galeph.stream.lanes import Lane
 from galeph.stream.outlets import outlet_of
+from galeph.stream.steps import Ending
 
 if TYPE_CHECKING:
     from galeph.stream.operators import Derived

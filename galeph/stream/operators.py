@@ -7,42 +7,51 @@ a second operator on one of the sources, a second taker, the root source's pump 
 and what nobody is connected to waits in the operator's box, a stream without buffer.
 
 An operator is one `Stage`: a function that is interrupted is called again with the same message;
-one that raises fails the operator, and closes its source.
+one that raises fails the operator, and closes its source. What the stages are stands in modules of
+their own.
+
+A `Reservoir` is an operator that takes messages before anybody asks for them: its box stores them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from galeph import clock
 from galeph.deferred import Deferred
 from galeph.stream.active import in_greenlet
-from galeph.stream.coerce import source as to_source
+from galeph.stream.boxed import Boxed, Pool
 from galeph.stream.interfaces import END, Nothing, Source
-from galeph.stream.lanes import SKIP, Lane, Stage, State
+from galeph.stream.lanes import Lane, Pause, State
 from galeph.stream.links import Branch, Link
 from galeph.stream.outlets import Outlet, outlet_of
 from galeph.stream.queue_stream import Stream
+from galeph.stream.steps import SKIP, Ending, Stage
 
-__all__ = ["Derived", "filter", "map"]
-
-A = TypeVar("A")
-B = TypeVar("B")
+__all__ = ["Derived", "Reservoir", "check_callable"]
 
 
-class Derived(Source[Any]):
+class Derived(Boxed):
     """The source that an operator returns.
 
     Closing it disconnects it from its source, which is closed too if nothing else is connected
     to it.
     """
 
-    def __init__(self, source: Source[Any], stage: Stage, name: str) -> None:
-        super().__init__()
-        self._kind = name
+    # Its messages are moved by the pump of the source above; its own outlet has none.
+    _is_fed = True
+    # Whether its end has passed, and nothing leaves it any more.
+    is_over = False
+    # Whether it is off its source, and nothing reaches it any more.
+    is_detached = False
+    # What the lane that is at this operator waits for, if it pauses.
+    pause: Pause | None = None
+
+    def __init__(
+        self, source: Source[Any], stage: Stage, name: str, box: Stream[Any] | None = None
+    ) -> None:
+        super().__init__(Stream() if box is None else box, name)
         self.stage = stage
-        self.box: Stream[Any] = Stream()
         self.branch = Branch(source._origin(), self)
         # The same, for whoever does not know that this is an operator.
         self._branch = self.branch
@@ -63,6 +72,7 @@ class Derived(Source[Any]):
 
     def conclude(self, error: BaseException | None) -> None:
         """Pass the source's end on to whoever takes here."""
+        self.is_over = True
         self.detach()
         if error is None:
             self.box.close()
@@ -70,27 +80,33 @@ class Derived(Source[Any]):
             self.box.fail(error)
 
     def detach(self) -> Source[Any]:
-        """Take the branch that leads here off the source, and return that."""
+        """Take the branch that leads here off the source, and return that. Never switches.
+
+        Nothing arrives here from then on. It may be called again.
+        """
+        self.is_detached = True
         source = self.branch.source
         outlet = outlet_of(source)
         if self.branch in outlet.links:
             outlet.remove(self.branch)
+        if self.pause is not None:
+            self.pause.cut_short()
         return source
 
-    def _end_of_lane(self) -> tuple[Lane, Outlet]:
+    def end_of_lane(self) -> tuple[Lane, Outlet]:
         """The lane that carries messages to this operator, and the outlet it belongs to."""
         branch = self.branch
         while isinstance(branch.source, Derived) and len(outlet_of(branch.source).links) == 1:
             branch = branch.source.branch
         return branch.lane, branch.lane.outlet
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Send what lies here untaken to what has just been connected here."""
         messages: list[Any] = []
         while not isinstance(message := self.box._take(0), Nothing):
             messages.append(message)
         if messages:
-            lane, outlet = self._end_of_lane()
+            lane, outlet = self.end_of_lane()
             outlet.revive(lane, self.branch, messages)
 
     # Taking
@@ -104,7 +120,7 @@ class Derived(Source[Any]):
                 message = outlet.pull(self, timeout)
                 if message is not SKIP:
                     return message
-            self._root().kick()
+            self.root().kick()
             if until is not None:
                 timeout = until - clock.default().monotonic()
         return box._take(timeout)
@@ -129,22 +145,19 @@ class Derived(Source[Any]):
             return None
         return outlet
 
-    def _root(self) -> Outlet:
+    def root(self) -> Outlet:
         """The outlet of the source that the messages come from in the end."""
         source: Source[Any] = self
         while isinstance(source, Derived):
             source = source.branch.source
         return outlet_of(source)
 
-    def _give_back(self, message: Any) -> None:
-        self.box._give_back(message)
-
     def take_async(self, default: Any = None) -> Deferred[Any]:
         """Return at once a Deferred of the next message, or of ``default`` at the end.
 
         A greenlet waits for it. Cancelling the Deferred withdraws the take.
         """
-        return in_greenlet(self._root().source, self._take_for, default)
+        return in_greenlet(self.root().source, self._take_for, default)
 
     def _take_for(self, deferred: Deferred[Any], default: Any) -> None:
         message = self._take(None)
@@ -159,10 +172,15 @@ class Derived(Source[Any]):
 
     def close(self) -> None:
         """Take no more messages; close the source too if nothing else is connected to it."""
+        if not self.is_detached:
+            self._end_below()
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Come off the source, and close that if nothing else is connected to it."""
         node = self
         while True:
-            is_attached = node.branch in outlet_of(node.branch.source).links
-            node.box.close()
+            is_attached = not node.is_detached
             source = node.detach()
             if not is_attached or outlet_of(source).links:
                 return
@@ -170,63 +188,72 @@ class Derived(Source[Any]):
                 source._abandon()
                 return
             node = source
+            node._end_below()
+
+    def _end_below(self) -> None:
+        """Have what is below here end behind what is on its way to it. Never switches."""
+        if self._outlet is None or not self._outlet.links or self.is_over:
+            self.is_over = True
+            self.box.close()
+            return
+        lane, _ = self.end_of_lane()
+        lane.insert(self.branch, [Ending()])
+        if lane.state in (State.IDLE, State.STALLED):
+            # Not by way of its outlet, which the lane is about to leave.
+            lane.carry_soon()
+
+
+class Reservoir(Derived):
+    """An operator whose box takes in messages by itself, as fast as it accepts them.
+
+    What is connected to it is connected to the box, which has a pump of its own. It is held by its
+    source only while something is connected, as any operator is.
+
+    Args:
+        is_upstream: whether closing it closes the source even if that has others.
+    """
+
+    def __init__(
+        self,
+        source: Source[Any],
+        stage: Stage,
+        name: str,
+        box: Pool,
+        *,
+        is_upstream: bool = False,
+    ) -> None:
+        super().__init__(source, stage, name, box)
+        self._is_upstream = is_upstream
+        box._kind = name
+        box._reservoir = self
+        box._branch = self.branch
+        self.root().kick()
 
     @property
-    def drained(self) -> bool:
-        return self.box.drained
+    def has_takers(self) -> bool:
+        return not self.box.closed
 
-    @property
-    def error(self) -> BaseException | None:
-        return self.box.error
+    def _take(self, timeout: float | None) -> Any:
+        return self.box._take(timeout)
 
-    def on_drained(self, fn: Callable[[], object]) -> None:
-        """Call ``fn()`` when everything has been taken; see `Source.on_drained`."""
-        self.box.on_drained(fn)
+    def take_async(self, default: Any = None) -> Deferred[Any]:
+        return self.box.take_async(default)
 
+    def _origin(self) -> Source[Any]:
+        return self.box
 
-# -- the stages
+    def description(self) -> dict[str, object]:
+        facts = self.box.description()
+        shown = ("buffer_size", "buffer_capacity", "pending_takes", "dropped")
+        return super().description() | {key: facts[key] for key in shown if key in facts}
 
-
-class _Map:
-    __slots__ = ("step",)
-
-    def __init__(self, fn: Callable[[Any], Any]) -> None:
-        self.step = fn
-
-    def finish(self) -> Iterable[Any]:
-        return ()
+    def close(self) -> None:
+        super().close()
+        if self._is_upstream:
+            self.branch.source._abandon()
 
 
-class _Filter:
-    __slots__ = ("_predicate",)
-
-    def __init__(self, predicate: Callable[[Any], object]) -> None:
-        self._predicate = predicate
-
-    def step(self, message: Any) -> Any:
-        return message if self._predicate(message) else SKIP
-
-    def finish(self) -> Iterable[Any]:
-        return ()
-
-
-def map(fn: Callable[[A], B], source: Source[A] | Iterable[A]) -> Source[B]:  # noqa: A001  (Aleph's name; never imported bare)
-    """Return a source of what ``fn`` makes of each message.
-
-    ``fn`` may block. What it raises fails the returned source, and closes ``source``.
-    """
-    return Derived(to_source(source), _Map(_callable("fn", fn)), "map")
-
-
-def filter(predicate: Callable[[A], object], source: Source[A] | Iterable[A]) -> Source[A]:  # noqa: A001  (Aleph's name; never imported bare)
-    """Return a source of the messages of which ``predicate`` is true; the others are dropped.
-
-    ``predicate`` may block. What it raises fails the returned source, and closes ``source``.
-    """
-    return Derived(to_source(source), _Filter(_callable("predicate", predicate)), "filter")
-
-
-def _callable(name: str, fn: Any) -> Any:
+def check_callable(name: str, fn: Any) -> None:
+    """See that an argument can be called."""
     if not callable(fn):
         raise TypeError(f"{name} must be callable, not {type(fn).__name__}")
-    return fn

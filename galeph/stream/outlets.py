@@ -23,7 +23,8 @@ from gevent import getcurrent
 from galeph.clock import default as default_clock
 from galeph.deferred.producer import stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
-from galeph.stream.lanes import SKIP, Ending, Lane, State, pass_on, run_soon
+from galeph.stream.lanes import Lane, State, pass_on, run_soon
+from galeph.stream.steps import SKIP, Ending
 from galeph.stream.waiters import WAITING, Interruption, Waiter
 
 if TYPE_CHECKING:
@@ -88,31 +89,40 @@ class Outlet:
     def add(self, link: Link | Branch) -> None:
         """Take in a link; with one to a sink, everything above it is connected too."""
         self.links.append(link)
-        above = self.source._branch
-        if above is not None and above.derived is not None:
-            above.derived.flush()
+        self.source._flush()
         if not link.is_connected:
             return
-        outlet = self
-        while (branch := outlet.source._branch) is not None:
-            branch.hold(link.context)
-            outlet = outlet_of(branch.source)
-        outlet.source._links_changed()
-        outlet.kick()
+        above = [self]
+        for outlet in above:
+            for branch in outlet.source._branches():
+                if not branch.is_connected:
+                    branch.hold(link.context)
+                    above.append(outlet_of(branch.source))
+        for outlet in above:
+            if not outlet.source._is_fed:
+                outlet.source._links_changed()
+                outlet.kick()
 
     def remove(self, link: Link | Branch) -> None:
         """Take out a link; what is above it may not be connected any more. Never switches."""
         self.links.remove(link)
         if link.lane.state is State.STALLED:
             self.busy.pop(link.lane, None)
-        outlet = self
-        while (branch := outlet.source._branch) is not None and not outlet.link_count:
-            branch.let_go()
-            outlet = outlet_of(branch.source)
-        if branch is None:
-            outlet.source._links_changed()
-            if not outlet.has_demand():
-                outlet._stop_waiting()
+        above = {self: None}
+        waiting = [self]
+        while waiting:
+            outlet = waiting.pop()
+            if not outlet.source._is_fed:
+                outlet.source._links_changed()
+                if not outlet.has_demand():
+                    outlet._stop_waiting()
+            if not outlet.link_count:
+                for branch in outlet.source._branches():
+                    branch.let_go()
+                    source = outlet_of(branch.source)
+                    if source not in above:
+                        above[source] = None
+                        waiting.append(source)
 
     def _stop_waiting(self) -> None:
         """Have the greenlet that moves the messages look whether anybody wants them."""
@@ -219,6 +229,13 @@ class Outlet:
             while self._settle() and self.has_demand():
                 value = self.fetch(limit)
                 if value is EXPIRED:
+                    if limit is None:
+                        # Interrupted: something has changed.
+                        continue
+                    return
+                if self.busy and not self._settle():
+                    # An operator has sent something of its own meanwhile.
+                    self._keep(value)
                     return
                 self._feed_or_keep(value)
                 moved += 1
@@ -242,6 +259,8 @@ class Outlet:
         try:
             while True:
                 if lane in self.busy:
+                    if lane.state is not State.STALLED:
+                        return SKIP
                     message = lane.carry_to(derived)
                     if lane.is_idle:
                         del self.busy[lane]
@@ -251,7 +270,13 @@ class Outlet:
                     return SKIP
                 value = self.fetch(until and until - default_clock().monotonic())
                 if value is EXPIRED:
+                    if lane in self.busy:
+                        # Interrupted: an operator sends something of its own.
+                        continue
                     return SKIP if derived.box.closed else EXPIRED
+                if self.busy:
+                    self._keep(value)
+                    continue
                 if self.links != [link]:
                     self._feed_or_keep(value)
                     return SKIP
@@ -296,7 +321,12 @@ class Outlet:
     def _feed_or_keep(self, value: Any) -> None:
         if self.links:
             self.feed(value)
-        elif type(value) is not Ending:
+        else:
+            self._keep(value)
+
+    def _keep(self, value: Any) -> None:
+        # An ended source says so again.
+        if type(value) is not Ending:
             self.source._give_back(value)
 
     def feed(self, value: Any) -> bool:
@@ -354,16 +384,24 @@ class Outlet:
             parent.resume()
         elif self._waiter is not None:
             self._stop_waiting()
-        else:
+        elif not self.source._is_fed:
             self.kick()
 
     def revive(self, lane: Lane, branch: Branch, messages: Iterable[Any]) -> None:
-        """Have ``messages`` leave the operator at ``branch``, on ``lane``, before all others."""
+        """Have ``messages`` leave the operator at ``branch``, on ``lane``, before all others.
+
+        They are asked for when what the lane carries now is delivered. Never switches.
+        """
         lane.insert(branch, messages)
-        if lane.state is State.IDLE:
+        if lane.state is not State.IDLE:
+            return
+        self.busy[lane] = None
+        if self._fetcher is not None:
+            # Whoever waits for the source's next message looks after it.
             lane.state = State.STALLED
-            self.busy[lane] = None
-            self.kick()
+            self._stop_waiting()
+        else:
+            lane.carry_soon()
 
 
 def _rest(hub: Any) -> None:

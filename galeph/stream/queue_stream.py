@@ -19,20 +19,28 @@ head of their line does not fit. Nothing but `put` and `take` (and what is built
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self, TypeVar
 
-from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
-from galeph.deferred.producer import on_cancel, raise_deadlock, stopped
+from galeph.deferred.producer import on_cancel, stopped
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
-from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, leave_handed
+from galeph.stream.lines import (
+    MOST_WAITING,
+    AsyncPutter,
+    AsyncTaker,
+    Putter,
+    wait_to_put,
+    wait_to_take,
+    warn_soon,
+)
 from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import WAITING, Waiter
 
 __all__ = ["Stream"]
 
 T = TypeVar("T")
+Describe = Callable[[dict[str, object]], dict[str, object]]
 
 # Stands for a line that nobody has stood in yet. Nothing is ever put into it.
 _EMPTY: Any = ()
@@ -46,11 +54,15 @@ class Stream(Source[T], Sink[T]):
         buffer: how much may be stored before `put` blocks. With 0 every put waits for its take.
         metric: what a message counts for in the buffer (default: 1 each); a number, not negative.
             A message larger than the whole buffer waits until it is taken.
+        transform: a generator function, which makes what is taken of what is put; see
+            `galeph.stream.transform`. A put is accepted with all that came of it. If the function
+            returns the stream closes, and if it raises the stream fails with that.
         permanent: `close` and `fail` do nothing, so that no connected stream can end this one.
-        description: a name for people, shown in `description`.
+        description: a name for people, shown in `description`; or a function that makes a new
+            description of the one there would be.
 
-    A stream belongs to the hub (the OS thread) that made it. From another thread only
-    `put_threadsafe` and `close_threadsafe` are allowed.
+    It closes when more than 16,384 puts, or takes, wait. It belongs to the hub (the OS thread) that
+    made it. From another thread only `put_threadsafe` and `close_threadsafe` are allowed.
     """
 
     _source_is_passive = True
@@ -62,16 +74,26 @@ class Stream(Source[T], Sink[T]):
     _level: float = 0
     _failure: BaseException | None = None
     _is_permanent = False
-    _name: str | None = None
+    _name: str | Describe | None = None
+
+    def __new__(cls, *_: Any, transform: Any = None, **__: Any) -> Self:
+        if transform is not None and cls is Stream:
+            from galeph.stream.transformed import Transformed
+
+            return super().__new__(Transformed)  # type: ignore[return-value]  # is a Stream
+        return super().__new__(cls)
 
     def __init__(
         self,
         buffer: float = 0,
         *,
         metric: Callable[[T], float] | None = None,
+        transform: Callable[[Iterator[Any]], Iterable[T]] | None = None,
         permanent: bool = False,
-        description: str | None = None,
+        description: str | Describe | None = None,
     ) -> None:
+        if transform is not None:
+            raise TypeError(f"transform is for Stream itself, not for {type(self).__name__}")
         if not isinstance(buffer, (int, float)):
             raise TypeError(f"buffer must be a number, not {type(buffer).__name__}")
         if metric is not None and not callable(metric):
@@ -115,7 +137,7 @@ class Stream(Source[T], Sink[T]):
             if len(messages) < room:
                 messages.append(message)
                 return True
-            return self._wait_to_put(Putter(self._call_soon, message, 1)) is True
+            return wait_to_put(self, Putter(self._call_soon, message, 1)) is True
         takers = self._takers
         if takers and type(takers[0]) is Waiter:
             # `_hand_over` to a greenlet, written out: three calls less for every message.
@@ -138,11 +160,11 @@ class Stream(Source[T], Sink[T]):
             return True
         if self._accept(message, weight):
             return True
-        if timeout is None:
-            return self._wait_to_put(Putter(self._call_soon, message, weight))
-        if timeout <= 0:
+        if timeout is not None and timeout <= 0:
             return EXPIRED
-        return self._wait_to_put_within(Putter(self._call_soon, message, weight), timeout)
+        served: bool | Nothing
+        served = wait_to_put(self, Putter(self._call_soon, message, weight), timeout)
+        return served
 
     def _offer(self, message: T, receipt: Any) -> bool | Nothing:
         weight = 1 if self._metric is None else self._weigh(message)
@@ -152,8 +174,7 @@ class Stream(Source[T], Sink[T]):
             return True
         receipt.message = message
         receipt.weight = weight
-        self._line_up(receipt)
-        return EXPIRED
+        return EXPIRED if self._line_up(receipt) else False
 
     def put_async(self, message: T) -> Deferred[bool]:
         putter = AsyncPutter(message)
@@ -217,35 +238,24 @@ class Stream(Source[T], Sink[T]):
             self._weights.append(weight)
             self._level += weight
 
-    def _line_up(self, putter: Any) -> None:
-        if self._putters is _EMPTY:
-            self._putters = deque()
-        self._putters.append(putter)
+    def _line_up(self, putter: Any) -> bool:
+        """Have a put wait; False if too many do, and the stream is closed because of it."""
+        putters = self._putters
+        if not putters:
+            if putters is _EMPTY:
+                putters = self._putters = deque()
+        elif len(putters) >= MOST_WAITING:
+            return self._overflow("puts")
+        putters.append(putter)
         self._is_eventful = True
         if self._outlet is not None:
             self._outlet.kick()
+        return True
 
-    def _wait_to_put(self, putter: Putter) -> bool | Nothing:
-        self._line_up(putter)
-        switch = self._hub.switch
-        try:
-            # A loop, as in Waiter.wait, which is written out here for its 5 %.
-            while putter.outcome is WAITING:
-                switch()
-        except BaseException as error:
-            putter.stop()
-            if putter.outcome is WAITING:
-                self._withdraw(putter)
-            raise_deadlock(error, self, "take from")
-            raise
-        return putter.outcome  # type: ignore[no-any-return]  # what `serve` was given here
-
-    def _wait_to_put_within(self, putter: Putter, timeout: float) -> bool | Nothing:
-        timer = default_clock().start_timer(timeout, self._expire_put, putter)
-        try:
-            return self._wait_to_put(putter)
-        finally:
-            timer.cancel()
+    def _overflow(self, what: str) -> bool:
+        warn_soon(f"more than {MOST_WAITING} {what} wait, so this is closed: {self!r}")
+        self.close()
+        return False
 
     def _expire_put(self, putter: Putter) -> None:
         if putter.outcome is WAITING:
@@ -270,7 +280,7 @@ class Stream(Source[T], Sink[T]):
             return message
         message = self._take_from_line() if self._putters else EXPIRED
         if message is EXPIRED:
-            message = self._take_end() if self._closed else self._wait_to_take(None)
+            message = self._take_end() if self._closed else wait_to_take(self)
         return default if message is END else message
 
     def _take(self, timeout: float | None) -> T | Nothing:
@@ -288,7 +298,8 @@ class Stream(Source[T], Sink[T]):
             return self._take_end()
         if timeout is not None and timeout <= 0:
             return EXPIRED
-        return self._wait_to_take(timeout)
+        message = wait_to_take(self, timeout)
+        return message
 
     def take_async(self, default: Any = None) -> Deferred[Any]:
         taker = AsyncTaker(default)
@@ -298,10 +309,11 @@ class Stream(Source[T], Sink[T]):
             taker.deferred.error(error)
             return taker.deferred
         if message is EXPIRED:
-            self._stand_in_line(taker)
-            on_cancel(taker.deferred, lambda _: self._leave_line(taker))
-        else:
-            taker.serve(message)
+            message = END
+            if self._stand_in_line(taker):
+                on_cancel(taker.deferred, lambda _: self._leave_line(taker))
+                return taker.deferred
+        taker.serve(message)
         return taker.deferred
 
     def _after_take(self) -> None:
@@ -341,12 +353,18 @@ class Stream(Source[T], Sink[T]):
             raise self._failure.with_traceback(None)
         return END
 
-    def _stand_in_line(self, taker: Any) -> None:
-        if self._takers is _EMPTY:
-            self._takers = deque()
-            self._handed = deque()
-        self._takers.append(taker)
+    def _stand_in_line(self, taker: Any) -> bool:
+        """Have a take wait; False if too many do, and the stream is closed because of it."""
+        takers = self._takers
+        if not takers:
+            if takers is _EMPTY:
+                takers = self._takers = deque()
+                self._handed = deque()
+        elif len(takers) >= MOST_WAITING:
+            return self._overflow("takes")
+        takers.append(taker)
         self._room = -1
+        return True
 
     def _leave_line(self, taker: Any) -> None:
         if taker in self._takers:
@@ -354,44 +372,10 @@ class Stream(Source[T], Sink[T]):
             if not self._takers:
                 self._reopen_room()
 
-    def _wait_to_take(self, timeout: float | None) -> T | Nothing:
-        taker = Waiter(self._call_soon)
-        self._stand_in_line(taker)
-        timer = None
-        if timeout is not None:
-            timer = default_clock().start_timer(timeout, self._expire_take, taker)
-        switch = self._hub.switch
-        try:
-            while taker.outcome is WAITING:
-                switch()
-        except BaseException as error:
-            taker.stop()
-            if taker.outcome is WAITING:
-                self._leave_line(taker)
-            elif type(taker.outcome) is not Nothing:
-                self._hand_on(taker)
-            raise_deadlock(error, self, "put to")
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-        message = taker.outcome
-        if type(message) is not Nothing:
-            self._handed.remove(taker)
-            if self._closed:
-                self._look_for_end()
-        elif message is END and self._failure is not None:
-            raise self._failure.with_traceback(None)
-        return message  # type: ignore[no-any-return]  # an outcome is anything
-
     def _expire_take(self, taker: Waiter) -> None:
         if taker.outcome is WAITING:
             self._leave_line(taker)
             taker.serve(EXPIRED)
-
-    def _hand_on(self, taker: Waiter) -> None:
-        """Take a message back from a taker that will not return it."""
-        self._give_back(leave_handed(self._handed, taker))
 
     def _give_back(self, message: Any) -> None:
         if self._takers and self._hand_over(message):
@@ -479,10 +463,7 @@ class Stream(Source[T], Sink[T]):
         return not self._takers and (bool(self._putters) or not self._fits(1))
 
     def description(self) -> dict[str, object]:
-        facts = super().description()
-        if self._name is not None:
-            facts["description"] = self._name
-        facts |= {
+        facts = super().description() | {
             "sink": True,
             "source": True,
             "buffer_size": self._level if self._metric is not None else self.qsize(),
@@ -493,4 +474,10 @@ class Stream(Source[T], Sink[T]):
             "closed": self.closed,
             "drained": self.drained,
         }
-        return facts
+        return self._named(facts)
+
+    def _named(self, facts: dict[str, object]) -> dict[str, object]:
+        name = self._name
+        if name is None:
+            return facts
+        return name(facts) if callable(name) else facts | {"description": name}

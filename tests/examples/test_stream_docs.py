@@ -8,14 +8,8 @@ import gevent
 import pytest
 
 from galeph import stream
-from tests.integration.programs import ROOT
+from tests.documents import blocks, text
 from tests.stream.scenes import settle
-
-
-def blocks(name, language):
-    """The blocks of one language in a document."""
-    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.mark.parity("TOP-15")
@@ -33,7 +27,7 @@ def test_asking_a_stream():
 
 def test_every_entry_of_a_description_is_explained():
     """The table has them all."""
-    text = (ROOT / "docs" / "topology.md").read_text(encoding="utf-8")
+    explained = text("topology.md")
     here = stream.Stream(2, description="named")
     done = stream.consume(here, print)
     streams = [here, here.downstream()[0][1], stream.source([1]), stream.source(iter([]))]
@@ -44,7 +38,7 @@ def test_every_entry_of_a_description_is_explained():
 
     found = {entry for each in streams for entry in each.description()}
     assert {"error", "buffer_size", "function", "of"} <= found
-    assert [] == [entry for entry in sorted(found) if f"`{entry}`" not in text]
+    assert [] == [entry for entry in sorted(found) if f"`{entry}`" not in explained]
 
 
 @pytest.mark.parity("TOP-23")

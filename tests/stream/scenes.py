@@ -9,6 +9,8 @@ import gevent
 import greenlet
 from gevent import get_hub
 
+from galeph.stream import consume
+
 PASSES = 12
 
 
@@ -93,3 +95,30 @@ def _play(scene, at, exception) -> bool:
 def _throw(target, exception):
     if not target.dead:
         target.throw(exception)
+
+
+# -- operators
+
+
+def feed(stream, *messages):
+    """Put from a greenlet of its own, then close."""
+    return gevent.spawn(lambda: stream.put_all(messages) and stream.close())
+
+
+USES = ("taken", "connected", "forked", "mapped")
+
+
+def collect(made, use: str) -> list:
+    """Everything that comes out of an operator, used in one of the ways there are."""
+    if use == "taken":
+        return list(made)
+    if use == "mapped":
+        return list(made.map(lambda message: message).filter(lambda _: True))
+    seen, beside = [], []
+    done = [consume(made, seen.append)]
+    if use == "forked":
+        done.append(consume(made.map(lambda message: message), beside.append))
+    for each in done:
+        each.get(timeout=5)
+    assert use == "connected" or beside == seen
+    return seen

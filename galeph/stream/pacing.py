@@ -1,0 +1,198 @@
+"""`throttle` and `periodically`: how often messages come.
+
+Both wait with timers of the clock and hold no greenlet meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from functools import partial
+from typing import Any, TypeVar
+
+from galeph.clock import Timer
+from galeph.clock import default as default_clock
+from galeph.deferred import Deferred
+from galeph.deferred._outcome import stopped
+from galeph.deferred.producer import on_ready
+from galeph.stream.boxed import Boxed
+from galeph.stream.coerce import source as to_source
+from galeph.stream.interfaces import Source
+from galeph.stream.lanes import pass_on, run_soon
+from galeph.stream.operators import Derived, check_callable
+from galeph.stream.queue_stream import Stream
+from galeph.stream.steps import NotYet
+
+__all__ = ["periodically", "throttle"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+# Less than this is the rounding of sums of periods.
+_NO_TIME = 1e-9
+
+
+# -- throttle
+
+
+def throttle(
+    max_rate: float, source: Source[A] | Iterable[A], *, max_backlog: float | None = None
+) -> Source[A]:
+    """Return a source of the same messages, at most ``max_rate`` of them a second.
+
+    The first comes at once. What is not used of the rate adds up while there are no messages, and
+    may then be spent in a burst.
+
+    Args:
+        max_rate: messages a second.
+        source: a source, or what `galeph.stream.source` makes one of.
+        max_backlog: how many messages may come in one burst (default: one second's worth). Below 2
+            there are no bursts.
+
+    Raises:
+        ValueError: ``max_rate`` is not above 0, or ``max_backlog`` is negative.
+        TypeError: ``source`` cannot be made a source.
+    """
+    if not max_rate > 0:
+        raise ValueError(f"max_rate must be above 0 messages a second, not {max_rate!r}")
+    backlog = max_rate if max_backlog is None else max_backlog
+    if not backlog >= 0:
+        raise ValueError(f"max_backlog must not be negative, but is {backlog!r}")
+    return Derived(to_source(source), _Throttle(max_rate, backlog), "throttle")
+
+
+class _Throttle:
+    """The stage that has messages wait for their time.
+
+    Each message is due one period after the one before, at the earliest. In idle times that moment
+    stays behind, by as much as a burst may make up for.
+    """
+
+    __slots__ = ("_due", "_most_behind", "_period")
+
+    def __init__(self, max_rate: float, backlog: float) -> None:
+        self._period = 1 / max_rate
+        self._most_behind = (max(backlog, 1) - 1) * self._period
+        self._due = default_clock().monotonic()
+
+    def step(self, message: Any) -> Any:
+        now = default_clock().monotonic()
+        due = max(self._due, now - self._most_behind)
+        if due - now > _NO_TIME:
+            raise NotYet(partial(_wake_after, due - now))
+        self._due = due + self._period
+        return message
+
+    def finish(self) -> Iterable[Any]:
+        return ()
+
+
+def _wake_after(seconds: float, wake: Callable[[], None]) -> Callable[[], None]:
+    return default_clock().start_timer(seconds, wake).cancel
+
+
+# -- periodically
+
+
+def periodically(
+    period: float, fn: Callable[[], B], *, initial_delay: float | None = None
+) -> Source[B]:
+    """Return a source of what ``fn()`` returns, called every ``period`` seconds.
+
+    ``fn`` is called in a greenlet, in a copy of the current context, and may block; the calls that
+    it is late for are left out. What it raises fails the returned source. One result is stored. If
+    another comes while that waits to be taken, ``fn`` is called no more until both are wanted, and
+    then again at the next multiple of the period. Closing the source ends it all.
+
+    Args:
+        period: seconds from call to call.
+        fn: what is called, without arguments.
+        initial_delay: seconds until the first call (default: until the wall clock shows a multiple
+            of the period).
+
+    Raises:
+        ValueError: ``period`` is not above 0, or ``initial_delay`` is negative.
+        TypeError: ``fn`` is not callable.
+    """
+    if not period > 0:
+        raise ValueError(f"period must be above 0 seconds, not {period!r}")
+    if initial_delay is not None and not initial_delay >= 0:
+        raise ValueError(f"initial_delay must not be negative, but is {initial_delay!r}")
+    check_callable("fn", fn)
+    ticker = _Ticker(period, fn)
+    ticker.start(ticker.until_next_multiple() if initial_delay is None else initial_delay)
+    return ticker
+
+
+class _Results(Stream[Any]):
+    """Where the results lie."""
+
+    _ticker: _Ticker | None = None
+
+    def _shut(self) -> None:
+        super()._shut()
+        if self._ticker is not None:
+            self._ticker.stop()
+
+
+class _Ticker(Boxed):
+    """What `periodically` returns.
+
+    While it ticks its timer keeps it. When a result has nobody to go to there is no timer, so one
+    that is dropped is collected.
+    """
+
+    def __init__(self, period: float, fn: Callable[[], Any]) -> None:
+        box = _Results(1)
+        super().__init__(box, "periodically")
+        box._ticker = self
+        self._period = period
+        self._fn = fn
+        self._context = copy_context()
+        self._entries: Any = None
+        self._timer: Timer | None = None
+        # When the next call is due, by the monotonic clock.
+        self._due: float = 0
+
+    def until_next_multiple(self) -> float:
+        """Return the seconds until the wall clock shows a multiple of the period."""
+        return self._period - default_clock().time() % self._period
+
+    def start(self, delay: float) -> None:
+        """Have the function called after so many seconds, and on from there. Never switches."""
+        self._due = default_clock().monotonic() + delay
+        self._timer = default_clock().start_timer(delay, run_soon, self)
+
+    def stop(self) -> None:
+        """Have the function called no more. Never switches."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def run(self, _: object) -> None:
+        """Call the function, in a runner greenlet, which is galeph's own."""
+        if self.box.closed:
+            return
+        try:
+            result = self._context.copy().run(self._fn)
+        except BaseException as error:
+            self.box.fail(stopped(error))
+            pass_on(error, self)
+            return
+        put = self.box.put_async(result)
+        if put.ready():
+            self._go_on()
+        else:
+            on_ready(put, self._start_again, put)
+
+    def _go_on(self) -> None:
+        if not self.box.closed:
+            # Behind the last time it was due by a whole number of periods; later if it was slow.
+            late = default_clock().monotonic() - self._due
+            self._due += self._period * (late // self._period + 1)
+            delay = self._due - default_clock().monotonic()
+            self._timer = default_clock().start_timer(delay, run_soon, self)
+
+    def _start_again(self, put: Deferred[bool]) -> None:
+        if put.value and not self.box.closed:
+            self.start(self.until_next_multiple())

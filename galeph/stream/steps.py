@@ -1,0 +1,98 @@
+"""What the stage of an operator is, and what it may answer.
+
+A `Stage` turns a message into one, into none (`SKIP`) or into a series (`Many`). If it cannot say
+yet, because something has to happen first, it raises `NotYet`: then the message waits without a
+greenlet, and the same step is taken again. The end of a source travels the same way as its
+messages, as an `Ending`, behind the last of them; a stage that has had enough returns, or its
+series gives, the `Ending` of its own.
+
+Who calls the stages is `galeph.stream.lanes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from functools import partial
+from typing import Any, Final, Protocol
+
+from galeph.deferred import Deferred
+from galeph.deferred.producer import on_ready
+
+__all__ = ["AS_IT_IS", "ENOUGH", "SKIP", "Ending", "Many", "NotYet", "Stage", "until_ready"]
+
+
+class _Skip(Enum):
+    SKIP = "skip"
+
+
+SKIP: Final = _Skip.SKIP
+
+
+class Many:
+    """What a stage returns for several messages in place of one; unfolded as they are wanted."""
+
+    __slots__ = ("messages",)
+
+    def __init__(self, messages: Iterable[Any]) -> None:
+        self.messages = messages
+
+
+class Ending:
+    """The end of a source, behind its last message."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+# From a stage: the output ends here, and the source has nobody left to feed.
+ENOUGH: Final = Ending()
+
+
+class NotYet(Exception):
+    """Raised by a stage, or by a series that it returned, which has to wait.
+
+    Args:
+        arrange: ``arrange(wake)`` has ``wake()`` called, where that takes no switch, once it is
+            worth trying again (at once, maybe). It returns a function that calls this off, or
+            None.
+    """
+
+    def __init__(
+        self, arrange: Callable[[Callable[[], None]], Callable[[], object] | None]
+    ) -> None:
+        self.arrange = arrange
+
+
+class Stage(Protocol):
+    """What an operator does to the messages that pass."""
+
+    def step(self, message: Any) -> Any:
+        """Return what becomes of it: a message, SKIP, Many, or ENOUGH. May block; see `NotYet`.
+
+        When it is interrupted it is called again with the same message: change state last.
+        """
+
+    def finish(self) -> Iterable[Any]:
+        """Return what is still to be sent when the source has ended in order."""
+
+
+class _AsItIs:
+    __slots__ = ()
+
+    def step(self, message: Any) -> Any:
+        return message
+
+    def finish(self) -> Iterable[Any]:
+        return ()
+
+
+# The stage that changes nothing.
+AS_IT_IS: Final = _AsItIs()
+
+
+def until_ready(deferred: Deferred[Any]) -> NotYet:
+    """Make what is raised to wait for a deferred. It is no interest in the outcome."""
+    return NotYet(partial(on_ready, deferred))
