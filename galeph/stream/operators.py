@@ -194,6 +194,7 @@ class Derived(Boxed):
         """Have what is below here end behind what is on its way to it. Never switches."""
         if self._outlet is None or not self._outlet.links or self.is_over:
             self.is_over = True
+            self._store_rest()
             self.box.close()
             return
         lane, _ = self.end_of_lane()
@@ -201,6 +202,15 @@ class Derived(Boxed):
         if lane.state in (State.IDLE, State.STALLED):
             # Not by way of its outlet, which the lane is about to leave.
             lane.carry_soon()
+
+    def _store_rest(self) -> None:
+        """Have what lies here to be taken lie here without its lane, which others may need."""
+        box = self.box
+        for receipt in tuple(box._putters):
+            message, weight = receipt.message, receipt.weight
+            box._withdraw(receipt)
+            box._store(message, weight)
+            receipt.release()
 
 
 class Reservoir(Derived):
