@@ -68,8 +68,9 @@ class Pause:
     def call_off(self) -> None:
         """Wait for it no longer; nothing comes of it any more. Never switches."""
         self._lane = None
-        if self.cancel is not None:
-            self.cancel()
+        cancel, self.cancel = self.cancel, None
+        if cancel is not None:
+            cancel()
 
     def cut_short(self) -> None:
         """Wait for it no longer, and have the lane go on at once. Never switches."""

@@ -284,6 +284,9 @@ class Outlet:
                 self.busy[lane] = None
         finally:
             self._is_moving = False
+            if lane.state is State.STALLED and link not in self.links:
+                # An operator has had enough and left: nobody else comes for what the lane holds.
+                lane.carry_soon()
             if self.has_demand():
                 self.kick()
 
