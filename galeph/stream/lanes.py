@@ -237,15 +237,16 @@ class Lane:
 
     def _unfold(self) -> bool:
         while self._folded:
-            branch, messages = self._folded[-1]
+            entry = branch, messages = self._folded[-1]
             derived = branch.derived
             if derived is None or derived.is_over:
                 self._folded.pop()
                 continue
             try:
                 message = next(messages, SKIP)
-            except NotYet:
+            except NotYet as not_yet:
                 if not derived.is_detached:
+                    not_yet.operator = derived
                     raise
                 message = SKIP
             except Exception as error:
@@ -254,7 +255,8 @@ class Lane:
             if message is not SKIP:
                 self._leave(derived, message)
                 return True
-            self._folded.pop()
+            # By name: something may have been inserted while the series was asked.
+            self._folded.remove(entry)
         return False
 
     def _step(self, derived: Derived) -> None:
@@ -266,8 +268,9 @@ class Lane:
                 result = Many(chain(derived.stage.finish(), (value,)))
             else:
                 result = value
-        except NotYet:
+        except NotYet as not_yet:
             if not derived.is_detached:
+                not_yet.operator = derived
                 raise
             # Nobody waits for it any more.
             result = SKIP
@@ -283,7 +286,12 @@ class Lane:
             self._leave(derived, result)
 
     def _leave(self, derived: Derived, value: Any) -> None:
-        self._value = self._conclude(derived, value) if type(value) is Ending else value
+        if type(value) is Ending:
+            if derived._outlet is not None and self in derived._outlet.busy:
+                self._put_behind(derived, value)
+                return
+            value = self._conclude(derived, value)
+        self._value = value
         self._entering = None if derived is self._goal else derived.way_on()
         self._leaving = derived if self._entering is None else None
 
@@ -320,6 +328,9 @@ class Lane:
         value = self._value
         outlet = derived._outlet
         if outlet is not None and outlet.links and not derived.has_takers:
+            if self in outlet.busy:
+                self._put_behind(derived, value)
+                return True
             if outlet.busy:
                 outlet.parent = self
                 return False
@@ -334,20 +345,39 @@ class Lane:
         self._resting = ref(derived, self._release_soon)
         return False
 
+    def send_first(self, derived: Derived, messages: list[Any]) -> None:
+        """Have ``messages`` leave ``derived`` before all that this lane brings there.
+
+        What is connected to it has just been. Never switches.
+        """
+        outlet = derived._outlet
+        if outlet is not None:
+            # So that nothing passes there without looking.
+            outlet.busy[self] = None
+        self._folded.append((derived.branch, _First(self, derived, messages)))
+        self.outlet.revive(self)
+
+    def _put_behind(self, derived: Derived, value: Any) -> None:
+        """Let what is to be sent first from ``derived`` go before what has come there."""
+        self._entering = self._leaving = self._value = None
+        self._folded.append((derived.branch, iter([value])))
+        for entry in self._folded:
+            if entry[0] is derived.branch and type(entry[1]) is _First:
+                self._folded.remove(entry)
+                self._folded.append(entry)
+                return
+        # It was forgotten with the rest, because the lane was.
+        derived._outlet.lane_is_idle(self)  # type: ignore[union-attr]  # it has one
+
     # Waiting
 
     def _pause_for(self, not_yet: NotYet) -> None:
         """Wait, without a greenlet, until it is worth taking the last step again."""
         self.state = State.WAITING
         pause = self._pause = Pause(self)
-        branch = self._entering if self._entering is not None else self._folded[-1][0]
-        derived = branch.derived
-        if derived is None:
-            # Nobody holds the operator any more. (It takes being carried on to drop the message.)
-            pause.over()
-            return
-        derived.pause = pause
-        self._resting = ref(derived, self._release_soon)
+        operator = not_yet.operator
+        operator.pause = pause
+        self._resting = ref(operator, self._release_soon)
         pause.cancel = not_yet.arrange(pause.over)
 
     def resume_from(self, pause: Pause) -> None:
@@ -408,6 +438,27 @@ class Lane:
         else:
             self.state = State.IDLE
             self.outlet.lane_is_idle(self)
+
+
+class _First:
+    """What leaves an operator before all else, as a series."""
+
+    __slots__ = ("_derived", "_lane", "_messages")
+
+    def __init__(self, lane: Lane, derived: Derived, messages: list[Any]) -> None:
+        self._lane = lane
+        self._derived = ref(derived)
+        self._messages = iter(messages)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        derived = self._derived()
+        if derived is not None and derived._outlet is not None:
+            # From now on it passes as anything does.
+            derived._outlet.lane_is_idle(self._lane)
+        return next(self._messages)
 
 
 def run_soon(work: Work) -> None:
