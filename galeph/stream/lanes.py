@@ -142,9 +142,17 @@ class Lane:
         self._value = value
         self.state = State.WAITING
 
-    def insert(self, branch: Branch, messages: Iterable[Any]) -> None:
-        """Have ``messages`` leave the operator at ``branch`` before all else this lane carries."""
-        self._folded.append((branch, iter(messages)))
+    def insert(self, derived: Derived, messages: Iterable[Any]) -> None:
+        """Have ``messages`` leave ``derived`` before all that this lane still brings there.
+
+        What has left it already, and is on its way from there, is not overtaken.
+        """
+        above = derived.ways_here()
+        behind = 0
+        for position, (branch, _) in enumerate(self._folded, 1):
+            if branch in above:
+                behind = position
+        self._folded.insert(behind, (derived.branch, iter(messages)))
 
     def carry(self) -> bool:
         """Carry the message on, in this greenlet, until the lane is idle or must wait.
@@ -354,7 +362,7 @@ class Lane:
         if outlet is not None:
             # So that nothing passes there without looking.
             outlet.busy[self] = None
-        self._folded.append((derived.branch, _First(self, derived, messages)))
+        self.insert(derived, _First(self, derived, messages))
         self.outlet.revive(self)
 
     def _put_behind(self, derived: Derived, value: Any) -> None:

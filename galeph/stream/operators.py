@@ -93,6 +93,15 @@ class Derived(Boxed):
             self.pause.cut_short()
         return source
 
+    def ways_here(self) -> set[Branch]:
+        """The branches that lead here, from one operator to the next."""
+        ways = {self.branch}
+        source = self.branch.source
+        while isinstance(source, Derived):
+            ways.add(source.branch)
+            source = source.branch.source
+        return ways
+
     def _end_of_lane(self) -> Lane:
         """The lane that carries messages to this operator."""
         branch = self.branch
@@ -201,7 +210,7 @@ class Derived(Boxed):
             self.box.close()
             return
         lane = self._end_of_lane()
-        lane.insert(self.branch, [Ending()])
+        lane.insert(self, [Ending()])
         if lane.state in (State.IDLE, State.STALLED):
             # Not by way of its outlet, which the lane is about to leave.
             lane.carry_soon()
