@@ -114,7 +114,7 @@ class Source(Operable[T_co]):
         return () if self._branch is None else (self._branch,)
 
     def _flush(self) -> None:
-        """Hear that something is about to be connected: send on what lies here. Never switches."""
+        """Send what lies here, and the pump does not see, to what has just been connected."""
 
     def _raise_error(self) -> None:
         """Raise the error this source ended in, if it did, without growing its traceback."""

@@ -67,8 +67,9 @@ class Pause:
     def call_off(self) -> None:
         """Wait for it no longer; nothing comes of it any more. Never switches."""
         self._lane = None
-        if self.cancel is not None:
-            self.cancel()
+        cancel, self.cancel = self.cancel, None
+        if cancel is not None:
+            cancel()
 
     def cut_short(self) -> None:
         """Wait for it no longer, and have the lane go on at once. Never switches."""
@@ -140,9 +141,17 @@ class Lane:
         self._value = value
         self.state = State.WAITING
 
-    def insert(self, branch: Branch, messages: Iterable[Any]) -> None:
-        """Have ``messages`` leave the operator at ``branch`` before all else this lane carries."""
-        self._folded.append((branch, iter(messages)))
+    def insert(self, derived: Derived, messages: Iterable[Any]) -> None:
+        """Have ``messages`` leave ``derived`` before all that this lane still brings there.
+
+        What has left it already, and is on its way from there, is not overtaken.
+        """
+        above = derived.ways_here()
+        behind = 0
+        for position, (branch, _) in enumerate(self._folded, 1):
+            if branch in above:
+                behind = position
+        self._folded.insert(behind, (derived.branch, iter(messages)))
 
     def carry(self) -> bool:
         """Carry the message on, in this greenlet, until the lane is idle or must wait.
@@ -235,15 +244,16 @@ class Lane:
 
     def _unfold(self) -> bool:
         while self._folded:
-            branch, messages = self._folded[-1]
+            entry = branch, messages = self._folded[-1]
             derived = branch.derived
             if derived is None or derived.is_over:
                 self._folded.pop()
                 continue
             try:
                 message = next(messages, SKIP)
-            except NotYet:
+            except NotYet as not_yet:
                 if not derived.is_detached:
+                    not_yet.operator = derived
                     raise
                 message = SKIP
             except Exception as error:
@@ -252,7 +262,8 @@ class Lane:
             if message is not SKIP:
                 self._leave(derived, message)
                 return True
-            self._folded.pop()
+            # By name: something may have been inserted while the series was asked.
+            self._folded.remove(entry)
         return False
 
     def _step(self, derived: Derived) -> None:
@@ -264,8 +275,9 @@ class Lane:
                 result = Many(chain(derived.stage.finish(), (value,)))
             else:
                 result = value
-        except NotYet:
+        except NotYet as not_yet:
             if not derived.is_detached:
+                not_yet.operator = derived
                 raise
             # Nobody waits for it any more.
             result = SKIP
@@ -281,7 +293,12 @@ class Lane:
             self._leave(derived, result)
 
     def _leave(self, derived: Derived, value: Any) -> None:
-        self._value = self._conclude(derived, value) if type(value) is Ending else value
+        if type(value) is Ending:
+            if derived._outlet is not None and self in derived._outlet.busy:
+                self._put_behind(derived, value)
+                return
+            value = self._conclude(derived, value)
+        self._value = value
         self._entering = None if derived is self._goal else derived.way_on()
         self._leaving = derived if self._entering is None else None
 
@@ -318,6 +335,9 @@ class Lane:
         value = self._value
         outlet = derived._outlet
         if outlet is not None and outlet.links and not derived.has_takers:
+            if self in outlet.busy:
+                self._put_behind(derived, value)
+                return True
             if outlet.busy:
                 outlet.parent = self
                 return False
@@ -332,20 +352,39 @@ class Lane:
         self._resting = ref(derived, self._release_soon)
         return False
 
+    def send_first(self, derived: Derived, messages: list[Any]) -> None:
+        """Have ``messages`` leave ``derived`` before all that this lane brings there.
+
+        What is connected to it has just been. Never switches.
+        """
+        outlet = derived._outlet
+        if outlet is not None:
+            # So that nothing passes there without looking.
+            outlet.busy[self] = None
+        self.insert(derived, _First(self, derived, messages))
+        self.outlet.revive(self)
+
+    def _put_behind(self, derived: Derived, value: Any) -> None:
+        """Let what is to be sent first from ``derived`` go before what has come there."""
+        self._entering = self._leaving = self._value = None
+        self._folded.append((derived.branch, iter([value])))
+        for entry in self._folded:
+            if entry[0] is derived.branch and type(entry[1]) is _First:
+                self._folded.remove(entry)
+                self._folded.append(entry)
+                return
+        # It was forgotten with the rest, because the lane was.
+        derived._outlet.lane_is_idle(self)  # type: ignore[union-attr]  # it has one
+
     # Waiting
 
     def _pause_for(self, not_yet: NotYet) -> None:
         """Wait, without a greenlet, until it is worth taking the last step again."""
         self.state = State.WAITING
         pause = self._pause = Pause(self)
-        branch = self._entering if self._entering is not None else self._folded[-1][0]
-        derived = branch.derived
-        if derived is None:
-            # Nobody holds the operator any more. (It takes being carried on to drop the message.)
-            pause.over()
-            return
-        derived.pause = pause
-        self._resting = ref(derived, self._release_soon)
+        operator = not_yet.operator
+        operator.pause = pause
+        self._resting = ref(operator, self._release_soon)
         pause.cancel = not_yet.arrange(pause.over)
 
     def resume_from(self, pause: Pause) -> None:
@@ -406,6 +445,27 @@ class Lane:
         else:
             self.state = State.IDLE
             self.outlet.lane_is_idle(self)
+
+
+class _First:
+    """What leaves an operator before all else, as a series."""
+
+    __slots__ = ("_derived", "_lane", "_messages")
+
+    def __init__(self, lane: Lane, derived: Derived, messages: list[Any]) -> None:
+        self._lane = lane
+        self._derived = ref(derived)
+        self._messages = iter(messages)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        derived = self._derived()
+        if derived is not None and derived._outlet is not None:
+            # From now on it passes as anything does.
+            derived._outlet.lane_is_idle(self._lane)
+        return next(self._messages)
 
 
 def run_soon(work: Work) -> None:

@@ -21,7 +21,7 @@ from galeph import clock
 from galeph.deferred import Deferred
 from galeph.stream.active import in_greenlet
 from galeph.stream.boxed import Boxed, Pool
-from galeph.stream.interfaces import END, Nothing, Source
+from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import Lane, Pause, State
 from galeph.stream.links import Branch, Link
 from galeph.stream.outlets import Outlet, outlet_of
@@ -93,21 +93,33 @@ class Derived(Boxed):
             self.pause.cut_short()
         return source
 
-    def end_of_lane(self) -> tuple[Lane, Outlet]:
-        """The lane that carries messages to this operator, and the outlet it belongs to."""
+    def ways_here(self) -> set[Branch]:
+        """The branches that lead here, from one operator to the next."""
+        ways = {self.branch}
+        source = self.branch.source
+        while isinstance(source, Derived):
+            ways.add(source.branch)
+            source = source.branch.source
+        return ways
+
+    def _end_of_lane(self) -> Lane:
+        """The lane that carries messages to this operator."""
         branch = self.branch
         while isinstance(branch.source, Derived) and len(outlet_of(branch.source).links) == 1:
             branch = branch.source.branch
-        return branch.lane, branch.lane.outlet
+        return branch.lane
 
     def _flush(self) -> None:
-        """Send what lies here untaken to what has just been connected here."""
         messages: list[Any] = []
-        while not isinstance(message := self.box._take(0), Nothing):
-            messages.append(message)
+        if not self.box.closed:
+            while (message := self.box._take(0)) is not EXPIRED:
+                messages.append(message)
         if messages:
-            lane, outlet = self.end_of_lane()
-            outlet.revive(lane, self.branch, messages)
+            self.send_first(messages)
+
+    def send_first(self, messages: list[Any]) -> None:
+        """Have ``messages`` leave here before all that is still to come. Never switches."""
+        self._end_of_lane().send_first(self, messages)
 
     # Taking
 
@@ -194,13 +206,23 @@ class Derived(Boxed):
         """Have what is below here end behind what is on its way to it. Never switches."""
         if self._outlet is None or not self._outlet.links or self.is_over:
             self.is_over = True
+            self._store_rest()
             self.box.close()
             return
-        lane, _ = self.end_of_lane()
-        lane.insert(self.branch, [Ending()])
+        lane = self._end_of_lane()
+        lane.insert(self, [Ending()])
         if lane.state in (State.IDLE, State.STALLED):
             # Not by way of its outlet, which the lane is about to leave.
             lane.carry_soon()
+
+    def _store_rest(self) -> None:
+        """Have what lies here to be taken lie here without its lane, which others may need."""
+        box = self.box
+        for receipt in tuple(box._putters):
+            message, weight = receipt.message, receipt.weight
+            box._withdraw(receipt)
+            box._store(message, weight)
+            receipt.release()
 
 
 class Reservoir(Derived):

@@ -14,7 +14,6 @@ One greenlet at a time moves the messages of a source.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -229,12 +228,9 @@ class Outlet:
             while self._settle() and self.has_demand():
                 value = self.fetch(limit)
                 if value is EXPIRED:
-                    if limit is None:
-                        # Interrupted: something has changed.
-                        continue
                     return
                 if self.busy and not self._settle():
-                    # An operator has sent something of its own meanwhile.
+                    # A lane has got something to send meanwhile.
                     self._keep(value)
                     return
                 self._feed_or_keep(value)
@@ -259,8 +255,6 @@ class Outlet:
         try:
             while True:
                 if lane in self.busy:
-                    if lane.state is not State.STALLED:
-                        return SKIP
                     message = lane.carry_to(derived)
                     if lane.is_idle:
                         del self.busy[lane]
@@ -270,13 +264,13 @@ class Outlet:
                     return SKIP
                 value = self.fetch(until and until - default_clock().monotonic())
                 if value is EXPIRED:
-                    if lane in self.busy:
-                        # Interrupted: an operator sends something of its own.
-                        continue
-                    return SKIP if derived.box.closed else EXPIRED
+                    # SKIP if interrupted: something has changed.
+                    is_late = until is not None and default_clock().monotonic() >= until
+                    return EXPIRED if is_late and not derived.box.closed else SKIP
                 if self.busy:
+                    # The lane has got something to send meanwhile.
                     self._keep(value)
-                    continue
+                    return SKIP
                 if self.links != [link]:
                     self._feed_or_keep(value)
                     return SKIP
@@ -284,6 +278,9 @@ class Outlet:
                 self.busy[lane] = None
         finally:
             self._is_moving = False
+            if lane.state is State.STALLED and link not in self.links:
+                # An operator has had enough and left: nobody else comes for what the lane holds.
+                lane.carry_soon()
             if self.has_demand():
                 self.kick()
 
@@ -377,8 +374,9 @@ class Outlet:
     def lane_is_idle(self, lane: Lane) -> None:
         """Hear that a lane has delivered its message. Never switches."""
         self.busy.pop(lane, None)
-        if self.busy:
-            return
+        for other in self.busy:
+            if other.state is not State.STALLED:
+                return
         if self.parent is not None:
             parent, self.parent = self.parent, None
             parent.resume()
@@ -387,21 +385,18 @@ class Outlet:
         elif not self.source._is_fed:
             self.kick()
 
-    def revive(self, lane: Lane, branch: Branch, messages: Iterable[Any]) -> None:
-        """Have ``messages`` leave the operator at ``branch``, on ``lane``, before all others.
-
-        They are asked for when what the lane carries now is delivered. Never switches.
-        """
-        lane.insert(branch, messages)
+    def revive(self, lane: Lane) -> None:
+        """Hear that a lane of this has got something to send of itself. Never switches."""
         if lane.state is not State.IDLE:
             return
-        self.busy[lane] = None
-        if self._fetcher is not None:
-            # Whoever waits for the source's next message looks after it.
-            lane.state = State.STALLED
-            self._stop_waiting()
-        else:
+        if self._is_moving or self.busy or self.source._is_fed:
+            self.busy[lane] = None
             lane.carry_soon()
+        else:
+            # When somebody wants it.
+            lane.state = State.STALLED
+            self.busy[lane] = None
+            self.kick()
 
 
 def _rest(hub: Any) -> None:

@@ -70,7 +70,7 @@ def reductions(
     check_callable("fn", fn)
     derived = Derived(to_source(source), _Reductions(fn, initial), "reductions")
     if initial is not NOT_GIVEN:
-        derived._give_back(initial)
+        derived.send_first([initial])
     return derived
 
 

@@ -64,6 +64,8 @@ class NotYet(Exception):
         self, arrange: Callable[[Callable[[], None]], Callable[[], object] | None]
     ) -> None:
         self.arrange = arrange
+        # Whose stage it was; for the lane.
+        self.operator: Any = None
 
 
 class Stage(Protocol):

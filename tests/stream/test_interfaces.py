@@ -80,6 +80,23 @@ class TestSource:
         source.close()
         assert ["e"] == list(source)
 
+    @pytest.mark.parity("STR-34")
+    def test_is_iterated_until_the_end_or_a_limit(self):
+        """Which is for each message; what comes later is there for the next iteration."""
+        source = Letters(*"abc")
+        limited = source.to_iterator(timeout=0)
+
+        assert ["a", "b", "c"] == list(limited)
+        source.letters.append("d")
+        assert [] == list(limited)
+        assert ["d"] == list(source.to_iterator(timeout=0))
+        source.letters.append("e")
+        source.close()
+        assert ["e"] == list(source.to_iterator())
+        source._ended, source._error = True, ValueError("cut")
+        with pytest.raises(ValueError, match="cut"):
+            list(source.to_iterator(timeout=1))
+
     def test_says_when_there_is_nothing(self):
         """Each way has its own word for "not now" and "never again"."""
         source = Letters()

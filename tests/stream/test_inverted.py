@@ -230,8 +230,7 @@ class TestStopping:
 
         def careful(messages):
             try:
-                for message in messages:
-                    yield message
+                yield from messages
             finally:
                 gevent.sleep(0)
                 steps.append("cleaned up")

@@ -316,7 +316,7 @@ class TestConcat:
         source.put(inner)
         inner.put_all(range(50))
         flat = streams.concat(source).transform(
-            lambda messages: (m for m, _ in zip(messages, "ab"))
+            lambda messages: (m for m, _ in zip(messages, "ab", strict=False))
         )
         seen = []
 

@@ -9,8 +9,8 @@ import gevent
 import pytest
 
 from galeph.stream import Stream, connect, consume, source
-from galeph.stream.steps import SKIP, Many
 from galeph.stream.operators import Derived
+from galeph.stream.steps import SKIP, Many
 from tests.stream.scenes import interruptions, settle, victim, waiting
 from tests.stream.wires import Wire, yielding
 

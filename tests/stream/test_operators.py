@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import gc
 import weakref
+from itertools import count
 
 import gevent
 import pytest
 
 from galeph import stream as streams
-from galeph.clock import set_default
 from galeph.errors import Cancelled
 from galeph.stream import Stream, connect, consume
-from galeph.testing import ManualClock
-from tests.stream.scenes import interruptions, outcome, settle, victim, waiting
+from galeph.stream.boxed import Pool
+from galeph.stream.operators import Reservoir
+from galeph.stream.steps import AS_IT_IS
+from tests.stream.scenes import feed, interruptions, outcome, settle, victim, waiting
 from tests.stream.wires import Wire, yielding
-
-
-@pytest.fixture
-def clock():
-    """A clock that moves when told to."""
-    manual = ManualClock()
-    previous = set_default(manual)
-    yield manual
-    set_default(previous)
-
-
-def feed(stream, *messages):
-    """Put from a greenlet of its own, then close."""
-    gevent.spawn(lambda: stream.put_all(messages) and stream.close())
 
 
 def halves(n):
@@ -40,42 +28,10 @@ def is_odd(n):
 
 
 class TestOneChain:
-    @pytest.mark.parity("STR-39")
-    def test_map_gives_what_the_function_makes_of_each(self):
-        """One output for each message, whatever it is."""
-        source = Stream()
-        mapped = source.map(lambda n: None if n == 2 else n * 10)
-        feed(source, 1, 2, 3)
-
-        assert [10, None, 30] == list(mapped)
-        assert mapped.drained
-
-    @pytest.mark.parity("STR-41")
-    def test_filter_drops_the_others(self):
-        """Dropped messages count as accepted by the put."""
-        source = Stream()
-        odd = source.filter(is_odd)
-        taker = waiting(list, odd)
-
-        assert source.put(2) is True
-        assert source.put(3) is True
-        source.close()
-        assert [3] == taker.get(timeout=1)
-
     def test_operators_are_functions_too(self):
         """They take the source last, and coerce it."""
         assert [0, 2, 4] == list(streams.map(lambda n: n * 2, range(3)))
         assert [1, 3] == list(streams.filter(is_odd, [1, 2, 3]))
-
-    @pytest.mark.parametrize(
-        ("operator", "name"), [(streams.map, "fn"), (streams.filter, "predicate")]
-    )
-    def test_what_cannot_be_called_is_refused(self, operator, name):
-        """A TypeError names the argument before anything is connected."""
-        with pytest.raises(TypeError, match=f"{name} must be callable"):
-            operator(5, [])
-        with pytest.raises(TypeError, match="int"):
-            operator(str, 5)
 
     def test_the_taker_fetches_for_himself(self):
         """In a single chain the functions run in the greenlet that takes; nobody reads ahead."""
@@ -470,6 +426,138 @@ class TestEnds:
 
         assert isinstance(done.exception, Cancelled)
         assert source.closed
+
+    @pytest.mark.parametrize("make", [Stream, Wire])
+    @pytest.mark.parametrize("links", [1, 2])
+    def test_closing_it_ends_what_is_connected_to_it(self, make, links):
+        """Behind what is on its way, in order."""
+        source = make(9) if make is Stream else Wire(1, 2, 3)
+        mapped, sinks = source.map(str), [Stream() for _ in range(links)]
+        moved = [connect(mapped.map(lambda m: m), sink) for sink in sinks]
+        if make is Stream:
+            source.put_all([1, 2, 3])
+        settle()
+        mapped.close()
+        readers = [waiting(list, sink) for sink in sinks]
+
+        assert source.closed
+        assert [["1"]] * links == [reader.get(timeout=1) for reader in readers]
+        assert [True] * links == [each.get(timeout=1) for each in moved]
+
+    def test_closing_it_below_a_fork_leaves_the_others_alone(self):
+        """They go on, and so does the source."""
+        source, seen = Stream(9), []
+        closed, other = source.map(str), source.map(str)
+        done = [consume(closed, lambda _: None), consume(other, seen.append)]
+        source.put(1)
+        settle()
+        closed.close()
+        source.put(2)
+        settle()
+
+        assert [True, False] == [each.ready() for each in done]
+        assert ["1", "2"] == seen
+        source.close()
+
+    def test_closing_it_inside_a_function_below_ends_it(self):
+        """The message that is just there is the last."""
+        source, seen = Stream(9), []
+        mapped = source.map(str)
+        done = consume(mapped, lambda message: seen.append(message) or mapped.close())
+        source.put_all([1, 2, 3])
+
+        assert done.get(timeout=1) is True
+        assert ["1"] == seen
+        assert source.closed
+
+    def test_closing_an_endless_series_stops_it(self):
+        """Also when it waits untaken beside another operator."""
+        source, seen = Stream(9), []
+        endless, other = source.mapcat(lambda _: count()), source.map(str)
+        taker = waiting(consume(other, seen.append).get)
+        source.put_all([1, 2])
+        assert 0 == endless.take()
+        settle()
+        endless.close()
+        settle()
+
+        assert ["1", "2"] == seen
+        assert [1] == list(endless)
+        source.close()
+        taker.join(1)
+
+    def test_an_operator_of_one_that_has_ended_has_ended(self):
+        """What is left there comes first."""
+        source = Stream(9)
+        mapped = source.map(str)
+        feed(source, 1)
+        assert ["1"] == list(mapped)
+
+        assert [] == list(mapped.map(len))
+        mapped._give_back("back")
+        assert [4] == list(mapped.map(len))
+
+    def test_operators_of_a_splice_see_what_is_connected_to_it(self):
+        """They are operators of its source."""
+        inner, seen, lengths = Stream(9), [], []
+        spliced = streams.splice(Stream(), inner)
+        consume(spliced, seen.append)
+        consume(spliced.map(len), lengths.append)
+        inner.put_all(["a", "bb"])
+        settle()
+
+        assert (["a", "bb"], [1, 2]) == (seen, lengths)
+
+    def test_what_fails_closes_its_source_for_others_too(self):
+        """In the middle of a series: they get no more than they have got."""
+        source, sink = Stream(9), Stream(9)
+        series = source.mapcat(lambda _: [1, 0, 2, 3])
+        gate = Stream()
+        failing = series.map(lambda n: gate.take() and 1 / n)
+        done = consume(failing, lambda _: None)
+        source.put("go")
+        settle()
+        moved = connect(series, sink)
+        gate.put_all([True, True])
+        settle()
+
+        assert isinstance(done.exception, ZeroDivisionError)
+        assert moved.get(timeout=1) is True
+        assert [0] == list(sink)
+        assert source.closed
+
+
+class TestReservoir:
+    def test_takes_in_by_itself(self):
+        """What its box accepts, through its stage."""
+        source = Stream(9)
+        filled = Reservoir(source, AS_IT_IS, "filled", Pool(2))
+        source.put_all(range(5))
+        settle()
+
+        assert (2, 2) == (source.qsize(), filled.box.qsize())
+        assert list(range(5)) == [filled.take() for _ in range(5)]
+
+    def test_shows_what_it_holds(self):
+        """In its description, beside its name."""
+        source = Stream(9)
+        filled = Reservoir(source, AS_IT_IS, "filled", Pool(2))
+        source.put(1)
+        settle()
+        facts = filled.description()
+
+        assert ("filled", 1, 2) == (facts["type"], facts["buffer_size"], facts["buffer_capacity"])
+
+    def test_takes_of_all_kinds_come_from_its_box(self):
+        """Also later ones."""
+        source = Stream(9)
+        filled = Reservoir(source, AS_IT_IS, "filled", Pool(2))
+        taken = filled.take_async("end")
+        source.put(1)
+        source.close()
+
+        assert 1 == taken.get(timeout=1)
+        assert "end" == filled.take("end")
 
 
 class TestGarbage:

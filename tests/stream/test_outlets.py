@@ -161,6 +161,74 @@ class TestMoving:
         assert "a" == wire.take()
 
 
+class TestSendingOn:
+    """What lies in an operator goes to what is connected to it, whatever its pump is doing."""
+
+    def test_while_the_pump_waits_for_the_peer(self):
+        """It does not wait for the peer's next message."""
+        wire, sink, seen = Wire(), Stream(9), []
+        mapped = wire.map(lambda message: message)
+        consume(wire, seen.append)
+        settle()
+        mapped._give_back("back")
+        connect(mapped.map(str), sink)
+
+        assert "back" == sink.take()
+        wire.arrive("a")
+        settle()
+        assert ("a", ["a"]) == (sink.take(), seen)
+        wire.end()
+
+    def test_in_the_moment_the_peer_sends(self):
+        """The order holds, and nothing is lost."""
+        wire, sink, seen = Wire(), Stream(9), []
+        mapped = wire.map(lambda message: message)
+        consume(wire, seen.append)
+        settle()
+        wire.arrive("a")
+        mapped._give_back("back")
+        connect(mapped.map(str), sink)
+        wire.arrive("b")
+        wire.end()
+        settle()
+
+        assert ["back", "a", "b"] == list(sink)
+        assert ["a", "b"] == seen
+
+    def test_while_the_pump_waits_for_another_sink(self):
+        """That is full, and has nothing to do with it."""
+        for make in (Wire, Stream):
+            source, full, sink = make() if make is Wire else Stream(9), Stream(), Stream(9)
+            mapped = source.map(lambda message: message)
+            connect(source, full)
+            if make is Wire:
+                source.arrive("a")
+            else:
+                source.put("a")
+            settle()
+            connect(mapped, sink)
+            settle()
+
+            assert "a" == full.take()
+            assert ["a"] == [sink.take() for _ in range(sink.qsize())]
+            source.close()
+
+    def test_to_a_take_that_reads_the_source_itself(self):
+        """An operator that is made of it while somebody takes does not disturb him."""
+        wire = Wire()
+        mapped = wire.map(lambda message: message)
+        end = mapped.map(str)
+        taker = waiting(end.take)
+        mapped._give_back("back")
+        beside = mapped.map(str)
+
+        assert "back" == beside.take()
+        wire.arrive("a")
+        assert "back" == taker.get(timeout=1)
+        assert ["a", "a"] == [end.take(), beside.take()]
+        wire.end()
+
+
 class TestRest:
     @pytest.mark.parametrize("kind", ["queue", "iterable"])
     def test_io_is_seen_while_a_long_supply_is_moved(self, kind):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import queue
+import threading
 import weakref
 
 import gevent
@@ -13,7 +14,8 @@ from gevent.queue import ShutDown
 
 from galeph.clock import set_default
 from galeph.errors import Cancelled, ResourceClosed, TimedOut
-from galeph.stream import Stream
+from galeph.stream import Stream, connect, consume
+from galeph.stream.lines import MOST_WAITING
 from galeph.testing import ManualClock
 from tests.stream.scenes import interruptions, outcome, settle, victim, waiting
 
@@ -223,6 +225,23 @@ class TestTake:
 
         assert "late" == expired.get(timeout=1)
         assert "a" == live.get(timeout=1)
+
+    @pytest.mark.parity("STR-34")
+    def test_iterates_until_nothing_comes_in_time(self, clock):
+        """Each message may take as long as the limit is; none is lost by it."""
+        stream = Stream()
+        reader = waiting(lambda: list(stream.to_iterator(timeout=5)))
+        for message in "ab":
+            clock.advance(4)
+            assert stream.put(message) is True
+        clock.advance(4)
+        assert not reader.ready()
+        clock.advance(1)
+
+        assert ["a", "b"] == reader.get(timeout=1)
+        putter = waiting(stream.put, "c")
+        assert "c" == next(stream.to_iterator(timeout=5))
+        assert putter.get(timeout=1)
 
     def test_iterates_until_the_end(self):
         """A for loop over a stream takes everything and stops at the end."""
@@ -515,6 +534,86 @@ class TestFailing:
         assert stream.put("a") is True
 
 
+class TestLimitsOnWaiting:
+    @pytest.mark.parity("STR-12")
+    @pytest.mark.parametrize("way", ["put", "put_async", "try_put", "connected"])
+    def test_too_many_puts_close_the_stream(self, way, caplog):
+        """The one that is too many is refused; those before it are still there, in their order."""
+        stream = Stream(1)
+        puts = [stream.put_async(n) for n in range(MOST_WAITING + 1)]
+        assert not stream.closed
+        assert not puts[-1].ready()
+        if way == "connected":
+            source = Stream(1)
+            moved = connect(source, stream)
+            source.put("too many")
+            assert moved.get(timeout=1) is True
+            assert "too many" == source.try_take(0)
+        elif way == "put_async":
+            assert stream.put_async("too many").get(timeout=1) is False
+        elif way == "try_put":
+            assert stream.try_put("too many", 60, "late") is False
+        else:
+            assert stream.put("too many") is False
+
+        assert stream.closed
+        assert list(range(MOST_WAITING + 1)) == list(stream)
+        settle()
+        assert ["WARNING"] == [record.levelname for record in caplog.records]
+        assert "16384 puts" in caplog.text
+
+    @pytest.mark.parity("STR-12")
+    @pytest.mark.parametrize("way", ["take", "take_async", "try_take"])
+    def test_too_many_takes_close_the_stream(self, way, caplog):
+        """All of them get their default."""
+        stream = Stream()
+        takes = [stream.take_async("end") for _ in range(MOST_WAITING)]
+        assert not stream.closed
+        if way == "take_async":
+            assert "default" == stream.take_async("default").get(timeout=1)
+        elif way == "try_take":
+            assert "default" == stream.try_take(60, "default", "late")
+        else:
+            assert "default" == stream.take("default")
+
+        assert stream.drained
+        assert {"end"} == {take.get(timeout=1) for take in takes}
+        settle()
+        assert "16384 takes" in caplog.text
+
+    @pytest.mark.parity("STR-12")
+    def test_of_a_permanent_one_it_refuses_only_the_last(self, caplog):
+        """It stays open, and serves those who wait."""
+        stream = Stream(permanent=True)
+        takes = [stream.take_async() for _ in range(MOST_WAITING)]
+
+        assert "default" == stream.take("default")
+        assert stream.put("a") is True
+        assert "a" == takes[0].get(timeout=1)
+        assert not stream.closed
+        settle()
+        assert "16384 takes" in caplog.text
+
+    @pytest.mark.parity("STR-13")
+    def test_those_who_have_left_do_not_count(self, clock):
+        """Takes and puts that have timed out make room, however many they were."""
+        stream = Stream()
+        takes = [stream.take_async().timeout(1, "late") for _ in range(MOST_WAITING)]
+        clock.advance(1)
+        taker = waiting(stream.try_take, 1, "end", "late")
+        clock.advance(1)
+
+        assert "late" == taker.get(timeout=1)
+        assert {"late"} == {take.get(timeout=1) for take in takes}
+        puts = [stream.put_async("x").timeout(1, "late") for _ in range(MOST_WAITING)]
+        clock.advance(1)
+        putter = waiting(stream.try_put, "x", 1, "late")
+        clock.advance(1)
+        assert "late" == putter.get(timeout=1)
+        assert {"late"} == {put.get(timeout=1) for put in puts}
+        assert (False, None) == (stream.closed, stream.try_take(0))
+
+
 class TestMetric:
     @pytest.mark.parity("STR-49")
     def test_bounds_the_sum(self):
@@ -772,6 +871,26 @@ class TestQueueInterface:
         assert unbuffered.full()
 
 
+class TestWhereThingsRun:
+    @pytest.mark.parity("STR-22")
+    def test_a_put_does_not_run_what_follows_from_it(self):
+        """That runs in a greenlet of galeph's, in the same thread; the put does not wait for it."""
+        stream, ran_in = Stream(9), []
+        consume(
+            stream.map(
+                lambda n: ran_in.append((gevent.getcurrent(), threading.get_native_id())) or n
+            ),
+            lambda _: None,
+        )
+        stream.put_all([1, 2])
+        assert [] == ran_in
+        settle()
+
+        assert 2 == len(ran_in)
+        assert gevent.getcurrent() not in {greenlet for greenlet, _ in ran_in}
+        assert {threading.get_native_id()} == {thread for _, thread in ran_in}
+
+
 class TestThreads:
     def test_a_message_from_a_thread_is_put_in_the_stream_s_own(self):
         """`put_threadsafe` gives a future of what `put` would have returned."""
@@ -827,6 +946,34 @@ class TestThreads:
 
 
 class TestArguments:
+    @pytest.mark.parity("STR-01")
+    def test_buffer_and_transform_may_be_left_out(self):
+        """Without a buffer a put waits; with one it does not; a function may stand between."""
+        bare, stored = Stream(), Stream(1)
+        made = Stream(1, transform=lambda messages: map(str, messages))
+
+        assert bare.try_put(1, 0) is False
+        assert stored.try_put(1, 0) is True
+        assert stored.try_put(2, 0) is False
+        assert made.put(1) is True
+        assert [1, "1"] == [stored.take(), made.take()]
+
+    @pytest.mark.parity("STR-02")
+    def test_options_have_names(self):
+        """The description may be a function that makes a new one of what there would be."""
+        stream = Stream(
+            buffer=2,
+            metric=len,
+            permanent=True,
+            description=lambda facts: {"name": "orders", "size": facts["buffer_capacity"]},
+        )
+        stream.close()
+
+        assert stream.put("ab") is True
+        assert {"name": "orders", "size": 2} == stream.description()
+        with pytest.raises(TypeError, match="positional"):
+            Stream(2, len)
+
     @pytest.mark.parity("STR-01")
     def test_negative_buffers_are_none(self):
         """A negative size acts as 0."""

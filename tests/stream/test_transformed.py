@@ -228,7 +228,8 @@ class TestEnding:
 
     def test_an_exception_refuses_those_who_wait(self):
         """They would wait for ever."""
-        stream = Stream(transform=lambda messages: (yielding(lambda: 10 // m)() for m in messages))
+        divided = yielding(lambda n: 10 // n)
+        stream = Stream(transform=lambda messages: (divided(m) for m in messages))
         puts = [waiting(stream.put, n) for n in (5, 0, 2)]
 
         assert 2 == stream.take()

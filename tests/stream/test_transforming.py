@@ -144,8 +144,7 @@ class TestEnds:
 
         def careful(messages):
             try:
-                for message in messages:
-                    yield message
+                yield from messages
             finally:
                 steps.append("cleaned up")
 
@@ -245,8 +244,7 @@ def test_an_abandoned_one_is_collected():
 
     def careful(messages):
         try:
-            for message in messages:
-                yield message
+            yield from messages
         finally:
             steps.append("cleaned up")
 
