@@ -290,6 +290,22 @@ class TestClosing:
         with pytest.raises(FileNotFoundError):
             sink.take()
 
+    @pytest.mark.parity("BYTE-12")
+    def test_a_source_that_cannot_be_converted_fails_the_sink(self, own_graph):
+        """Also before the first byte, when the sink was not even looked at."""
+
+        @def_conversion(Letters, bytes)
+        def fail(letters, options):
+            raise OSError("no letters")
+
+        sink, file = Stream(), io.BytesIO()
+        for target in (sink, file):
+            with pytest.raises(OSError, match="no letters"):
+                transfer(Letters(""), target)
+        with pytest.raises(OSError, match="no letters"):
+            sink.take()
+        assert file.closed
+
     def test_a_closed_sink(self):
         """It is an error: the rest would be lost. The source is closed with it."""
         source, sink = Stream(2), Stream()
