@@ -7,14 +7,15 @@ import concurrent.futures
 import queue
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Any, TextIO, assert_type
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, assert_type
 
 import gevent.event
 import gevent.queue
 
 import galeph
-from galeph import bus, clock, deferred, errors, stream
+from galeph import bus, byte_streams, clock, deferred, errors, stream
 from galeph.deferred import Deferred
 from galeph.stream import Source, Stream
 from galeph.testing import Leaks, ManualClock, Snapshot, Victim, kill_walk, no_leaks
@@ -206,6 +207,48 @@ def looked_at(words: stream.Stream[str]) -> None:
     assert_type(words.topology().nodes, tuple[stream.Node, ...])
     assert_type(words.topology().to_mermaid(), str)
     assert_type(words.is_synchronous, bool)
+
+
+# -- byte_streams
+
+
+def converted(x: object, path: Path) -> None:
+    assert_type(byte_streams.convert(x, bytes), bytes)
+    assert_type(byte_streams.convert(x, list[bytes], chunk_size=10), list[bytes])
+    assert_type(byte_streams.convert(x, Iterator[memoryview]), Iterator[memoryview])
+    assert_type(byte_streams.convert(x, Source[str], errors="replace"), Source[str])
+    assert_type(byte_streams.convert(x, BinaryIO), BinaryIO)
+    assert_type(byte_streams.convert(x, path, append=True), Path)
+
+
+def coerced_to_bytes(x: object, path: Path) -> None:
+    assert_type(byte_streams.to_bytes(x), bytes)
+    assert_type(byte_streams.to_str(x), str)
+    assert_type(byte_streams.to_lines(x), Iterator[str])
+    assert_type(byte_streams.to_source(x), Source[bytes])
+    assert_type(byte_streams.to_input(x), BinaryIO)
+    assert_type(byte_streams.to_reader(x), TextIO)
+    assert_type(byte_streams.to_output(x), BinaryIO)
+    assert_type(byte_streams.to_file(x, path), Path)
+    assert_type(byte_streams.transfer(x, path), int)
+    assert_type(byte_streams.compare(x, path), int)
+
+
+class Frame:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+@byte_streams.def_conversion(Frame, bytes, cost=0.5)
+def bytes_of_frame(frame: Frame, options: byte_streams.Options) -> bytes:
+    return frame.data
+
+
+def implements_the_protocols(queue: byte_streams.PushbackQueue) -> None:
+    source: byte_streams.ByteSource = queue
+    sink: byte_streams.ByteSink = queue
+    assert_type(source.take_bytes(1), bytes | None)
+    sink.send_bytes(b"x")
 
 
 # -- testing

@@ -1,0 +1,183 @@
+"""The conversions that are there from the beginning: what they copy, lend and let go."""
+
+from __future__ import annotations
+
+import array
+import io
+import mmap
+from collections.abc import Iterator
+from typing import BinaryIO, TextIO
+
+import pytest
+
+from galeph.byte_streams import ByteSource, convert, to_bytes, to_str
+from galeph.byte_streams.standard import bytes_of_view, flat
+from galeph.stream import Source
+from tests.byte_streams.scenes import stream_of
+
+
+class TestAliasing:
+    @pytest.mark.parity("BYTE-42")
+    def test_bytes_are_lent_and_come_back(self):
+        """A view of bytes copies nothing, and all of it gives the same object."""
+        data = bytes(1000)
+        view = convert(data, memoryview)
+
+        assert view.obj is data
+        assert convert(view, bytes) is data
+        assert to_bytes(view) is data
+
+    @pytest.mark.parity("BYTE-42")
+    def test_a_bytearray_is_lent_and_comes_back(self):
+        """Later changes are seen on both sides."""
+        data = bytearray(b"abc")
+        view = convert(data, memoryview)
+        data[0] = 65
+        assert b"Abc" == bytes(view)
+
+        back = convert(view, bytearray)
+        view[1] = 66
+        assert back is data
+        assert b"ABc" == back
+
+    @pytest.mark.parity("BYTE-42")
+    @pytest.mark.parametrize(
+        "part", [slice(1, None), slice(None, 2), slice(None, None, 2), slice(None, None, -1)]
+    )
+    def test_a_part_is_copied(self, part):
+        """Into bytes and into a bytearray."""
+        data = bytearray(b"abc")
+        view = memoryview(data)[part]
+        expected = b"abc"[part]
+        copies = [convert(view, bytes), convert(view, bytearray)]
+        view[0] = 120
+
+        assert [expected, expected] == copies
+        assert expected == convert(memoryview(b"abc")[part], bytes)
+
+    @pytest.mark.parity("BYTE-42")
+    def test_what_can_change_is_copied_into_bytes(self):
+        """Bytes never change."""
+        data = bytearray(b"abc")
+        copies = [convert(data, bytes), convert(memoryview(data), bytes), to_bytes(data)]
+        data[0] = 65
+
+        assert [b"abc"] * 3 == copies
+
+    def test_of_one_byte_backwards(self):
+        """Which is the whole, forwards as well."""
+        data = b"a"
+
+        assert b"a" == bytes_of_view(memoryview(data)[::-1])
+
+
+class TestForeignMemory:
+    @pytest.mark.parity("BYTE-39")
+    def test_whatever_has_a_buffer_converts(self):
+        """Arrays and memory maps, by their memory."""
+        numbers = array.array("H", [0x4142, 0x4344])
+        with mmap.mmap(-1, 4) as mapping:
+            mapping[:] = b"ABCD"
+
+            assert b"ABCD" == to_bytes(mapping)
+            assert "ABCD" == to_str(mapping)
+        assert numbers.tobytes() == to_bytes(numbers)
+        assert numbers.tobytes() == b"".join(convert(numbers, Iterator[bytes], chunk_size=1))
+        assert numbers.tobytes() == convert(numbers, BinaryIO).read()
+        assert numbers.tobytes() == to_bytes([numbers])
+
+    @pytest.mark.parity("BYTE-39")
+    def test_converting_to_bytes_lets_go_of_it(self):
+        """It can be resized and closed then; a view would hold it."""
+        data = bytearray(b"abc")
+        numbers = array.array("B", b"abc")
+        mapping = mmap.mmap(-1, 3)
+        copies = [to_bytes(thing) for thing in (data, memoryview(data), numbers, mapping)]
+        strings = [to_str(thing) for thing in (data, numbers, mapping)]
+
+        data.append(1)
+        numbers.append(1)
+        mapping.close()
+        assert [b"abc"] * 3 + [b"\0\0\0"] == copies
+        assert ["abc"] * 2 + ["\0\0\0"] == strings
+        with pytest.raises(BufferError):
+            view = convert(data, memoryview)
+            data.append(1)
+        del view
+
+    @pytest.mark.parity("BYTE-39")
+    def test_parts_convert_by_what_they_cover(self):
+        """From their own beginning to their own end, also with steps and in wider items."""
+        numbers = memoryview(array.array("H", [1, 2, 3, 4]))
+        raw = numbers.tobytes()
+
+        assert raw[2:6] == to_bytes(numbers[1:3])
+        assert raw[0:2] + raw[4:6] == to_bytes(numbers[::2])
+        assert raw[2:6] == b"".join(convert(numbers[1:3], Iterator[memoryview], chunk_size=3))
+        assert raw[2:6] == bytes(convert(numbers[1:3], bytearray))
+        assert raw[2:6] == convert(numbers[1:3], BinaryIO).read()
+
+    def test_flat(self):
+        """Byte by byte; itself where it is that already."""
+        view = memoryview(b"abcd")
+        wide = memoryview(array.array("H", [1, 2]))
+
+        assert view is flat(view)
+        assert 4 == len(flat(wide))
+        assert b"ac" == bytes(flat(view[::2]))
+        assert wide.tobytes()[:2] == bytes(flat(wide[:1]))
+
+
+class TestPieces:
+    def test_of_memory_are_lent(self):
+        """Views in slices copy nothing."""
+        data = b"abcdef"
+
+        assert all(v.obj is data for v in convert(data, Iterator[memoryview], chunk_size=2))
+
+    def test_text_and_bytes_by_turns(self):
+        """In lists, iterators and streams, towards each of the types."""
+        for make in (list, iter, lambda xs: stream_of(*xs)):
+            for cls in (bytes, bytearray, memoryview):
+                for to in (list[cls], Iterator[cls], Source[cls]):
+                    pieces = list(convert(make(["ä", b"b", bytearray(b"c")]), to))
+                    assert {cls} == {type(piece) for piece in pieces}
+                    assert "äbc".encode() == b"".join(pieces)
+
+    def test_a_byte_order_mark_comes_once(self):
+        """Whatever the pieces become."""
+        expected = "ab".encode("utf-16")
+        for to in (list[bytearray], Iterator[memoryview], Source[memoryview], list[bytes]):
+            assert expected == b"".join(convert(["a", "b"], to, encoding="utf-16"))
+
+    def test_files_by_files(self):
+        """A file object for each piece."""
+        files = convert([b"a", "b"], list[BinaryIO])
+        texts = convert(["a", "b"], Iterator[TextIO], source_type=list[str])
+
+        assert [b"a", b"b"] == [file.read() for file in files]
+        assert ["a", "b"] == [file.read() for file in texts]
+        assert "ab" == to_str([io.BytesIO(b"a"), io.StringIO("b")])
+
+    def test_text_files_among_others_are_not_encoded(self):
+        """What is text already stays it, also what has no bytes; the others are decoded as one."""
+        pieces = [b"\xe4", b"\xb8\x81", io.StringIO("\ud800"), io.BytesIO(b"a")]
+
+        assert ["丁", "\ud800", "a"] == [file.read() for file in convert(pieces, list[TextIO])]
+
+    def test_several_of_a_type_that_is_said(self):
+        """File objects are read whole, one by one."""
+        files = [io.BytesIO(b"a"), io.BytesIO(b"b")]
+
+        assert b"ab" == convert(iter(files), bytes, source_type=Iterator[BinaryIO])
+        assert "ab" == convert([io.StringIO("ab")], str, source_type=list[TextIO])
+        assert b"ab" == convert(iter([Few(b"ab")]), bytes, source_type=Iterator[ByteSource])
+
+
+class Few:
+    def __init__(self, data):
+        self.data = data
+
+    def take_bytes(self, size):
+        taken, self.data = self.data[:1], self.data[1:]
+        return taken or None
