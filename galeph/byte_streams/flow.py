@@ -12,8 +12,8 @@ from typing import Any
 from galeph.byte_streams.options import Options
 from galeph.byte_streams.text import Decoder, Encoder
 from galeph.stream import Source, Stream, connect
-from galeph.stream.lanes import SKIP
 from galeph.stream.operators import Derived
+from galeph.stream.steps import SKIP
 
 __all__ = ["buffered", "decoded", "encoded"]
 
