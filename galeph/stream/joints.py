@@ -120,6 +120,9 @@ class Intake(Derived):
         self.message: Any = EXPIRED
         self._is_asked = False
 
+    def _in_graph(self) -> Source[Any]:
+        return self._joint._in_graph()
+
     def fetch(self) -> None:
         """Get a message, if one is there; ask for one if not. Runs the functions above it."""
         if self.message is not EXPIRED or self._is_asked:

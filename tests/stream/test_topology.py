@@ -10,6 +10,7 @@ from itertools import pairwise
 import gevent
 import pytest
 
+from galeph import stream
 from galeph.deferred import Deferred
 from galeph.stream import (
     Edge,
@@ -122,6 +123,16 @@ class TestOperators:
         [
             ("map", lambda here: map(str, here)),
             ("filter", lambda here: filter(len, here)),
+            ("mapcat", lambda here: here.mapcat(list)),
+            ("realize_each", lambda here: here.realize_each()),
+            ("reductions", lambda here: here.reductions(max)),
+            ("partition_by", lambda here: here.partition_by(len)),
+            ("transform", lambda here: here.transform(iter)),
+            ("batch", lambda here: here.batch(2)),
+            ("batch", lambda here: here.batch(2, latency=1)),
+            ("throttle", lambda here: here.throttle(5)),
+            ("concat", lambda here: stream.concat(here)),
+            ("zip", lambda here: stream.zip(here, Stream())),
             ("consume", lambda here: consume(here, print)),
             ("consume_async", lambda here: consume_async(here, print)),
             ("drain_into", lambda here: drain_into(here, Stream())),
