@@ -33,7 +33,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--shutdown-timeout",
-        type=float,
+        type=_seconds,
         default=15.0,
         metavar="SECONDS",
         help="how long requests under way may take after a signal (default: 15)",
@@ -42,6 +42,16 @@ def add_parser(commands: Any) -> None:
         "--patch", action="store_true", help="patch the standard library before the import"
     )
     parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not seconds >= 0:  # which also holds back what is not a number
+        raise argparse.ArgumentTypeError(f"must be seconds, 0 or more, not {text!r}")
+    return seconds
 
 
 def load_handler(spec: str) -> Callable[..., Any]:

@@ -105,6 +105,17 @@ def test_wrong_handler(app, spec, message):
         assert "Traceback" not in program.output()
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-1", "soon"])
+def test_wrong_shutdown_timeout(app, seconds):
+    """A time that is none is one line that names the option, and exit status 2."""
+    with serve(app, "app:hello", f"--shutdown-timeout={seconds}") as program:
+        assert 2 == program.process.wait(10)
+        assert (
+            f"--shutdown-timeout: must be seconds, 0 or more, not '{seconds}'" in program.output()
+        )
+        assert "Traceback" not in program.output()
+
+
 def test_port_in_use(app):
     """A port that is taken is one line, and exit status 2."""
     with serve(app, "app:hello") as program:

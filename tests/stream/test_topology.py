@@ -238,9 +238,9 @@ class TestTopology:
         ]
 
         assert expected == sorted(edges(here.topology()))
-        for stream in (mapped, wire, here.downstream()[1][1], wire.downstream()[0][1]):
-            assert expected == sorted(edges(stream.topology()))
-            assert "n1" == stream.topology().nodes[0].name
+        for part in (mapped, wire, here.downstream()[1][1], wire.downstream()[0][1]):
+            assert expected == sorted(edges(part.topology()))
+            assert "n1" == part.topology().nodes[0].name
             assert stream.description() == stream.topology().nodes[0].facts
         wire.close()
         settle()
@@ -292,8 +292,8 @@ class TestTopology:
         for one, other in pairwise(streams):
             connect(one, other)
 
-        for stream in (streams[0], streams[500], streams[-1]):
-            assert (1000, 999) == (len(stream.topology().nodes), len(stream.topology().edges))
+        for part in (streams[0], streams[500], streams[-1]):
+            assert (1000, 999) == (len(part.topology().nodes), len(part.topology().edges))
 
     def test_a_thousand_operators_in_a_row(self):
         """Nor do operators."""
