@@ -293,17 +293,6 @@ def _check_stream(made: Any, policy: Policy) -> None:
 class _Topic:
     """A topic that has subscribers."""
 
-    __slots__ = (
-        "_delivered",
-        "_dropped",
-        "_members",
-        "bus",
-        "name",
-        "others",
-        "published",
-        "queues",
-    )
-
     def __init__(self, bus: EventBus, name: Hashable) -> None:
         self.bus = bus
         self.name = name
@@ -322,7 +311,7 @@ class _Topic:
         subscriber = _Subscriber(self, made, policy)
         self._members[subscriber.sink] = subscriber
         self.queues = None
-        return subscriber.start()
+        return subscriber.start(self.name)
 
     def remove(self, subscriber: _Subscriber) -> None:
         """Take off a subscriber; and the topic, if it was the last. Never switches."""
@@ -403,11 +392,10 @@ class _Subscriber:
         self._missed = 0
         self._waiting: dict[Receipt, None] = {}
 
-    def start(self) -> Subscription[Any]:
+    def start(self, topic: Hashable) -> Subscription[Any]:
         """Watch the stream for its end; return the user's side."""
-        made, topic = self._made, self._topic
-        name = None if topic is None else topic.name
-        side = subscription(made._origin(), self.close, topic=name, policy=self._policy)
+        made = self._made
+        side = subscription(made._origin(), self.close, topic=topic, policy=self._policy)
         self._subscription = ref(side, self._is_abandoned)
         if isinstance(made, Stream):
             made._host = self

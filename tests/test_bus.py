@@ -15,10 +15,10 @@ from galeph.bus import BusStats, EventBus, SubscriberStats, TopicStats
 from galeph.clock import set_default
 from galeph.errors import ResourceBusy, TimedOut
 from galeph.stream import Sink, Stream, connect, consume, splice
-from galeph.testing import ManualClock
+from galeph.testing import ManualClock, kill_walk
 from tests.stream.scenes import outcome, settle, waiting
 from tests.stream.test_ownership import in_thread
-from tests.stream.wires import Wire
+from tests.stream.wires import Wire, yielding
 
 
 @pytest.fixture
@@ -774,6 +774,26 @@ class TestLifetime:
         collect()
         assert not bus.active("news")
 
+    def test_what_was_connected_lets_go_without_the_collector(self, bus):
+        """Disconnected, nobody takes any more, and publishers must hear of it."""
+        connected = connect(bus.subscribe("news"), Stream())
+        chained = consume(bus.subscribe("news").map(str).filter(len), print)
+        mapped = bus.subscribe("news").map(str)
+        bus.publish_async("news", "fills the pumps")
+        settle()
+        published = waiting(bus.publish, "news", "waits")
+        gc.disable()
+        try:
+            connected.cancel()
+            chained.cancel()
+            del mapped
+            settle()
+
+            assert published.get(timeout=1) is True
+            assert {} == bus._topics
+        finally:
+            gc.enable()
+
     def test_a_connected_one_ends_with_its_sink(self, bus):
         """The bus holds nothing for a sink that is closed."""
         sink = Stream()
@@ -852,6 +872,177 @@ class TestLifetime:
 
         assert {} == bus._topics
         assert 20_000 > used
+
+
+MESSAGES = list(range(4))
+
+
+def kept_by(subscription):
+    """Everything a subscription still has when nobody publishes any more."""
+    subscription.close()
+    return list(subscription)
+
+
+class TestKillWalk:
+    """A kill or a Timeout at every switch: each has it or not, nobody is stuck or half there."""
+
+    @pytest.mark.parametrize("publish", ["publish", "publish_async"])
+    def test_publisher(self, publish):
+        """Every subscriber has a beginning of the messages, the last maybe not all of them."""
+
+        def scenario(victim):
+            bus, said = EventBus(), []
+            slow = [bus.subscribe("news"), bus.subscribe("news", buffer=1)]
+            fast = bus.subscribe("news", buffer=99)
+            functions_seen = []
+            consumed = consume(bus.subscribe("news"), functions_seen.append)
+
+            def work():
+                for message in MESSAGES:
+                    answer = getattr(bus, publish)("news", message)
+                    answer = answer if publish == "publish" else answer.get()
+                    said.append(answer)
+
+            readers = [gevent.spawn(list, each) for each in slow]
+            victim.spawn(work)
+            victim.join()
+            settle()
+            assert 0 == sum(each.waiting for each in bus.stats().topics["news"].subscribers)
+            for each in slow:
+                each.close()
+            consumed.cancel()
+            taken = [*(reader.get() for reader in readers), kept_by(fast), functions_seen]
+
+            assert [MESSAGES[: len(each)] for each in taken] == taken
+            assert {len(said), len(said) + 1} >= {len(each) for each in taken}
+            assert all(said)
+            assert victim.thrown is not None or [MESSAGES] * 4 == taken
+
+        kill_walk(scenario, at_least=33)
+
+    @pytest.mark.parametrize("policy", ["block", "drop_newest", "drop_oldest", "disconnect"])
+    def test_taker(self, policy):
+        """What he has not taken is there for the next, and the others have all of it."""
+
+        def scenario(victim):
+            bus, taken = EventBus(), []
+            mine = bus.subscribe("news", buffer=len(MESSAGES), policy=policy)
+            other = bus.subscribe("news", buffer=len(MESSAGES))
+
+            def take():
+                for _ in MESSAGES:
+                    message = mine.take()
+                    taken.append(message)
+
+            def publish():
+                for message in MESSAGES:
+                    bus.publish("news", message)
+                    gevent.sleep(0)
+
+            victim.spawn(take)
+            publisher = gevent.spawn(publish)
+            victim.join()
+            publisher.join()
+
+            assert MESSAGES == taken + kept_by(mine)
+            assert MESSAGES == kept_by(other)
+            assert not bus.active("news")
+
+        kill_walk(scenario, at_least=17)
+
+    def test_consumer(self):
+        """Interrupted in his function he is no subscriber any more, and publishers go on."""
+
+        def scenario(victim):
+            bus, seen = EventBus(), []
+
+            def fn(message):
+                victim.run(gevent.sleep, 0)
+                seen.append(message)
+
+            consumed = consume(bus.subscribe("news"), fn)
+            other = bus.subscribe("news", buffer=len(MESSAGES))
+            published = [bus.publish("news", message) for message in MESSAGES]
+            while len(seen) < len(MESSAGES) and not consumed.ready():
+                gevent.sleep(0)
+            consumed.cancel()
+            settle()
+
+            assert [True] * len(MESSAGES) == published
+            assert MESSAGES[: len(seen)] == seen
+            assert MESSAGES == kept_by(other)
+            assert not bus.active("news")
+            assert victim.thrown is consumed.exception.__cause__
+
+        kill_walk(scenario, at_least=12)
+
+    def test_coming_and_going(self):
+        """Whoever is thrown at between subscribing and leaving is a subscriber or not."""
+
+        def scenario(victim):
+            streams = []
+
+            def generate():
+                gevent.sleep(0)
+                streams.append(Stream(1))
+                return streams[-1]
+
+            bus = EventBus(generate)
+            kept = bus.subscribe("news", buffer=99)
+            seen = []
+
+            def work():
+                for _ in range(2):
+                    with bus.subscribe("news") as mine:
+                        seen.append(mine.take())
+                    gevent.sleep(0)
+
+            def publish():
+                for message in range(12):
+                    bus.publish("news", message)
+                    gevent.sleep(0)
+
+            victim.spawn(work)
+            publisher = gevent.spawn(publish)
+            victim.join()
+            publisher.join()
+
+            assert [kept] == bus.downstream("news")
+            assert all(stream.closed for stream in streams)
+            assert list(range(12)) == kept_by(kept)
+            assert sorted(seen) == seen
+            assert {} == bus.topics()
+
+        kill_walk(scenario, at_least=25)
+
+    def test_connection(self):
+        """A subscription that leads on through operators: the far end has a beginning."""
+
+        def scenario(victim):
+            bus, far, taken = EventBus(), Stream(), []
+            slow = bus.subscribe("news").map(yielding(str)).filter(yielding(len))
+            connected = connect(slow, far)
+            del slow
+
+            def take():
+                for _ in MESSAGES:
+                    message = far.take()
+                    taken.append(message)
+
+            victim.spawn(take)
+            publisher = gevent.spawn(lambda: [bus.publish("news", n) for n in MESSAGES])
+            victim.join()
+            while len(taken) < len(MESSAGES):
+                taken.append(far.take())
+            publisher.join()
+            far.close()
+            settle()
+
+            assert [str(n) for n in MESSAGES] == taken
+            assert connected.get() is True
+            assert not bus.active("news")
+
+        kill_walk(scenario, at_least=37)
 
 
 class TestConnections:

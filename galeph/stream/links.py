@@ -217,7 +217,8 @@ class Link:
             self.deferred.success(True)
 
     def _tell_source(self) -> None:
-        if self.upstream or not outlet_of(self.source).links:
+        outlet = self.source._outlet
+        if self.upstream or outlet is None or not outlet.links:
             # Through the loop, as in `sink_closed`.
             self.source._hub.loop.run_callback(self.source._abandon)
 
@@ -231,6 +232,8 @@ class Link:
             inlets.remove(self)
         self.sink._links_changed()
         outlet.remove(self)
+        # They know each other; see `Outlet.remove`.
+        del self.lane
         return True
 
 

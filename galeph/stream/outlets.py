@@ -122,6 +122,10 @@ class Outlet:
                     if source not in above:
                         above[source] = None
                         waiting.append(source)
+        if self.source._outlet is self and not (self.links or self.busy or self._is_moving):
+            # They know each other, as a link and its lane do. But what is above is to hear at once,
+            # and not from the garbage collector, that nobody takes any more.
+            self.source._outlet = None
 
     def _stop_waiting(self) -> None:
         """Have the greenlet that moves the messages look whether anybody wants them."""
@@ -146,6 +150,7 @@ class Outlet:
             self._has_dead = False
             for link in [link for link in self.links if link.is_dead]:
                 self.remove(link)
+                del link.lane
 
     def has_demand(self) -> bool:
         """Whether anybody below wants a message: something connected, or a waiting take."""
@@ -335,9 +340,9 @@ class Outlet:
             self.busy[lane] = None
             lane.load(value)
         # First those that cannot block. The others each get a greenlet, if they do.
-        for link in self.links.copy():
-            if link.is_prompt and link.lane.carry():
-                del self.busy[link.lane]
+        for link, lane in zip(self.links.copy(), lanes, strict=True):
+            if link.is_prompt and lane.carry():
+                del self.busy[lane]
         for lane in lanes:
             if lane.state is State.STALLED:
                 lane.carry_soon()

@@ -1,9 +1,10 @@
 """`Subscription`: the end of a stream for one who only takes, and whom others put for.
 
 Whoever puts holds the stream, and must not hold it for ever: once nobody can take from it any
-more, nobody should have to put. So everything that takes holds the subscription, and not the
+more, nobody should have to put. So everything that takes holds the subscription, and not only the
 stream behind it: greenlets, links, operators, pending takes. When the last of them lets go, the
-subscription dies, and who watches it with a weak reference hears of that.
+subscription dies, and who watches it with a weak reference hears of that; at once, without the
+garbage collector, unless the user has made it part of a cycle.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ class TestLifetime:
         assert watched() is None
 
     def test_everything_that_takes_holds_it(self):
-        """A blocked take, a pending one, a link, an operator."""
+        """A blocked take, a bound one, a pending one, a loop, an operator, a link."""
         stream = Stream()
         holders = {
             "take": waiting(subscribed(stream).take),
@@ -178,14 +178,51 @@ class TestLifetime:
             "pending": subscribed(stream).take_async(),
             "loop": iter(subscribed(stream)),
             "operator": subscribed(stream).map(str),
+            "link": connect(subscribed(stream), Stream()),
         }
-        connect(subscribed(stream), Stream())
         gc.collect()
 
         found = [thing for thing in gc.get_objects() if isinstance(thing, QueueSubscription)]
-        assert len(holders) + 1 == len(found)
+        assert len(holders) == len(found)
         holders["take"].kill()
         holders["pending"].cancel()
+
+    def test_an_operator_lets_go_without_the_collector(self):
+        """Nobody waits for a garbage collection to learn that it is gone."""
+        stream = Stream()
+        mapped = subscribed(stream).map(str).map(len)
+        found = [thing for thing in gc.get_objects() if type(thing) is QueueSubscription]
+        watched = [weakref.ref(thing) for thing in found]
+        del found
+        gc.disable()
+        try:
+            del mapped
+            settle()
+
+            assert [None] == [each() for each in watched]
+        finally:
+            gc.enable()
+
+    def test_links_let_go_without_the_collector_too(self):
+        """Disconnected, directly or behind operators, it is gone."""
+        stream = Stream()
+        links = [
+            connect(subscribed(stream), Stream()),
+            consume(subscribed(stream).map(str).filter(len), str),
+        ]
+        found = [thing for thing in gc.get_objects() if type(thing) is QueueSubscription]
+        watched = [weakref.ref(thing) for thing in found]
+        del found
+        assert 2 == len(watched)
+        gc.disable()
+        try:
+            for link in links:
+                link.cancel()
+            settle()
+
+            assert [None] * 2 == [each() for each in watched]
+        finally:
+            gc.enable()
 
     def test_describes_itself(self):
         """Its own facts, and those of its source; never a sink."""
