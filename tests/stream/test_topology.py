@@ -241,7 +241,7 @@ class TestTopology:
         for part in (mapped, wire, here.downstream()[1][1], wire.downstream()[0][1]):
             assert expected == sorted(edges(part.topology()))
             assert "n1" == part.topology().nodes[0].name
-            assert stream.description() == stream.topology().nodes[0].facts
+            assert part.description() == part.topology().nodes[0].facts
         wire.close()
         settle()
         assert isinstance(seen.exception, BaseException) is False
