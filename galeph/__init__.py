@@ -21,6 +21,7 @@ _MODULES = (
     "clock",
     "deferred",
     "errors",
+    "executor",
     "http",
     "stream",
     "tcp",

@@ -185,7 +185,7 @@ class ResourceBusy(GalephError):
 
 
 class PoolFull(ResourceBusy):
-    """No connection is free and the queue of waiting requests is full."""
+    """Nothing in the pool is free, and as many wait for it as may."""
 
 
 class Rejected(ResourceBusy):

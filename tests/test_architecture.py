@@ -256,7 +256,7 @@ class TestStateRule:
         """The clock's default is the one module-level variable that everybody may rely on."""
         source = "_default = 1\ndef f():\n    global _default\n    _default = 2"
 
-        assert [] == broken(plan.module_state, source, "galeph.clock")
+        assert [] == broken(plan.module_state, source, "galeph._clock")
         assert 1 == len(broken(plan.module_state, source))
 
 

@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent import get_hub
 
-from galeph import clock
+from galeph import clock, deferred
 
 
 @pytest.fixture
@@ -122,6 +122,7 @@ class TestDefault:
         """Unless a test says otherwise the default is the machine's clock."""
         assert isinstance(clock.default(), clock.SystemClock)
 
+    @pytest.mark.parity("TIME-12")
     def test_replaced(self, system):
         """Replacing the default returns the one it was."""
         before = clock.default()
@@ -132,3 +133,68 @@ class TestDefault:
         assert before is returned
         assert system is during
         assert before is clock.default()
+
+
+class TestWithClock:
+    @pytest.mark.parity("TIME-12")
+    def test_inside_the_block(self, system):
+        """Inside the block the clock is the default, afterwards the old one is again."""
+        before = clock.default()
+        with clock.with_clock(system) as given:
+            inside = clock.default()
+
+        assert system is given is inside
+        assert before is clock.default()
+
+    def test_restored_after_an_exception(self, system):
+        """The old default is back also when the block raises."""
+        before = clock.default()
+        with pytest.raises(KeyError), clock.with_clock(system):
+            raise KeyError
+
+        assert before is clock.default()
+
+    def test_nested(self, system):
+        """Blocks nest."""
+        other = clock.SystemClock()
+        with clock.with_clock(system):
+            with clock.with_clock(other):
+                inner = clock.default()
+            outer = clock.default()
+
+        assert other is inner
+        assert system is outer
+
+    @pytest.mark.parity("TIME-12")
+    def test_for_its_own_only(self, system):
+        """What is started in the block has its clock, others at the same time have not."""
+
+        def tell():
+            gevent.sleep(0)
+            return clock.default()
+
+        outside = deferred.future(tell)
+        with clock.with_clock(system):
+            inside = deferred.future(tell)
+            outside.wait()
+
+        assert system is inside.get()
+        assert clock.default() is outside.get()
+
+    def test_goes_along_with_a_stage(self, system):
+        """A function hung on a deferred in the block has its clock, also when it runs later."""
+        pending = deferred.deferred()
+        with clock.with_clock(system):
+            told = pending.chain(lambda _: clock.default())
+        pending.success(None)
+
+        assert system is told.get()
+
+    def test_before_the_process_s(self, system):
+        """A replaced default of the process does not reach into the block."""
+        with clock.with_clock(system):
+            before = clock.set_default(clock.SystemClock())
+            inside = clock.default()
+            clock.set_default(before)
+
+        assert system is inside

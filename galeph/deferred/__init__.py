@@ -31,13 +31,14 @@ from galeph.deferred._make import (
 )
 from galeph.deferred._onto import Executor, future_with
 from galeph.deferred._outcome import Deferrable
-from galeph.deferred._threads import in_thread
+from galeph.deferred._threads import ThreadPool, in_thread
 
 __all__ = [
     "Deferrable",
     "Deferred",
     "Executor",
     "Listener",
+    "ThreadPool",
     "alt",
     "connect",
     "deferred",

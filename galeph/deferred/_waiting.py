@@ -12,7 +12,7 @@ from gevent import Timeout
 from gevent.event import AsyncResult
 from gevent.hub import Waiter
 
-from galeph import clock
+from galeph import _clock as clock
 from galeph.deferred._deadlock import raise_deadlock
 from galeph.deferred._hanging import adopt
 from galeph.deferred._ownership import call_off

@@ -9,7 +9,8 @@ queued take needs four things more, and galeph's own code is written with them:
 - `hold_hub`: that an OS thread will realize it.
 
 What it shares with deferreds beside that: `stopped`, which says in galeph's words what ended a
-greenlet that was doing the work; `runner_of`, the greenlet of a hub that works off what must not
+greenlet that was doing the work, and `keep`, which takes galeph's own frames out of its traceback;
+`runner_of`, the greenlet of a hub that works off what must not
 run in the hub itself; and for waits of its own `raise_deadlock` and, in debug mode,
 `notes_origin`.
 
@@ -36,7 +37,7 @@ from galeph.deferred._deadlock import raise_deadlock
 from galeph.deferred._entries import Inline
 from galeph.deferred._hanging import adopt, listen_inline
 from galeph.deferred._origins import IS_DEBUG, notes_origin
-from galeph.deferred._outcome import stopped
+from galeph.deferred._outcome import keep, stopped
 from galeph.deferred._runner import Work, runner_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "IS_DEBUG",
     "Work",
     "hold_hub",
+    "keep",
     "notes_origin",
     "on_cancel",
     "on_ready",
@@ -128,7 +130,7 @@ def _nothing(_: object) -> None:
     pass
 
 
-for _shared in (Work, notes_origin, raise_deadlock, runner_of, stopped):
+for _shared in (Work, keep, notes_origin, raise_deadlock, runner_of, stopped):
     # Where code outside this folder finds them.
     _shared.__module__ = __name__
 del _shared

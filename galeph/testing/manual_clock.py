@@ -8,6 +8,10 @@ what follows from the first timer has happened before the second one fires.
 "As far as it can" is the loop's own word for it: an idle watcher fires when no callback, no timer
 and no ready descriptor is left, loopback sockets included. Time is kept in whole nanoseconds:
 ten steps of 0.1 s are one second, not a little less.
+
+With ``jump_after`` nobody needs to advance it: whenever everything waits, the clock jumps to the
+next timer by itself. What takes no part in the loop it cannot see waiting, an OS thread or another
+process that will answer in a moment, which is why the loop can be given some real time first.
 """
 
 from __future__ import annotations
@@ -33,21 +37,23 @@ _SPINNING_AFTER = 10.0
 class _ManualTimer:
     """A pending call. It stays in the clock's heap when cancelled, without its function."""
 
-    __slots__ = ("args", "due", "fn", "order")
+    __slots__ = ("args", "due", "fn", "is_waited_for", "order")
 
     def __init__(
-        self, due: int, order: int, fn: Callable[..., object], args: tuple[Any, ...]
+        self, due: int, order: int, fn: Callable[..., object], args: tuple[Any, ...], *, ref: bool
     ) -> None:
         self.due = due
         self.order = order
         self.fn: Callable[..., object] | None = fn
         self.args = args
+        self.is_waited_for = ref
 
     def __lt__(self, other: _ManualTimer) -> bool:
         return (self.due, self.order) < (other.due, other.order)
 
     def cancel(self) -> None:
         self.fn, self.args = None, ()
+        self.is_waited_for = False
 
     def fire(self) -> None:
         fn, args = self.fn, self.args
@@ -70,9 +76,25 @@ class ManualClock:
     Args:
         start: what `monotonic` says at first.
         wall: what `time` says at first, in seconds since the epoch.
+        jump_after: None to stand still until `advance`. Otherwise the clock jumps to the next
+            timer whenever the loop has had nothing to do for so many real seconds; 0 is right
+            unless threads or other processes take part. While it has a timer to jump to it keeps
+            the loop alive. A timer with ``ref=False`` fires on the way, but is no reason to jump.
+
+    Raises:
+        ValueError: ``jump_after`` is negative.
     """
 
-    def __init__(self, *, start: float = 0.0, wall: float = 1_735_689_600.0) -> None:
+    def __init__(
+        self,
+        *,
+        start: float = 0.0,
+        wall: float = 1_735_689_600.0,
+        jump_after: float | None = None,
+    ) -> None:
+        if jump_after is not None and not jump_after >= 0:
+            raise ValueError(f"jump_after must not be negative, not {jump_after!r}")
+        self._jumper = None if jump_after is None else _Jumper(jump_after, self._jump)
         self._now = round(start * _NANOSECONDS)
         self._wall_offset = round(wall * _NANOSECONDS) - self._now
         self._timers: list[_ManualTimer] = []
@@ -99,6 +121,8 @@ class ManualClock:
         previous, self._previous = self._previous, None
         if previous is not None:
             _clock.set_default(previous)
+        if self._jumper is not None:
+            self._jumper.stop()
 
     # The Clock
 
@@ -127,15 +151,17 @@ class ManualClock:
         seconds: float,
         fn: Callable[..., object],
         *args: Any,
-        ref: bool = True,  # noqa: ARG002  (no watcher of the loop, so nothing holds it alive)
+        ref: bool = True,
     ) -> _ManualTimer:
         """Call ``fn(*args)`` in the hub once the clock has been advanced by this much.
 
-        ``ref`` changes nothing: no timer of this clock keeps the hub's loop alive.
+        ``ref`` matters only to a clock that jumps; no timer of another keeps the loop alive.
         """
         due = self._now + max(0, round(seconds * _NANOSECONDS))
-        timer = _ManualTimer(due, next(self._order), fn, args)
+        timer = _ManualTimer(due, next(self._order), fn, args, ref=ref)
         heapq.heappush(self._timers, timer)
+        if self._jumper is not None and not self._advancing:
+            self._jumper.start()
         return timer
 
     # Moving it
@@ -164,10 +190,14 @@ class ManualClock:
         if self._advancing:
             raise RuntimeError("this ManualClock is being advanced by another greenlet")
         self._advancing = True
+        if self._jumper is not None:
+            self._jumper.stop()
         try:
             self._advance_to(self._now + round(seconds * _NANOSECONDS))
         finally:
             self._advancing = False
+            if self._jumper is not None and self._timers:
+                self._jumper.start()
 
     def jump_wall(self, seconds: float) -> None:
         """Set the wall clock forward or back by this much; waits do not notice."""
@@ -183,6 +213,74 @@ class ManualClock:
             get_hub().loop.run_callback(timer.fire)
             _run_dry()
         self._now = target
+
+    def _jump(self) -> bool:
+        """In the idle hub: fire the next timer; False if nobody waits for any."""
+        timers = self._timers
+        while timers and timers[0].fn is None:
+            heapq.heappop(timers)
+        if not any(timer.is_waited_for for timer in timers):
+            return False
+        timer = heapq.heappop(timers)
+        self._now = timer.due
+        timer.fire()
+        return True
+
+
+class _Jumper:
+    """Calls a function when the loop has been idle for a while, until that returns False."""
+
+    __slots__ = ("_after", "_idle", "_jump", "_quiet", "_stirring")
+
+    def __init__(self, after: float, jump: Callable[[], bool]) -> None:
+        self._after = after
+        self._jump = jump
+        self._idle: Any = None
+        self._quiet: Any = None
+        self._stirring: Any = None
+
+    def start(self) -> None:
+        if self._idle is None and self._quiet is None:
+            self._idle = get_hub().loop.idle()
+            self._idle.start(self._on_idle)
+
+    def stop(self) -> None:
+        for watcher in (self._idle, self._quiet, self._stirring):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._idle = self._quiet = self._stirring = None
+
+    def _on_idle(self) -> None:
+        if self._after:
+            self._wait_for_quiet()
+        else:
+            self._leap()
+
+    def _wait_for_quiet(self) -> None:
+        """Jump when the loop's next turn is the timer's; otherwise something has stirred."""
+        self.stop()
+        loop = get_hub().loop
+        self._quiet = loop.timer(self._after)
+        self._quiet.start(self._on_quiet, update=True)
+        self._stirring = loop.prepare(ref=False)
+        # In its second turn, that is: the first is the one that goes to sleep.
+        self._stirring.start(self._on_turn, [])
+
+    def _on_turn(self, turns: list[None]) -> None:
+        turns.append(None)
+        if len(turns) > 1:
+            self.stop()
+            self.start()
+
+    def _on_quiet(self) -> None:
+        self.stop()
+        self.start()
+        self._leap()
+
+    def _leap(self) -> None:
+        if not self._jump():
+            self.stop()
 
 
 def _run_dry() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import queue
+import time
+
 import gevent
 import pytest
 from gevent import socket
 from gevent.event import Event
 
-from galeph import clock
+from galeph import clock, deferred, stream
+from galeph.errors import TimedOut
 from galeph.testing import ManualClock
+from tests.deferred import threads
 
 
 def sleeper(manual, log, name, *naps):
@@ -23,6 +28,17 @@ def sleeper(manual, log, name, *naps):
 
 
 class TestTelling:
+    @pytest.mark.parity("TIME-14")
+    def test_virtual_time(self):
+        """Time begins at zero, or where it is told to, and passes by `advance` alone."""
+        manual, other = ManualClock(), ManualClock(start=7.5)
+        before = manual.monotonic(), other.monotonic()
+        manual.advance(2)
+        other.advance(0.25)
+
+        assert (0.0, 7.5) == before
+        assert (2.0, 7.75) == (manual.monotonic(), other.monotonic())
+
     def test_stands_still(self):
         """Without advance no time passes, on neither clock."""
         manual = ManualClock(start=5.0, wall=1000.0)
@@ -375,3 +391,259 @@ class TestBeingTheDefault:
         """One clock cannot be entered inside itself: it would not know what to restore."""
         with ManualClock() as manual, pytest.raises(RuntimeError, match="already"), manual:
             pass
+
+
+class TestCalls:
+    """How jobs and calls of `galeph.clock` go by it."""
+
+    @pytest.mark.parity("TIME-15")
+    def test_every_event_at_its_time(self):
+        """Advancing visits each call and each run of a job in order, at its own time."""
+        log = []
+        with ManualClock() as manual:
+            job = clock.every(2, lambda: log.append(("job", manual.monotonic())), initial_delay=1)
+            clock.call_later(4, lambda: log.append(("late", manual.monotonic())))
+            clock.call_later(2, lambda: log.append(("early", manual.monotonic())))
+            manual.advance(5)
+            job.cancel()
+
+        assert [("job", 1.0), ("early", 2.0), ("job", 3.0), ("late", 4.0), ("job", 5.0)] == log
+
+    @pytest.mark.parity("TIME-15")
+    def test_period_of_one_advanced_by_five(self):
+        """A job of period 1 that begins at once runs six times in five seconds."""
+        log = []
+        with ManualClock() as manual:
+            job = clock.every(1, lambda: log.append(manual.monotonic()))
+            manual.advance(5)
+            job.cancel()
+
+        assert [0.0, 1.0, 2.0, 3.0, 4.0, 5.0] == log
+
+    @pytest.mark.parity("TIME-15")
+    def test_no_delay(self):
+        """A call without delay is made without advancing."""
+        log = []
+        with ManualClock():
+            clock.call_later(0, log.append, "called")
+            gevent.sleep(0)
+
+        assert ["called"] == log
+
+    @pytest.mark.parity("TIME-15")
+    def test_exceptions_stay_where_they_belong(self, caplog):
+        """An exception of a call or job is its deferred's, and logged: `advance` goes on."""
+        log = []
+        with ManualClock() as manual:
+            call = clock.call_later(1, int, "no number")
+            job = clock.every(1, lambda: int("no number either"), initial_delay=1)
+            clock.call_later(2, log.append, "later")
+            manual.advance(2)
+
+        assert isinstance(call.exception, ValueError)
+        assert isinstance(job.exception, ValueError)
+        assert ["later"] == log
+        assert 1 == len(caplog.records)
+
+
+class TestJumping:
+    def test_waits_take_no_time(self):
+        """A clock that jumps lets waits of any length pass by themselves, in their order."""
+        log = []
+        with ManualClock(jump_after=0) as manual:
+            greenlets = [sleeper(manual, log, "late", 3600), sleeper(manual, log, "early", 60, 60)]
+            gevent.joinall(greenlets)
+
+        assert [("early", 60.0), ("early", 120.0), ("late", 3600.0)] == log
+
+    def test_the_caller_itself_waits(self):
+        """The only greenlet there is may be the one that waits."""
+        with ManualClock(jump_after=0) as manual:
+            manual.sleep(1e6)
+
+        assert 1e6 == manual.monotonic()
+
+    def test_only_when_everything_waits(self):
+        """As long as anything can go on, loopback sockets included, the clock stands still."""
+        near, far = socket.socketpair()
+        log = []
+
+        def echo():
+            for _ in range(20):
+                far.sendall(far.recv(10))
+
+        with near, far, ManualClock(jump_after=0) as manual:
+            greenlet = gevent.spawn(echo)
+            manual.start_timer(1, log.append, "timer")
+            for _ in range(20):
+                near.sendall(b"ping")
+                near.recv(10)
+                gevent.sleep(0)
+            log.append("echoed")
+            greenlet.join()
+            manual.sleep(2)
+
+        assert ["echoed", "timer"] == log
+
+    def test_housekeeping_is_no_reason(self):
+        """Timers that keep no loop alive fire on the way, but are never jumped to."""
+        with ManualClock(jump_after=0) as manual:
+            log = []
+            manual.start_timer(1, log.append, "housekeeping", ref=False)
+            gevent.sleep(0.005)
+            before = list(log)
+            manual.sleep(5)
+
+        assert [] == before
+        assert ["housekeeping"] == log
+
+    def test_nobody_waits_any_more(self):
+        """With the last timer cancelled or fired, nothing of it is left in the loop."""
+        before = gevent.get_hub().loop.activecnt
+        manual = ManualClock(jump_after=0)
+        manual.start_timer(5, print).cancel()
+        gevent.sleep(0.002)
+
+        assert before == gevent.get_hub().loop.activecnt
+        assert 0.0 == manual.monotonic()
+
+    def test_stops_at_the_end_of_the_block(self):
+        """After the block it stands still, whatever still waits."""
+        with ManualClock(jump_after=0) as manual:
+            manual.start_timer(5, print)
+        gevent.sleep(0.002)
+
+        assert 0.0 == manual.monotonic()
+
+    def test_advanced_by_hand(self):
+        """Advancing works as ever: it stops where it is told to, and the jumps go on after it."""
+        log = []
+        with ManualClock(jump_after=0) as manual:
+            manual.start_timer(1, lambda: log.append(manual.monotonic()))
+            later = manual.start_timer(3, lambda: log.append(manual.monotonic()))
+            manual.advance(2)
+            log.append(manual.monotonic())
+            gevent.sleep(0.002)
+
+        assert later.fn is None
+        assert [1.0, 2.0, 3.0] == log
+
+    def test_raising_function(self, galeph_hub_errors):
+        """A timer whose function raises is printed by the hub, and the jumps go on."""
+        log = []
+        with ManualClock(jump_after=0) as manual:
+            manual.start_timer(1, int, "no number")
+            manual.start_timer(2, log.append, "second")
+            manual.sleep(3)
+
+        assert [ValueError] == [error.kind for error in galeph_hub_errors]
+        assert ["second"] == log
+        galeph_hub_errors.clear()
+
+    def test_patience(self):
+        """Given some real time first, it waits for an answer from a thread."""
+        answered = deferred.deferred(from_thread=True)
+        with ManualClock(jump_after=0.5) as manual:
+            threads.start(answered.success, "answered", after=0.03)
+            answer = answered.timeout(60, "too late").result()
+
+        assert "answered" == answer
+        assert 0.0 == manual.monotonic()
+
+    def test_patience_runs_out(self):
+        """When nothing stirs for that long, it jumps; what stirs begins the time anew."""
+        log = []
+        with ManualClock(jump_after=0.02) as manual:
+            started = time.monotonic()
+            stirring = gevent.spawn(lambda: [gevent.sleep(0.008) for _ in range(5)])
+            manual.sleep(60)
+            took = time.monotonic() - started
+            log.append(stirring.dead)
+
+        assert [True] == log
+        assert 60.0 == manual.monotonic()
+        assert took >= 0.055
+
+    def test_negative(self):
+        """Jumping before the loop is idle is impossible."""
+        with pytest.raises(ValueError, match="jump_after"):
+            ManualClock(jump_after=-1)
+
+
+def limit_of_put(seconds):
+    return deferred.future(stream.Stream().try_put, "message", seconds, "expired").catch(str)
+
+
+def limit_of_take(seconds):
+    return deferred.future(
+        stream.Stream().try_take, seconds, default="closed", timeout_value="expired"
+    )
+
+
+def limit_of_connecting(seconds):
+    source, sink = stream.Stream(1), stream.Stream()
+    connected = stream.connect(source, sink, timeout=seconds)
+    source.put("message")
+    source.close()
+    return connected.catch(TimedOut, lambda _: "expired")
+
+
+def limit_of_getting(seconds):
+    def get():
+        with pytest.raises(queue.Empty):
+            stream.Stream().get(timeout=seconds)
+        return "expired"
+
+    return deferred.future(get)
+
+
+def limit_of_result(seconds):
+    def wait():
+        with pytest.raises(TimedOut):
+            deferred.deferred().result(seconds)
+        return "expired"
+
+    return deferred.future(wait)
+
+
+def job(seconds):
+    calls = []
+    done = deferred.deferred()
+
+    def work():
+        calls.append("called")
+        if len(calls) == 2:
+            job.cancel()
+            done.success("expired")
+
+    job = clock.every(seconds, work)
+    return done
+
+
+class TestEveryTimerOfThePackage:
+    @pytest.mark.parity("TIME-16")
+    @pytest.mark.parametrize(
+        "wait",
+        [
+            lambda seconds: deferred.deferred().timeout(seconds, "expired"),
+            limit_of_result,
+            limit_of_put,
+            limit_of_take,
+            limit_of_getting,
+            limit_of_connecting,
+            lambda seconds: clock.call_later(seconds, lambda: "expired"),
+            lambda seconds: clock.call_at(clock.default().time() + seconds, lambda: "expired"),
+            job,
+        ],
+    )
+    def test_goes_by_the_clock(self, wait):
+        """Timeouts, limits of puts and takes, and calls at some time: a manual clock moves all."""
+        with ManualClock() as manual:
+            waited = wait(100)
+            manual.advance(99.999)
+            early = waited.ready()
+            manual.advance(0.001)
+            late = waited.result(0)
+
+        assert not early
+        assert "expired" == late

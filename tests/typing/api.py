@@ -62,6 +62,21 @@ def takes_both_clocks() -> None:
         manual.advance(0.5)
 
 
+def scheduled() -> None:
+    assert_type(clock.call_later(1, number_to_text, 5), Deferred[str])
+    assert_type(clock.call_later(0.5, text_later, number=5), Deferred[str])
+    assert_type(clock.call_at(clock.default().time() + 60, len, "text"), Deferred[int])
+    assert_type(clock.every(1 / 50, print, initial_delay=0.5), Deferred[None])
+    assert_type(clock.floor(0.0, "month"), float)
+    assert_type(clock.add(0.0, -1, "week"), float)
+    assert_type(clock.format_duration(90), str)
+
+
+def replaces_the_clock(wheel: clock.Scheduler) -> None:
+    with clock.with_clock(clock.SchedulerClock(wheel)) as used:
+        asks(used)
+
+
 # -- deferred
 
 
