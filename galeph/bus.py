@@ -287,7 +287,7 @@ def _check_stream(made: Any, policy: Policy) -> None:
         raise ValueError(message)  # noqa: TRY004  (the type is right)
     if policy != "block" and getattr(made, "_limit", None) == 0:
         # Nothing ever waits in it, not even on its way to what it is connected to.
-        raise ValueError(f"policy {policy!r} needs a buffer of at least 1")
+        raise ValueError(f"policy {policy!r} needs a buffer of at least 1, and no transform")
 
 
 class _Topic:

@@ -15,6 +15,7 @@ from galeph.bus import BusStats, EventBus, SubscriberStats, TopicStats
 from galeph.clock import set_default
 from galeph.errors import ResourceBusy, TimedOut
 from galeph.stream import Sink, Stream, connect, consume, splice
+from galeph.stream.lines import MOST_WAITING
 from galeph.testing import ManualClock, kill_walk
 from tests.stream.scenes import outcome, settle, waiting
 from tests.stream.test_ownership import in_thread
@@ -195,6 +196,25 @@ class TestGenerator:
         subscription.close()
         settle()
         assert not bus.active("numbers")
+
+    def test_makes_streams_with_a_transform(self):
+        """Each subscriber has a state of its own, and the publisher waits for what comes out."""
+
+        def numbered(messages):
+            yield from enumerate(messages)
+
+        bus = EventBus(partial(Stream, 1, transform=numbered))
+        first = bus.subscribe("news")
+        bus.publish("news", "a")
+        second = bus.subscribe("news")
+        published = waiting(bus.publish, "news", "b")
+
+        assert not published.ready()
+        assert [(0, "a"), (1, "b")] == [first.take(), first.take()]
+        assert (0, "b") == second.take()
+        assert published.get(timeout=1) is True
+        with pytest.raises(ValueError, match="no transform"):
+            bus.subscribe("news", policy="drop_oldest")
 
     def test_may_make_connections(self):
         """An active stream is put into by a greenlet; the deferred tells when it is through."""
@@ -407,6 +427,17 @@ class TestSlowSubscribers:
 
         assert (1, 1) == (second.take(), first.take())
         assert published.get(timeout=1) is True
+
+    def test_one_that_never_takes_is_taken_off_in_the_end(self, bus, caplog):
+        """A stream lets so many messages wait and no more, whatever publishes them."""
+        stuck, fast = bus.subscribe("news"), bus.subscribe("news", buffer=MOST_WAITING + 1)
+        published = [bus.publish_async("news", n) for n in range(MOST_WAITING + 1)]
+        settle()
+
+        assert [fast] == bus.downstream("news")
+        assert all(each.get() for each in published)
+        assert stuck.drained
+        assert "wait, so this is closed" in caplog.text
 
     @pytest.mark.parity("BUS-04")
     def test_a_buffer_is_a_remedy(self, bus):
