@@ -130,11 +130,18 @@ class H1ServerConnection:
 
     def _serve_requests(self) -> None:
         engine = self.engine
+        transport = self.transport
         service = self._service
         connection = self._connection
+        event: Any
         while True:
             try:
-                event = self._next_request()
+                if connection.is_idle:  # nothing is buffered: do not ask before something is there
+                    event = engine.receive(transport.recv(_READ_BYTES))
+                else:
+                    event = engine.next_event()
+                if type(event) is not events.Request:
+                    event = self._wait_for_request(event)
             except RemoteProtocolError as error:
                 self._refuse(error.status_hint, error.case, str(error))
                 return
@@ -155,13 +162,8 @@ class H1ServerConnection:
             self._phase = _IDLE
             self.deadline = service.monotonic() + service.keep_alive
 
-    def _next_request(self) -> events.Request | None:
+    def _wait_for_request(self, event: events.Event) -> events.Request | None:
         engine = self.engine
-        transport = self.transport
-        if self._connection.is_idle:  # nothing is buffered: do not ask before something is there
-            event = engine.receive(transport.recv(_READ_BYTES))
-        else:
-            event = engine.next_event()
         while event is NEED_DATA:
             if self._phase != _HEAD and not engine.is_idle:
                 # The head has begun but is not complete. Its deadline is absolute: what follows
@@ -169,8 +171,7 @@ class H1ServerConnection:
                 self._connection.is_idle = False
                 self._mark(_HEAD, self._service.head)
                 self._service.deadlines.hurry(self)
-            engine.receive_data(transport.recv(_READ_BYTES))
-            event = engine.next_event()
+            event = engine.receive(self.transport.recv(_READ_BYTES))
         if type(event) is events.Request:
             return event
         return None  # CLOSED, between two messages
@@ -306,7 +307,9 @@ class H1ServerConnection:
         """Send the response; return whether it was sent whole."""
         try:
             body = response.body
-            if type(body) is not bytes:
+            if type(body) is str:
+                body = body.encode()
+            elif type(body) is not bytes:
                 body = prepare_body(body)
             if (
                 type(body) is bytes

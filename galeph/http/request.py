@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Request"]
 
+# Looked up once, not for each request.
+_new = object.__new__
+
 
 class Request:
     """An HTTP request.
@@ -69,7 +72,7 @@ class Request:
     @classmethod
     def _from_event(cls, event: events.Request, exchange: Exchange, scheme: str) -> Request:
         """Make the request of a server's exchange. On the hot path: no call that can be spared."""
-        self = cls.__new__(cls)
+        self = _new(cls)
         self.method = event.method
         self.scheme = scheme
         self.host = event.authority

@@ -19,6 +19,8 @@ from galeph.message.fields import _CACHE_ENCODED, encode_field
 
 _T = TypeVar("_T")
 
+# Looked up once, not for each request.
+_new = object.__new__
 # Of headers without a field: shared, as what is in a tuple is.
 _NO_INDEX: Any = MappingProxyType({})
 
@@ -254,7 +256,7 @@ class Headers(Mapping[str, str]):
 
     def copy(self) -> Headers:
         """Return headers that can be changed without changing these."""
-        twin = Headers.__new__(Headers)
+        twin = _new(Headers)
         pairs = self._pairs
         twin._pairs = pairs if type(pairs) is tuple else self._share()
         twin._index = self._index

@@ -214,9 +214,10 @@ class SocketTransport:
 
     def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:
         """Block until the kernel has all of ``data``; see `Transport`."""
+        size = len(data)
         if (
             data.__class__ is not bytes
-            or len(data) > _SEND_BUDGET
+            or size > _SEND_BUDGET
             or self.turns.is_taken
             or self._budget <= 0
         ):
@@ -231,7 +232,7 @@ class SocketTransport:
         except OSError as error:
             raise self._failed(error) from error
         self._budget -= sent + _SEND_COST
-        if sent < len(data):
+        if sent < size:
             rest = memoryview(data)[sent:]
             send_whole(self, views_of(rest), committed=committed or sent > 0)
 

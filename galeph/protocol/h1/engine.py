@@ -36,6 +36,10 @@ _WITHOUT_BODY = ("HEAD", "CONNECT", "")
 # Asked for each message: one look-up, not two.
 _DONE = receiving.DONE
 _SENT = sending.DONE
+_BETWEEN = (receiving.HEAD, receiving.DONE)
+# Of an enumeration a look-up takes 35 ns.
+_SERVER = Role.SERVER
+_new = object.__new__
 
 
 class H1Engine:
@@ -95,10 +99,13 @@ class H1Engine:
             receiver.fast_heads += 1
             sender.state = sending.IDLE
             event = receiver.known_request
-            event.headers = headers = fields.copy()
+            # `Headers.copy`, without the call.
+            event.headers = headers = _new(Headers)
+            headers._pairs = fields._pairs
+            headers._index = fields._index
             self._method = event.method
             self._peer_version = "HTTP/1.1"
-            self._can_upgrade = "upgrade" in headers._index
+            self._can_upgrade = "upgrade" in fields._index
             return event
         receiver.receive_data(data)
         return self.next_event()
@@ -140,7 +147,7 @@ class H1Engine:
         """See `Engine.send`."""
         if type(event) is Data:
             return self._sender.send_data(event)
-        is_server = self.role is Role.SERVER
+        is_server = self.role is _SERVER
         if isinstance(event, Response) and is_server:
             return self._send_response(event)
         if isinstance(event, EndOfMessage):
@@ -225,7 +232,7 @@ class H1Engine:
         if not (receiver.keep_alive and self._sender.keep_alive and receiver.state <= _DONE):
             return False
         # What a server sent unasked must not become the next answer.
-        return self.role is Role.SERVER or not (receiver.has_buffered or receiver.at_eof)
+        return self.role is _SERVER or not (receiver.has_buffered or receiver.at_eof)
 
     def close_after_response(self) -> None:
         """Let the response that is sent next say ``Connection: close``, and be the last."""
@@ -251,7 +258,7 @@ class H1Engine:
     def is_idle(self) -> bool:
         """Whether nothing of a next message has arrived: the connection may be closed unnoticed."""
         receiver = self._receiver
-        return not receiver._buffer and receiver.state in (receiving.HEAD, receiving.DONE)
+        return not receiver._buffer and receiver.state in _BETWEEN
 
     @property
     def has_answered(self) -> bool:
