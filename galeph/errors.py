@@ -269,7 +269,14 @@ class TooManyRedirects(HTTPError):
 
 
 class BodyTooLarge(HTTPError):
-    """A body is larger than the limit for its use; stream it, or raise the limit."""
+    """A body is larger than the limit for its use; stream it, or raise the limit.
+
+    ``body`` is the body reader that would not gather it.
+    """
+
+    def __init__(self, message: str, response: Any = None, *, body: Any = None) -> None:
+        super().__init__(message, response)
+        self.body = body
 
 
 class IncompleteBody(HTTPError):

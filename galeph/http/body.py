@@ -143,7 +143,8 @@ class BodyReader:
 
     def _gather(self, max_bytes: int | None) -> bytes:
         if max_bytes is not None and not self._is_cut and (self.length or 0) > max_bytes:
-            raise BodyTooLarge(f"a body of {self.length} bytes; the limit is {max_bytes}")
+            text = f"a body of {self.length} bytes; the limit is {max_bytes}"
+            raise BodyTooLarge(text, body=self)
         pieces: list[bytes] = []
         size = 0
         try:
@@ -152,7 +153,7 @@ class BodyReader:
                 size += len(piece)
                 if max_bytes is not None and size > max_bytes:
                     text = f"a body of more than {max_bytes} bytes, which is the limit"
-                    raise BodyTooLarge(text)
+                    raise BodyTooLarge(text, body=self)
         except BaseException:
             self._put_back(pieces)
             raise
@@ -185,7 +186,8 @@ class BodyReader:
                 if not piece or piece.endswith(b"\n"):
                     break
                 if limit < 0 and largest is not None and got > largest:
-                    raise BodyTooLarge(f"a line of more than {largest} bytes, which is the limit")
+                    text = f"a line of more than {largest} bytes, which is the limit"
+                    raise BodyTooLarge(text, body=self)
         except BaseException:
             self._put_back(pieces)
             raise

@@ -332,7 +332,7 @@ class H1ServerConnection:
                     return True
             framed = self._frame_head(response, body)
         except Exception as error:
-            if isinstance(error, _CONNECTION_ENDS):
+            if self.transport.closed and isinstance(error, _CONNECTION_ENDS):
                 raise
             response.close()
             self._service.log_bug(None, error)
@@ -384,9 +384,10 @@ class H1ServerConnection:
                 for piece in body:
                     self._write(engine.send(Data(piece)))
             self._write(engine.send(EndOfMessage(trailers)))
-        except _CONNECTION_ENDS:
-            raise
         except BaseException as error:
+            # The same error may come from a body that is another connection's.
+            if self.transport.closed and isinstance(error, _CONNECTION_ENDS):
+                raise
             # The head is out: a cut connection is the only honest way to say "not complete".
             self.transport.abort()
             if not isinstance(error, Exception):

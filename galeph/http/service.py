@@ -97,16 +97,12 @@ class Service:
 
     def answer_failure(self, request: Request, error: BaseException) -> Response:
         """Return the answer to a handler's exception; log it unless it is the peer's doing."""
-        if isinstance(error, BodyTooLarge):
-            return self.plain_response(413)
-        if isinstance(error, DecodingError):
-            return self.plain_response(400)
-        if isinstance(error, HandshakeRefused):
-            response: Response = error.response
+        refusal = self._refusal(request, error)
+        if refusal is not None:
             info = request._on_server().info
-            self.log_peer(logging.INFO, info, "refused: %s, answered %d", error, response.status)
+            self.log_peer(logging.INFO, info, "refused: %s, answered %d", error, refusal.status)
             self.refusals += 1
-            return response
+            return refusal
         self.log_bug(request, error)
         if self._error_handler is not None:
             try:
@@ -114,6 +110,20 @@ class Service:
             except Exception as second:
                 self.log_bug(request, second)
         return self.plain_response(500)
+
+    def _refusal(self, request: Request, error: BaseException) -> Response | None:
+        """Return the answer where it is the request that is wrong; None for every other error.
+
+        What the handler met in a response of another server is not its client's doing.
+        """
+        if isinstance(error, BodyTooLarge) and error.body in (None, request._body):
+            return self.plain_response(413)
+        if isinstance(error, DecodingError) and error.response is None:
+            return self.plain_response(400)
+        if isinstance(error, HandshakeRefused):
+            response: Response = error.response
+            return response
+        return None
 
     # Responses
 

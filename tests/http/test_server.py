@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent import socket
 
-from galeph import deferred, http, stream
+from galeph import deferred, errors, http, stream
 from tests.http.raw import GET, Reader, connected, get, post, serving, talk
 
 
@@ -357,12 +357,18 @@ class TestFailures:
 
     @pytest.mark.fault("F12")
     @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-    def test_generator_fails(self, version, caplog):
-        """A body that fails in the middle is cut: no last chunk, no well-formed short answer."""
+    @pytest.mark.parametrize(
+        "error", [ZeroDivisionError, errors.ConnectionLost, errors.ResourceClosed]
+    )
+    def test_generator_fails(self, version, error, caplog):
+        """A body that fails in the middle is cut: no last chunk, no well-formed short answer.
+
+        Also if it is made of another connection, and that one broke.
+        """
 
         def body():
             yield b"part"
-            raise ZeroDivisionError
+            raise error
 
         with serving(lambda _: {"body": body()}) as server, connected(server) as sock:
             sock.sendall("GET / HTTP/1.1\r\nHost: t\r\n\r\n".replace("HTTP/1.1", version).encode())
@@ -372,6 +378,32 @@ class TestFailures:
                     pieces.append(piece)
 
         assert not b"".join(pieces).endswith(b"0\r\n\r\n")
+        assert 1 == len([one for one in caplog.records if one.levelno == logging.ERROR])
+
+    def test_deferred_body_fails(self, caplog):
+        """A body that fails before it is there is answered with 500, and logged."""
+        answer = ask(lambda _: {"body": deferred.error(errors.ConnectionLost(104, "upstream"))})
+
+        assert 500 == answer.status
+        assert 1 == len([one for one in caplog.records if one.levelno == logging.ERROR])
+
+    @pytest.mark.parametrize(
+        "read", [lambda r: r.json(), lambda r: r.bytes(), lambda r: r.body.readline()]
+    )
+    def test_another_servers_response_is_not_the_clients_doing(self, read, caplog):
+        """What an upstream sends wrong is 500 and a bug's line, no 400 or 413."""
+        with serving(lambda _: {"body": b"x" * 100}) as upstream:
+            url = f"http://127.0.0.1:{upstream.port}/"
+
+            def handler(_):
+                with http.connection_pool() as pool, http.get(url, pool=pool).result() as response:
+                    response.max_buffered_bytes = 99
+                    response.body.max_gathered = 99
+                    return {"body": repr(read(response))}
+
+            answer = ask(handler)
+
+        assert 500 == answer.status
         assert 1 == len([one for one in caplog.records if one.levelno == logging.ERROR])
 
     @pytest.mark.attack(65)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from galeph import deferred, errors, http
 from galeph.http.service import Service, to_response
 from galeph.testing import ManualClock
+from galeph.transport.base import ConnectionInfo
 
 
 def make(**options):
@@ -65,11 +67,18 @@ class TestFailures:
         [(errors.BodyTooLarge("x"), 413), (errors.DecodingError("x"), 400)],
     )
     def test_of_the_peer(self, error, status, caplog):
-        """What the peer did is answered and not logged as a bug."""
-        answer = make().answer_failure(http.Request("GET", "/"), error)
+        """What the peer did is answered, counted, and one line that is no bug's."""
+        caplog.set_level(logging.INFO)
+        request = http.Request("GET", "/")
+        request._exchange = SimpleNamespace(info=ConnectionInfo("127.0.0.9", 1, "127.0.0.1", 2))
+        service = make()
+        answer = service.answer_failure(request, error)
 
         assert status == answer.status
-        assert [] == caplog.records
+        [record] = caplog.records
+        assert logging.INFO == record.levelno
+        assert f"127.0.0.9:1 refused: x, answered {status}" == record.getMessage()
+        assert 1 == service.counts()["refusals"]
 
     def test_of_the_handler(self, caplog):
         """A bug is one ERROR with its traceback, and 500."""
