@@ -5,6 +5,7 @@
 Every five seconds it prints what it has counted. Ctrl-C ends it.
 """
 
+import re
 from collections import Counter
 
 import gevent
@@ -16,10 +17,9 @@ def count(stream: udp.UdpStream, totals: Counter[str]) -> None:
     """Add up the counters of every packet; one packet may hold several lines."""
     for packet in stream:
         for line in packet.message.decode(errors="replace").splitlines():
-            name, _, rest = line.partition(":")
-            value, _, kind = rest.partition("|")
-            if kind == "c" and value.lstrip("-").isdigit():
-                totals[name] += int(value)
+            match = re.fullmatch(r"([^:]+):(-?[0-9]{1,15})\|c", line)
+            if match is not None:
+                totals[match[1]] += int(match[2])
             else:
                 print(f"{packet.host} sent something else: {line!r}")
 

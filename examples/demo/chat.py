@@ -19,9 +19,9 @@ class Room:
 
     def join(self, request: http.Request) -> None:
         """Serve one member until it leaves."""
+        name = request.query.get("name", "").strip()[:24] or f"guest {next(self._guests)}"
         # A foreign page must not speak here through a visitor's browser.
         socket = http.websocket_connection(request, origins="same").get()
-        name = request.query.get("name", "").strip()[:24] or f"guest {next(self._guests)}"
         outbox: stream.Stream[str] = stream.Stream(buffer=64)
         stream.connect(outbox, socket)
         for line in self._history:

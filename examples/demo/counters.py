@@ -1,6 +1,7 @@
 """Counters in the manner of statsd: ``name:value|c`` by UDP in, a snapshot a second out."""
 
 import json
+import math
 from typing import Any
 
 import gevent
@@ -28,9 +29,11 @@ class Counters:
         value, _, kind = rest.partition("|")
         if kind.startswith("c") and (name in self._counts or len(self._counts) < _MAX_NAMES):
             try:
-                self._counts[name] = self._counts.get(name, 0) + float(value)
+                total = self._counts.get(name, 0) + float(value)
             except ValueError:
                 return
+            if math.isfinite(total):  # what JSON cannot say would end every page's chart
+                self._counts[name] = total
 
     def subscribe(self) -> Any:
         """Return a stream of Server-Sent Events; close it to unsubscribe."""

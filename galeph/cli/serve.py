@@ -54,15 +54,20 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+class WrongHandlerError(ValueError):
+    """``module:name`` names nothing that can be served."""
+
+
 def load_handler(spec: str) -> Callable[..., Any]:
     """Import what ``module:name`` names.
 
     Raises:
-        ValueError: there is no such thing, or it cannot be called; the text says which.
+        WrongHandlerError: there is no such thing, or it cannot be called; the text says which.
+        Exception: whatever the module itself raises.
     """
     module_name, colon, path = spec.partition(":")
     if not module_name or not colon or not path:
-        raise ValueError(f"{spec!r} is not of the form module:handler")
+        raise WrongHandlerError(f"{spec!r} is not of the form module:handler")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -71,14 +76,14 @@ def load_handler(spec: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
             raise  # the module is there, and something it imports is not: show where
-        raise ValueError(f"no module named {error.name!r} (looked in {here})") from error
+        raise WrongHandlerError(f"no module named {error.name!r} (looked in {here})") from error
     for name in path.split("."):
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise ValueError(f"module {module_name!r} has no {path!r}") from None
+            raise WrongHandlerError(f"module {module_name!r} has no {path!r}") from None
     if not callable(found):
-        raise ValueError(f"{spec} is not callable: {found!r}")  # noqa: TRY004  (the text is wrong)
+        raise WrongHandlerError(f"{spec} is not callable: {found!r}")
     handler: Callable[..., Any] = found
     return handler
 
@@ -94,6 +99,10 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         handler = load_handler(options.handler)
+    except WrongHandlerError as error:
+        print(f"galeph serve: {error}", file=sys.stderr)
+        return 2
+    try:
         tls = _make_context(options) if options.tls_self_signed else None
         server = http.start_server(handler, options.port, host=options.host, tls=tls)
     except (ValueError, ImportError, GalephError) as error:
@@ -108,14 +117,26 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _stop_on_signals(server: Any, timeout: float) -> None:
-    """Let SIGINT and SIGTERM drain the server, and a second one end it at once."""
-    import gevent
+    """Let SIGINT and SIGTERM drain the server, and a second one end it at once.
 
-    def stop() -> None:
-        server.close(0 if server.is_closing else timeout)
+    Real handlers and not gevent's, which run in the hub: a handler that blocks that must not keep
+    the process from ending. What the second signal asks for is done within a second, or SIGALRM
+    ends the process.
+    """
+    from gevent import get_hub
+
+    loop: Any = get_hub().loop
+    signals = 0
+
+    def stop(number: int, frame: object) -> None:  # noqa: ARG001  (the signature of a handler)
+        nonlocal signals
+        signals += 1
+        if signals > 1:
+            signal.alarm(1)
+        loop.run_callback_threadsafe(server.close, timeout if signals == 1 else 0)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        gevent.signal_handler(number, stop)
+        signal.signal(number, stop)
 
 
 def _make_context(options: argparse.Namespace) -> Any:

@@ -239,12 +239,10 @@ class H1ServerConnection:
             if not self._respond(event.method, response):
                 return False
             return self.engine.can_reuse or self._finish()
-        if isinstance(incoming.error, IncompleteBody):
+        if isinstance(incoming.error, (IncompleteBody, RemoteProtocolError)):
+            # Whatever the handler made of it: the client is gone, or does not speak HTTP.
             response.close()
-            return False  # the client is gone, or lies about the length: no answer can be right
-        if isinstance(incoming.error, RemoteProtocolError):
-            response.close()
-            self._refuse_body(incoming.error)  # whatever the handler made of it
+            self._refuse_body(incoming.error)
             return False
         try:
             return self._respond(event.method, response) and self._finish()

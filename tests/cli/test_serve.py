@@ -18,7 +18,14 @@ import gevent
 def hello(request):
     if request.path == "/slow":
         gevent.sleep(0.5)
+    if request.path == "/slower":
+        print("waiting", flush=True)
+        gevent.sleep(8)
     return {"body": f"hello {request.path}"}
+def stuck(request):
+    import time
+    print("stuck", flush=True)
+    time.sleep(1000)
 def patched(request):
     import socket
     return {"body": socket.socket.__module__}
@@ -66,6 +73,42 @@ def test_drains(app):
 
         assert 0 == program.stop()
         assert "hello /slow" == client.communicate(timeout=5)[0]
+
+
+def test_second_signal_ends_what_blocks_everything(app):
+    """A handler that blocks the whole process keeps it no longer than a second after it."""
+    with serve(app, "app:stuck") as program:
+        url = program.wait_for(r"galeph serves (\S+)")[1]
+        client = subprocess.Popen(["curl", "-s", "-m", "9", url])
+        program.wait_for("^stuck")
+        program.process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            program.process.wait(1.2)
+
+        assert -signal.SIGALRM == program.stop(signal.SIGINT, timeout=5)
+        assert client.wait(5)
+
+
+def test_second_signal_cuts(app):
+    """What is under way at the second signal is cut, and the process ends in order."""
+    with serve(app, "app:hello") as program:
+        url = program.wait_for(r"galeph serves (\S+)")[1]
+        client = subprocess.Popen(["curl", "-s", "-m", "9", url + "slower"])
+        program.wait_for("^waiting")
+        program.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            program.process.wait(0.3)
+
+        assert 0 == program.stop(timeout=0.9)
+        assert client.wait(5)
+
+
+def test_module_that_fails(app):
+    """What goes wrong in the user's module is shown with its place."""
+    (app / "broken.py").write_text('int("foo")\n')
+    with serve(app, "broken:hello") as program:
+        assert 1 == program.process.wait(10)
+        assert 'broken.py", line 1' in program.output()
 
 
 def test_self_signed(app):

@@ -34,7 +34,12 @@ def test_udp_statsd(tmp_path):
     with run(tmp_path, "udp_statsd", "0, 0.1") as program:
         port = int(program.wait_for(r"UDP port (\d+)")[1])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            for packet in (b"visits:1|c\nvisits:2|c", b"errors:1|c", b"bad"):
+            junk = (
+                b"visits:--5|c",
+                "visits:\N{SUPERSCRIPT TWO}|c".encode(),
+                b"visits:" + b"9" * 5000,
+            )
+            for packet in (*junk, b"visits:1|c\nvisits:2|c", b"errors:1|c", b"bad"):
                 client.sendto(packet, ("127.0.0.1", port))
 
         assert program.wait_for(re.escape("{'visits': 3, 'errors': 1} (0 packets dropped)"))

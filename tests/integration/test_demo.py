@@ -93,7 +93,7 @@ class TestWithoutABrowser:
         with urllib.request.urlopen(demo.url + "counters", timeout=5) as events:
             assert b"data: {}\n" == events.readline()
 
-            send_udp(demo.udp_port, "hits:2|c\nmisses:1|c\nnonsense")
+            send_udp(demo.udp_port, "hits:nan|c\nhits:2|c\nhits:1e999|c\nmisses:1|c\nnonsense")
             events.readline()
 
             line = events.readline()
