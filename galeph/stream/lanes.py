@@ -339,12 +339,12 @@ class Lane:
                 self._put_behind(derived, value)
                 return True
             if outlet.busy:
-                outlet.parent = self
+                outlet.parents[self] = None
                 return False
             self._leaving = self._value = None
             if outlet.feed(value):
                 return True
-            outlet.parent = self
+            outlet.parents[self] = None
             return False
         if type(value) is Ending or derived.box._offer(value, self) is not EXPIRED:
             return True

@@ -103,9 +103,11 @@ class Derived(Boxed):
         return ways
 
     def _end_of_lane(self) -> Lane:
-        """The lane that carries messages to this operator."""
+        """The lane that brings messages to this operator, now or next."""
         branch = self.branch
-        while isinstance(branch.source, Derived) and len(outlet_of(branch.source).links) == 1:
+        while branch.lane.is_idle and isinstance(branch.source, Derived):
+            if len(outlet_of(branch.source).links) != 1:
+                break
             branch = branch.source.branch
         return branch.lane
 

@@ -52,7 +52,7 @@ class Outlet:
         "_waiter",
         "busy",
         "links",
-        "parent",
+        "parents",
         "source",
     )
 
@@ -61,8 +61,9 @@ class Outlet:
         self.links: list[Link | Branch] = []
         # The lanes that hold a message, in their order.
         self.busy: dict[Lane, None] = {}
-        # The lane that feeds this outlet, if it is an operator's and it waits for `busy` to empty.
-        self.parent: Lane | None = None
+        # The lanes that feed this outlet, if it is an operator's, and wait for `busy` to empty. (It
+        # is one, but for the moments when a second operator is made of what it leads through.)
+        self.parents: dict[Lane, None] = {}
         self._has_dead = False
         self._is_moving = False
         self._is_scheduled = False
@@ -382,9 +383,11 @@ class Outlet:
         for other in self.busy:
             if other.state is not State.STALLED:
                 return
-        if self.parent is not None:
-            parent, self.parent = self.parent, None
-            parent.resume()
+        if self.parents:
+            parents, self.parents = self.parents, {}
+            for parent in parents:
+                if parent.state is State.WAITING:
+                    parent.resume()
         elif self._waiter is not None:
             self._stop_waiting()
         elif not self.source._is_fed:

@@ -224,3 +224,32 @@ def close_after(turns, node):
     for _ in range(turns):
         gevent.sleep(0)
     node.close()
+
+
+@budget
+@given(
+    tree=trees(),
+    kind=kinds,
+    first=st.lists(st.tuples(st.integers(0, 5), st.sampled_from(USES)), min_size=8, max_size=8),
+)
+def test_who_takes_some_messages_and_has_the_rest_sent_misses_none(tree, kind, first):
+    """Every end of a tree, read by hand for a while and connected to something then."""
+    source, _ = supplied(kind, list(range(10)))
+    nodes, expected = {-1: source}, {-1: list(range(10))}
+    for n, (parent, name) in enumerate(tree):
+        if name is None:
+            nodes[n], expected[n] = Stream(2), expected[parent]
+            connect(nodes[parent], nodes[n])
+        else:
+            nodes[n], expected[n] = chained(nodes[parent], [name], expected[parent])
+    ends = set(range(len(tree))).difference(parent for parent, _ in tree)
+
+    def read(n):
+        count, use = first[n]
+        taken = [nodes[n].take() for _ in range(min(count, len(expected[n])))]
+        return taken + collect(nodes[n], use)
+
+    readers = {n: gevent.spawn(read, n) for n in ends}
+    gevent.joinall(readers.values(), timeout=5)
+
+    assert {n: expected[n] for n in ends} == {n: reader.value for n, reader in readers.items()}
