@@ -21,7 +21,20 @@ from typing import Any, Protocol
 
 from gevent import get_hub, sleep
 
-__all__ = ["Clock", "SystemClock", "Timer", "default", "set_default", "with_clock"]
+__all__ = ["Clock", "SystemClock", "Timer", "check_limit", "default", "set_default", "with_clock"]
+
+
+def check_limit(name: str, seconds: Any) -> None:
+    """Raise TypeError or ValueError unless ``seconds`` can limit a wait: a number, or None.
+
+    A timer of the loop that is not a number is never due, and stops all others.
+    """
+    if seconds is None:
+        return
+    if not isinstance(seconds, (int, float)):
+        raise TypeError(f"{name} must be seconds or None, not {seconds!r}")
+    if seconds != seconds:  # noqa: PLR0124  (only what is not a number)
+        raise ValueError(f"{name} must be seconds, got {seconds}")
 
 
 class Timer(Protocol):

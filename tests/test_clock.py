@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import gevent
@@ -9,6 +10,8 @@ import pytest
 from gevent import get_hub
 
 from galeph import clock, deferred
+from galeph.deferred import Deferred
+from galeph.stream import Stream
 
 
 @pytest.fixture
@@ -198,3 +201,20 @@ class TestWithClock:
             clock.set_default(before)
 
         assert system is inside
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda limit: Stream().try_take(limit),
+        lambda limit: Stream().try_put("x", limit),
+        lambda limit: Stream().get(timeout=limit),
+        lambda limit: Deferred().result(limit),
+        lambda limit: Deferred().timeout(limit),
+    ],
+)
+@pytest.mark.parametrize(("limit", "error"), [(math.nan, ValueError), ("1", TypeError)])
+def test_a_limit_is_a_number(wait, limit, error):
+    """What is none is refused by its name; as a timer it would stop all others of the loop."""
+    with pytest.raises(error, match="(timeout|seconds) must be seconds"):
+        wait(limit)

@@ -53,6 +53,7 @@ def wait(deferred: Deferred[Any], timeout: float | None) -> Timeout | None:
 
 def wait_by_clock(deferred: Deferred[Any], timeout: float) -> bool:
     """Block until there is an outcome, at most so long by galeph's clock; False if none came."""
+    clock.check_limit("timeout", timeout)
     if timeout <= 0:
         return False
     waiter: Waiter[Any] = Waiter()
@@ -78,6 +79,7 @@ def set_limit(deferred: Deferred[Any], seconds: float, default: Any) -> None:
 
     The timer goes with the outcome.
     """
+    clock.check_limit("seconds", seconds)
     adopt(deferred)
     if seconds <= 0:
         _expire(deferred, seconds, default)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from gevent.queue import Empty, Full, ShutDown
 
+from galeph._clock import check_limit
 from galeph.deferred import Deferred
 from galeph.errors import ResourceClosed
 from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
@@ -149,6 +150,7 @@ class Source(Operable[T_co]):
             2. ``default`` when the stream has ended;
             3. ``timeout_value`` when the time ran out. No message is lost by it.
         """
+        check_limit("timeout", timeout)
         message = self._take(timeout)
         if message is EXPIRED:
             return timeout_value
@@ -161,6 +163,7 @@ class Source(Operable[T_co]):
             gevent.queue.Empty: none came within ``timeout``, or ``block`` is false and none waits.
             gevent.queue.ShutDown: the stream has ended.
         """
+        check_limit("timeout", timeout)
         message = self._take(timeout if block else 0)
         if message is EXPIRED:
             raise Empty
@@ -327,6 +330,7 @@ class Sink(Endpoint, Generic[T_contra]):
             2. False when the stream is closed;
             3. ``timeout_value`` when the time ran out; the message is withdrawn.
         """
+        check_limit("timeout", timeout)
         accepted = self._put(message, timeout)
         return timeout_value if accepted is EXPIRED else accepted
 
