@@ -8,7 +8,15 @@ says otherwise. `call_later`, `call_at` and `every` have a function called; `flo
 
 from __future__ import annotations
 
-from galeph._clock import Clock, SystemClock, Timer, default, set_default, with_clock
+from galeph._clock import (
+    Clock,
+    SystemClock,
+    Timer,
+    check_limit,
+    default,
+    set_default,
+    with_clock,
+)
 from galeph.clock.calendar import Unit, add, floor, format_duration
 from galeph.clock.scheduler import Scheduler, SchedulerClock
 from galeph.clock.scheduling import call_at, call_later, every
@@ -23,6 +31,7 @@ __all__ = [
     "add",
     "call_at",
     "call_later",
+    "check_limit",
     "default",
     "every",
     "floor",

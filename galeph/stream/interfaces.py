@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from gevent.queue import Empty, Full, ShutDown
 
-from galeph._clock import check_limit
+from galeph.clock import check_limit
 from galeph.deferred import Deferred
 from galeph.errors import ResourceClosed
 from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
