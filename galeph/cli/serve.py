@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["add_parser", "load_handler", "run"]
+__all__ = ["WrongHandlerError", "add_parser", "load_handler", "run"]
 
 
 def add_parser(commands: Any) -> None:
