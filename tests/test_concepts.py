@@ -53,7 +53,7 @@ def test_programs(patch, tmp_path):
     )
 
     assert ("", "done\n") == (result.stderr, result.stdout)
-    assert [12, 9, 1, 1] == [len(programs) for programs in sections()]
+    assert [14, 9, 1, 1] == [len(programs) for programs in sections()]
 
 
 def test_every_program_asserts():

@@ -388,6 +388,16 @@ class TestEvery:
         assert [error] == [record.exc_info[1] for record in caplog.records]
         assert "is not called again" in caplog.text
 
+    def test_exception_is_reported_once(self, manual, caplog):
+        """The log's line is the only one, though nobody looks at the deferred."""
+        with deferred.dropped_errors() as dropped:
+            clock.every(1, lambda: int("no number"))
+            manual.advance(1)
+            gc.collect()
+
+        assert 1 == len(caplog.records)
+        assert [] == dropped
+
     def test_exception_after_it_was_cancelled(self, manual, caplog):
         """An exception of the last call, cancelled meanwhile, is logged all the same."""
 

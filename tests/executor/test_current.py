@@ -55,6 +55,39 @@ class TestCurrent:
         assert direct is inside.get()
         assert direct is stage.get()
 
+    @pytest.mark.parity("EXEC-01")
+    def test_new_deferreds(self):
+        """A deferred made for the current executor has its functions run there, another has not."""
+        where = []
+
+        class Noting(Direct):
+            def submit(self, fn, *args):
+                where.append("executor")
+                return super().submit(fn, *args)
+
+        with executor.with_executor(Noting()):
+            made = [deferred.deferred(executor=executor.current()), deferred.deferred()]
+        made.append(deferred.deferred(executor=executor.current()))
+        hung = [each.chain(str) for each in made]
+        for source in (deferred.success(number) for number in range(3)):
+            made[source.get()](source)
+
+        assert ["0", "1", "2"] == [each.get() for each in hung]
+        assert ["executor"] == where
+
+    @pytest.mark.parity("EXEC-01")
+    def test_waiting_for_oneself(self):
+        """Deferreds go to no executor by themselves: a task may wait for what it hangs on one."""
+
+        def task():
+            pending = deferred.deferred()
+            result = pending.chain(lambda value: value + 1)
+            pending.success(1)
+            return executor.current(), result.get()
+
+        with executor.fixed_executor(1) as made:
+            assert (made, 2) == made.submit(task).result(timeout=5)
+
     @pytest.mark.parametrize("no_executor", [1, "pool", print])
     def test_no_executor(self, no_executor):
         """What cannot be submitted to is refused."""

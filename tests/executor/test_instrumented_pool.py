@@ -458,9 +458,9 @@ class TestManyKeys:
 
     def test_idle_makes_room(self, make, workshop):
         """One that lies idle is destroyed if another key needs the room: the idlest one."""
-        pool = make(max_total=3)
-        lent = [pool.acquire(key).get() for key in "abc"]
-        for thing in lent[1], lent[0]:
+        pool = make(max_total=4)
+        lent = [pool.acquire(key).get() for key in "abbc"]
+        for thing in lent[1], lent[0], lent[2]:
             pool.release(thing.key, thing)
         other = pool.acquire("d").get()
         gevent.sleep(0)

@@ -161,7 +161,7 @@ class TestMeter:
 
         assert (True, True, True, False) == (busy, queued, counted, idle)
 
-    @pytest.mark.parametrize("wake", ["resume", "close_period"])
+    @pytest.mark.parametrize("wake", ["resume", "sample", "close_period"])
     def test_makes_up_for_a_rest(self, wake):
         """A pause counts as samples of nothing, as many as would have been taken."""
         measured = meter()
@@ -171,6 +171,8 @@ class TestMeter:
         measured.sample(2.0, 0)
         if wake == "resume":
             measured.resume(9.0, is_new=False)
+        elif wake == "sample":
+            assert not measured.sample(9.0, 0)
         stats = measured.close_period(9.0, 0)
 
         # One of nine samples is of a busy second.

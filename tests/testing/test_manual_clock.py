@@ -10,7 +10,7 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from galeph import clock, deferred, stream
+from galeph import clock, deferred, executor, stream
 from galeph.errors import TimedOut
 from galeph.testing import ManualClock
 from tests.deferred import threads
@@ -606,6 +606,38 @@ def limit_of_result(seconds):
     return deferred.future(wait)
 
 
+def periodic_messages(seconds):
+    source = stream.periodically(seconds, lambda: "expired", initial_delay=seconds)
+    taken = source.take_async()
+    taken.on_realized(lambda _: source.close(), print)
+    return taken
+
+
+def batch_by_the_clock(seconds):
+    source = stream.Stream()
+    batches = source.batch(100, latency=seconds)
+    taken = batches.take_async()
+    source.put_async("expired")
+    return taken.chain(lambda batch: (batches.close(), batch[0])[1])
+
+
+def throttled(seconds):
+    source = stream.Stream(2)
+    slow = source.throttle(1 / seconds, max_backlog=1)
+    source.put_all(["first", "expired"])
+    source.close()
+    slow.take()
+    return slow.take_async()
+
+
+def executor_period(seconds):
+    told = deferred.deferred()
+    pool = executor.fixed_executor(
+        1, control_period=seconds, stats_callback=lambda _: told.success("expired")
+    )
+    return told.chain(lambda value: (pool.shutdown(), value)[1])
+
+
 def job(seconds):
     calls = []
     done = deferred.deferred()
@@ -631,6 +663,10 @@ class TestEveryTimerOfThePackage:
             limit_of_take,
             limit_of_getting,
             limit_of_connecting,
+            periodic_messages,
+            batch_by_the_clock,
+            throttled,
+            executor_period,
             lambda seconds: clock.call_later(seconds, lambda: "expired"),
             lambda seconds: clock.call_at(clock.default().time() + seconds, lambda: "expired"),
             job,

@@ -15,7 +15,7 @@ import gevent.event
 import gevent.queue
 
 import galeph
-from galeph import bus, byte_streams, clock, deferred, errors, stream
+from galeph import bus, byte_streams, clock, deferred, errors, executor, stream
 from galeph.deferred import Deferred
 from galeph.stream import Source, Stream
 from galeph.testing import Leaks, ManualClock, Snapshot, Victim, kill_walk, no_leaks
@@ -264,6 +264,36 @@ def implements_the_protocols(queue: byte_streams.PushbackQueue) -> None:
     sink: byte_streams.ByteSink = queue
     assert_type(source.take_bytes(1), bytes | None)
     sink.send_bytes(b"x")
+
+
+# -- executor
+
+
+class Connection:
+    pass
+
+
+def made_for(host: str) -> Deferred[Connection]:
+    return deferred.success(Connection())
+
+
+def executors() -> None:
+    with executor.fixed_executor(4, queue_length=100) as fixed:
+        assert_type(fixed, executor.InstrumentedExecutor)
+        assert_type(fixed.submit(number_to_text, 5), Deferred[str])
+        assert_type(fixed.stats().to_dict(), dict[str, Any])
+        assert_type(fixed.stats().quantile("utilization", 0.9), float | None)
+        plain: deferred.Executor = fixed
+    with executor.with_executor(executor.utilization_executor(0.9, 100)):
+        print(executor.current(), plain)
+
+
+def lends() -> None:
+    pool = executor.InstrumentedPool[str, Connection](
+        generate=made_for, controller=executor.PoolUtilizationController(0.9, 8, 1024)
+    )
+    assert_type(pool.acquire("host"), Deferred[Connection])
+    assert_type(pool.shutdown(), Deferred[None])
 
 
 # -- testing
