@@ -22,6 +22,7 @@ from galeph.stream.coerce import (
 )
 from galeph.stream.connect import connect, connect_via, consume, consume_async, drain_into
 from galeph.stream.endpoint import END, EXPIRED
+from galeph.stream.executing import onto
 from galeph.stream.interfaces import Sink, Source
 from galeph.stream.joining import concat, zip
 from galeph.stream.pacing import periodically, throttle
@@ -64,6 +65,7 @@ __all__ = [
     "is_stream",
     "map",
     "mapcat",
+    "onto",
     "partition_by",
     "periodically",
     "realize_each",

@@ -24,7 +24,7 @@ from typing import Any, Final
 from gevent import GreenletExit, get_hub, getcurrent
 from greenlet import greenlet
 
-from galeph.deferred._outcome import stopped
+from galeph.deferred.producer import stopped
 from galeph.stream.lanes import pass_on, run_soon
 
 __all__ = ["Inverted"]

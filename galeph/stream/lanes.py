@@ -246,7 +246,7 @@ class Lane:
         while self._folded:
             entry = branch, messages = self._folded[-1]
             derived = branch.derived
-            if derived is None or derived.is_over:
+            if derived is None or (derived.is_over and type(messages) is not _First):
                 self._folded.pop()
                 continue
             try:

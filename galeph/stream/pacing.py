@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 from galeph.clock import Timer
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
-from galeph.deferred._outcome import stopped
-from galeph.deferred.producer import on_ready
+from galeph.deferred.producer import on_ready, stopped
 from galeph.stream.boxed import Boxed
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source

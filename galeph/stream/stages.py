@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from typing import Any, TypeVar, overload
 
-from gevent import Greenlet
-from gevent.event import AsyncResult
-
-from galeph.deferred import Deferred, to_deferred
-from galeph.deferred._outcome import stopped
+from galeph.deferred import Deferred, is_deferrable, to_deferred
+from galeph.deferred.producer import stopped
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
 from galeph.stream.joining import zip
@@ -27,7 +23,6 @@ A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 
-_DEFERRABLE = (AsyncResult, Greenlet, Future)
 # Going through these runs nobody's code.
 _COLLECTIONS = (list, tuple, range, dict, set, frozenset, deque, str, bytes)
 _Some = Source[A] | Iterable[A]
@@ -188,7 +183,7 @@ class Awaiting:
         """
         deferred = self._deferred
         if deferred is None:
-            if not isinstance(x, _DEFERRABLE):
+            if not is_deferrable(x):
                 return x
             deferred = self._deferred = to_deferred(x)
         if not deferred.ready():

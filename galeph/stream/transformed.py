@@ -19,8 +19,7 @@ from typing import Any
 
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
-from galeph.deferred._outcome import stopped
-from galeph.deferred.producer import on_cancel
+from galeph.deferred.producer import on_cancel, stopped
 from galeph.stream.interfaces import EXPIRED, Nothing, Source
 from galeph.stream.inverted import Inverted
 from galeph.stream.lanes import pass_on, run_soon
