@@ -198,7 +198,7 @@ class TestTimeLimits:
 
         assert client.drained
 
-    @pytest.mark.parity("TCP-S-06")
+    @pytest.mark.parity("TCP-S-06", "MISS-52")
     def test_put_before_its_turn(self, serve, dial, held):
         """A put whose limit expires before its turn is withdrawn."""
         client = dial(serve(held))

@@ -192,24 +192,30 @@ class Derived(Boxed):
 
     def give_up(self) -> None:
         """Come off the source, and close that if nothing else is connected to it."""
-        node = self
-        while True:
-            is_attached = not node.is_detached
+        if self.is_detached:
+            return
+        alone = [self]
+        while isinstance(source := alone[-1].branch.source, Derived):
+            if source.is_detached or outlet_of(source).links != [alone[-1].branch]:
+                break
+            alone.append(source)
+        # From above: what is below a way that is cut off already need not look any further up.
+        for node in reversed(alone):
             source = node.detach()
-            if not is_attached or outlet_of(source).links:
-                return
-            if not isinstance(source, Derived):
+            if node is alone[-1] and not isinstance(source, Derived) and not _has_links(source):
                 source._abandon()
-                return
-            node = source
-            node._end_below()
+            if node is not self:
+                node._end_here()
+
+    def _end_here(self) -> None:
+        self.is_over = True
+        self._store_rest()
+        self.box.close()
 
     def _end_below(self) -> None:
         """Have what is below here end behind what is on its way to it. Never switches."""
-        if self._outlet is None or not self._outlet.links or self.is_over:
-            self.is_over = True
-            self._store_rest()
-            self.box.close()
+        if not _has_links(self) or self.is_over:
+            self._end_here()
             return
         lane = self._end_of_lane()
         lane.insert(self, [Ending()])
@@ -275,6 +281,10 @@ class Reservoir(Derived):
         super().close()
         if self._is_upstream:
             self.branch.source._abandon()
+
+
+def _has_links(source: Source[Any]) -> bool:
+    return source._outlet is not None and bool(source._outlet.links)
 
 
 def check_callable(name: str, fn: Any) -> None:

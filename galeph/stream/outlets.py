@@ -119,8 +119,8 @@ class Outlet:
             if not outlet.link_count:
                 for branch in outlet.source._branches():
                     branch.let_go()
-                    source = outlet_of(branch.source)
-                    if source not in above:
+                    source = branch.source._outlet
+                    if source is not None and branch in source.links and source not in above:
                         above[source] = None
                         waiting.append(source)
         if self.source._outlet is self and not (self.links or self.busy or self._is_moving):

@@ -139,7 +139,10 @@ def test_two_tabs_and_a_chart(demo):
             send_udp(demo.udp_port, f"misses:{second}|c")
             time.sleep(1)
         wait.until(lambda _: "hits: 42" in text_of("legend"))
-        points = driver.find_element(By.CSS_SELECTOR, "#chart polyline").get_attribute("points")
+        # In one step: the chart is drawn anew every second.
+        points = driver.execute_script(
+            "return document.querySelector('#chart polyline').getAttribute('points')"
+        )
 
         assert len({point.split(",")[1] for point in points.split()}) > 2
 

@@ -12,21 +12,10 @@ import pytest
 from gevent import monkey
 from gevent.queue import ShutDown
 
-from galeph.clock import set_default
 from galeph.errors import Cancelled, ResourceClosed, TimedOut
 from galeph.stream import Stream, connect, consume
 from galeph.stream.lines import MOST_WAITING
-from galeph.testing import ManualClock
 from tests.stream.scenes import interruptions, outcome, settle, victim, waiting
-
-
-@pytest.fixture
-def clock():
-    """A clock that moves when told to."""
-    manual = ManualClock()
-    previous = set_default(manual)
-    yield manual
-    set_default(previous)
 
 
 def fill(stream, *messages):
@@ -417,6 +406,7 @@ class TestClosing:
         stream.on_drained(lambda: calls.append("later"))
         assert ["closed", "drained", "late", "later"] == calls
 
+    @pytest.mark.parity("STR-16")
     def test_logs_what_a_callback_raises_and_goes_on(self, caplog):
         """One callback that raises touches neither the others nor the caller."""
         stream = Stream()
@@ -639,13 +629,22 @@ class TestMetric:
         assert small.get(timeout=1) is True
         assert ["1"] == drain(stream)
 
-    @pytest.mark.parity("STR-50")
-    def test_a_timeout_withdraws_the_message(self):
-        """A put that did not fit in time has stored nothing."""
-        stream = Stream(1, metric=len)
+    @pytest.mark.parity("STR-50", "MISS-52")
+    def test_a_timeout_withdraws_the_message(self, clock):
+        """A put that did not fit in time has stored nothing, and one that did says so."""
+        stream = Stream(3, metric=len)
+        fill(stream, "12")
+        late = waiting(stream.try_put, "34", 1, "late")
+        accepted = waiting(stream.try_put, "56", 2, "late")
+        assert "late" == stream.try_put("78", 0, "late")
+        clock.advance(1)
 
-        assert stream.try_put("12", 0, "late") == "late"
-        assert [] == drain(stream)
+        assert "late" == late.get(timeout=1)
+        assert "12" == stream.take()
+        clock.advance(1)
+        assert accepted.get(timeout=1) is True
+        assert ["56"] == drain(stream)
+        assert 0 == stream.description()["buffer_size"]
 
     def test_stores_what_follows_a_withdrawn_message(self):
         """When the first in line leaves, those behind it that fit are stored."""
