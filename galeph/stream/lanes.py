@@ -348,6 +348,11 @@ class Lane:
             return False
         if type(value) is Ending or derived.box._offer(value, self) is not EXPIRED:
             return True
+        if derived.is_detached:
+            # It was closed, and what was connected to it too: it ends when it is this lane's turn.
+            derived.box._withdraw(self)
+            derived.box._store(value, self.weight)
+            return True
         self._leaving = self._value = None
         self._resting = ref(derived, self._release_soon)
         return False

@@ -10,6 +10,7 @@ import gevent
 import pytest
 
 from galeph import stream as streams
+from galeph.deferred import Deferred
 from galeph.errors import Cancelled
 from galeph.stream import Stream, connect, consume
 from galeph.stream.boxed import Pool
@@ -469,6 +470,26 @@ class TestEnds:
         assert done.get(timeout=1) is True
         assert ["1"] == seen
         assert source.closed
+
+    def test_closing_it_and_what_is_below_it_at_once_frees_the_others(self):
+        """What is on its way lies in it then, and the source goes on without it."""
+        pending, source, seen, sink = Deferred(), Stream(9), [], Stream()
+        middle = source.map(lambda n: pending if n == 0 else n).realize_each()
+        below = middle.map(lambda n: n)
+        done = [consume(below, lambda _: None), connect(middle, sink)]
+        consume(source, seen.append)
+        source.put_all(range(3))
+        settle()
+        sink.close()
+        settle()
+        pending.success("late")
+        middle.close()
+        below.close()
+        settle()
+
+        assert [0, 1, 2] == seen
+        assert [True, True] == [each.get(timeout=1) for each in done]
+        source.close()
 
     def test_closing_an_endless_series_stops_it(self):
         """Also when it waits untaken beside another operator."""

@@ -216,6 +216,18 @@ def connected(words: stream.Stream[str], first: Deferred[str], file: TextIO) -> 
     assert_type(stream.drain_into(words, words), Deferred[bool])
 
 
+def operated(words: stream.Stream[str], numbers: stream.Stream[int]) -> None:
+    assert_type(words.map(len), stream.Source[int])
+    assert_type(stream.map(len, words), stream.Source[int])
+    assert_type(words.filter(len).batch(3, latency=1.0), stream.Source[list[str]])
+    assert_type(words.partition_by(len), stream.Source[stream.Source[str]])
+    assert_type(stream.zip(words, numbers), stream.Source[tuple[str, int]])
+    assert_type(stream.concat([words, words]), stream.Source[str])
+    assert_type(words.throttle(5).buffer(10, metric=len), stream.Source[str])
+    assert_type(stream.periodically(1.0, lambda: 1), stream.Source[int])
+    assert_type(stream.sliding(3, words), stream.Source[str])
+
+
 def looked_at(words: stream.Stream[str]) -> None:
     for _description, other in words.downstream():
         assert_type(other.topology(), stream.Topology)
