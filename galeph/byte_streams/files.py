@@ -17,6 +17,7 @@ from gevent import get_hub
 
 from galeph.byte_streams.options import FILE_OUT_BYTES, MAP_BYTES, PIECE_BYTES, Options
 from galeph.byte_streams.pieces import Pieces
+from galeph.deferred.producer import give_way
 
 __all__ = [
     "FilePieces",
@@ -100,13 +101,7 @@ class Pace:
         self._left -= size
         if self._left < 0:
             self._left = _TURN_BYTES
-            hub = get_hub()
-            # Not sleep(0), which comes back before the loop has looked for I/O.
-            timer = hub.loop.timer(0, priority=-2)
-            try:
-                hub.wait(timer)
-            finally:
-                timer.close()
+            give_way(get_hub())
 
 
 class FilePieces(Pieces[bytes]):

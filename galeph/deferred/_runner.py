@@ -148,7 +148,10 @@ class Runner:
         head = entry = queue = None
 
     def _rest(self) -> None:
-        """Let the loop see its I/O: a callback or ``sleep(0)`` would be run before it."""
+        """Let the loop see its I/O: a callback or ``sleep(0)`` would be run before it.
+
+        Not `give_way`, which is for work of the lowest priority: what others wait for is here.
+        """
         self._is_resting = True
         timer = self.hub.loop.timer(0)
         try:

@@ -10,8 +10,8 @@ queued take needs four things more, and galeph's own code is written with them:
 
 What it shares with deferreds beside that: `stopped`, which says in galeph's words what ended a
 greenlet that was doing the work, and `keep`, which takes galeph's own frames out of its traceback;
-`runner_of`, the greenlet of a hub that works off what must not
-run in the hub itself; and for waits of its own `raise_deadlock` and, in debug mode,
+`runner_of`, the greenlet of a hub that works off what must not run in the hub itself; `give_way`,
+for who works long without a wait; and for waits of its own `raise_deadlock` and, in debug mode,
 `notes_origin`.
 
 A deferred that owns its value gives it to exactly one of two: to somebody who takes it, or to the
@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from galeph.deferred._deadlock import raise_deadlock
 from galeph.deferred._entries import Inline
+from galeph.deferred._fairness import give_way
 from galeph.deferred._hanging import adopt, listen_inline
 from galeph.deferred._origins import IS_DEBUG, notes_origin
 from galeph.deferred._outcome import keep, stopped
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IS_DEBUG",
     "Work",
+    "give_way",
     "hold_hub",
     "keep",
     "notes_origin",
@@ -130,7 +132,7 @@ def _nothing(_: object) -> None:
     pass
 
 
-for _shared in (Work, keep, notes_origin, raise_deadlock, runner_of, stopped):
+for _shared in (Work, give_way, keep, notes_origin, raise_deadlock, runner_of, stopped):
     # Where code outside this folder finds them.
     _shared.__module__ = __name__
 del _shared

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from galeph import clock as clocks
-from galeph.transport.fairness import give_way
+from galeph.deferred.producer import give_way
 
 __all__ = ["Pace"]
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gevent import getcurrent
 
 from galeph.clock import default as default_clock
-from galeph.deferred.producer import stopped
+from galeph.deferred.producer import give_way, stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import Lane, State, pass_on, run_soon
 from galeph.stream.steps import SKIP, Ending
@@ -242,7 +242,7 @@ class Outlet:
                 self._feed_or_keep(value)
                 moved += 1
                 if not moved & _LOOKS_AT_CLOCK and monotonic() >= until:
-                    _rest(self.source._hub)
+                    give_way(self.source._hub)
                     until = monotonic() + _SLICE
         finally:
             self._is_moving = False
@@ -405,15 +405,6 @@ class Outlet:
             lane.state = State.STALLED
             self.busy[lane] = None
             self.kick()
-
-
-def _rest(hub: Any) -> None:
-    """Let the loop see its I/O: a callback or ``sleep(0)`` would be run before it."""
-    timer = hub.loop.timer(0)
-    try:
-        hub.wait(timer)
-    finally:
-        timer.close()
 
 
 def outlet_of(source: Source[Any]) -> Outlet:

@@ -7,7 +7,7 @@ import pytest
 from gevent import get_hub
 from gevent import socket as gsocket
 
-from galeph.transport.fairness import give_way
+from galeph.deferred.producer import give_way
 
 
 class RecordedTimer:
