@@ -50,6 +50,7 @@ format: .venv/ready-check
 
 bench: .venv/ready-bench
 	tools/setup.sh system
+	tools/setup.sh compiler
 	$(BIN)/python -m benchmarks $(ARGS)
 
 parity: .venv/ready-test

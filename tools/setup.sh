@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh venv [GROUP ...]   .venv with galeph, editable, and these dependency groups
 #   tools/setup.sh system             the programs the tests drive
+#   tools/setup.sh compiler           what the benchmarks' load generator is compiled with
 #
 # Missing Debian packages are installed where that is allowed (root, or sudo without a password);
 # elsewhere the script names the command to run and stops. A second run changes nothing.
@@ -106,8 +107,16 @@ PROGRAMS
     if [ ${#missing[@]} -gt 0 ]; then apt_install "${missing[@]}"; fi
 }
 
+set_up_compiler() {
+    # gcc only recommends the headers.
+    if ! command -v cc >/dev/null || [ ! -e /usr/include/stdio.h ]; then
+        apt_install gcc libc6-dev
+    fi
+}
+
 case ${1:-} in
 venv) shift && set_up_venv "$@" ;;
 system) set_up_system ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+compiler) set_up_compiler ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
 esac
