@@ -28,6 +28,7 @@ from weakref import ref
 from gevent import get_hub
 
 from galeph.deferred import Deferred
+from galeph.deferred.producer import give_way
 from galeph.errors import ResourceBusy
 from galeph.stream.fanout import Delivery, Receipt, put_to_each
 from galeph.stream.interfaces import EXPIRED, Nothing, Sink, Source
@@ -40,6 +41,8 @@ __all__ = ["BusStats", "EventBus", "Policy", "SubscriberStats", "TopicStats"]
 Policy = Literal["block", "drop_newest", "drop_oldest", "disconnect"]
 
 _POLICIES: Final = get_args(Policy)
+# How many messages in a row `publish` gives to nobody before others get a turn.
+_UNHEARD: Final = 64
 _OWNED: Final = "bus; from other threads use put_threadsafe() of a stream that is published from"
 
 
@@ -185,10 +188,12 @@ class EventBus:
 
         Returns:
             1. True when all have accepted it, or have closed or dropped it instead;
-            2. False when nobody had subscribed.
+            2. False when nobody had subscribed; now and then others run before that.
         """
         delivery = self._offer(topic, message)
         if isinstance(delivery, bool):
+            if not delivery and self._published % _UNHEARD == 0:
+                give_way(self._hub)
             return delivery
         delivery.wait(self._hub)
         return True

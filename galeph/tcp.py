@@ -154,7 +154,7 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
 
     def put(self, message: Any) -> bool:
         """Block until the kernel has the bytes; False when the stream is closed or has broken."""
-        return not self._closed and self._transmit(message)
+        return (not self._closed and self._transmit(message)) or self._found_end()
 
     def _transmit_ready(self, message: Any) -> bool | Nothing:
         return self._transport.try_send(to_bytes(message)) or EXPIRED

@@ -880,6 +880,14 @@ class TestLifetime:
 
         assert watched() is None
 
+    def test_publishing_to_nobody_lets_others_run(self, bus):
+        """A loop around it must not keep those from running who would subscribe."""
+        late = gevent.spawn(lambda: bus.subscribe("news", buffer=1))
+        while not bus.publish("news", 1):
+            assert bus.stats().published < 1000
+
+        assert 1 == late.get().take()
+
     def test_a_topic_without_subscribers_takes_no_memory(self, bus):
         """A thousand topics later the bus is as large as before."""
         import tracemalloc

@@ -11,7 +11,9 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from gevent import get_hub
+from gevent import get_hub, getcurrent
+
+from galeph.deferred.producer import give_way
 
 if TYPE_CHECKING:
     from galeph.stream.topology import Topology
@@ -26,6 +28,10 @@ class Nothing(Enum):
     EXPIRED = "expired"
 
 
+# After so many calls in vain others get a turn: 0.2 µs a call, and at most so many rounds of the
+# caller's loop in one go.
+_CALLS_IN_VAIN = 64
+
 END: Final = Nothing.END
 EXPIRED: Final = Nothing.EXPIRED
 
@@ -38,6 +44,7 @@ class Endpoint(ABC):
     # that wait: each keeps a hosted connection alive as a link does.
     _pending = 0
     _host: Any = None
+    _calls_in_vain = 0
 
     def __init__(self) -> None:
         self._hub: Any = get_hub()
@@ -45,6 +52,19 @@ class Endpoint(ABC):
     @abstractmethod
     def close(self) -> None:
         """End the stream in order. Never blocks, never switches; may be called twice."""
+
+    def _found_end(self) -> bool:
+        """Let others run now and then, and return False: a call that might block found the end.
+
+        Such a call returns at once. A loop that overlooks what it returns (``while True: put``
+        after the client has left) would otherwise keep everybody else from running, for good.
+        """
+        self._calls_in_vain += 1
+        if self._calls_in_vain % _CALLS_IN_VAIN == 0:
+            hub = get_hub()
+            if getcurrent() is not hub:
+                give_way(hub)
+        return False
 
     @cached_property
     def metadata(self) -> dict[str, Any]:

@@ -138,7 +138,10 @@ class Source(Operable[T_co]):
             Exception: what the stream failed with, once the messages before it are taken.
         """
         message = self._take(None)
-        return default if message is END else message
+        if message is END:
+            self._found_end()
+            return default
+        return message
 
     def try_take(
         self, timeout: float | None, default: Any = None, timeout_value: Any = None
@@ -154,7 +157,11 @@ class Source(Operable[T_co]):
         message = self._take(timeout)
         if message is EXPIRED:
             return timeout_value
-        return default if message is END else message
+        if message is END:
+            if timeout is None or timeout > 0:
+                self._found_end()
+            return default
+        return message
 
     def get(self, block: bool = True, timeout: float | None = None) -> T_co:  # noqa: FBT001, FBT002  (gevent.queue's signature)
         """Take a message the way `gevent.queue.Queue.get` does.
@@ -318,9 +325,10 @@ class Sink(Endpoint, Generic[T_contra]):
         """Block until ``message`` was taken or stored; False when the stream is closed.
 
         An exception that arrives before the message is accepted withdraws it; one that arrives
-        after leaves it delivered.
+        after leaves it delivered. Refused, it may still let others run, so that a loop that
+        overlooks the end does not keep everything else from running.
         """
-        return self._put(message, None) is True
+        return self._put(message, None) is True or self._found_end()
 
     def try_put(self, message: T_contra, timeout: float | None, timeout_value: Any = False) -> Any:  # noqa: FBT002  (a value, not a switch)
         """Put, waiting at most ``timeout`` seconds; 0 or less never waits.
@@ -332,7 +340,11 @@ class Sink(Endpoint, Generic[T_contra]):
         """
         check_limit("timeout", timeout)
         accepted = self._put(message, timeout)
-        return timeout_value if accepted is EXPIRED else accepted
+        if accepted is EXPIRED:
+            return timeout_value
+        if accepted is False and (timeout is None or timeout > 0):
+            self._found_end()
+        return accepted
 
     def put_all(self, messages: Iterable[T_contra]) -> bool:
         """Put one after the other; False at the first that is refused, the rest untouched."""

@@ -148,7 +148,7 @@ class Stream(Source[T], Sink[T]):
             if not takers:
                 self._reopen_room()
             return True
-        return self._put(message, None) is True
+        return self._put(message, None) is True or self._found_end()
 
     def _put(self, message: T, timeout: float | None) -> bool | Nothing:
         weight = 1 if self._metric is None else self._weigh(message)
@@ -281,7 +281,10 @@ class Stream(Source[T], Sink[T]):
         message = self._take_from_line() if self._putters else EXPIRED
         if message is EXPIRED:
             message = self._take_end() if self._closed else wait_to_take(self)
-        return default if message is END else message
+        if message is END:
+            self._found_end()
+            return default
+        return message
 
     def _take(self, timeout: float | None) -> T | Nothing:
         messages = self._messages

@@ -224,7 +224,7 @@ class Transformed(Stream[Any]):
         It is accepted, and cannot be withdrawn, when the function has got it. What that raises
         fails the stream, and `put` is False.
         """
-        return self._put(message, None) is True
+        return self._put(message, None) is True or self._found_end()
 
     def _put(self, message: Any, timeout: float | None) -> bool | Nothing:
         if self._closed:
