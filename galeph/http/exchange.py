@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from galeph.deferred import Deferred
 from galeph.errors import (
     HandshakeFailed,
     LocalProtocolError,
@@ -17,6 +18,7 @@ from galeph.errors import (
     TransportError,
 )
 from galeph.http.body import BodyReader
+from galeph.http.departure import not_departed
 from galeph.http.timeouts import Timeouts
 from galeph.message.headers import Headers
 from galeph.protocol.limits import Limits
@@ -86,6 +88,10 @@ class Exchange(Protocol):
     def trailers(self) -> Headers | None:
         """The request's trailers, known once its body has been read."""
 
+    @property
+    def disconnected(self) -> Deferred[bool]:
+        """True once the client has left, False once it has been answered; see `Request`."""
+
     def continue_(self) -> None:
         """Send 100 (Continue) if the client waits for it and nothing was answered yet."""
 
@@ -119,6 +125,11 @@ class EndedExchange:
         reader = BodyReader()
         reader.close()
         return reader
+
+    @property
+    def disconnected(self) -> Deferred[bool]:
+        """A deferred of False: the answer has gone out."""
+        return not_departed()
 
     def continue_(self) -> None:
         """Raise LocalProtocolError."""

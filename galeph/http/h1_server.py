@@ -27,27 +27,29 @@ from galeph.errors import (
     LocalProtocolError,
     ReadTimeout,
     RemoteProtocolError,
-    ResourceClosed,
     TimedOut,
     TransportError,
     WriteTimeout,
 )
 from galeph.http.body import BodyReader
+from galeph.http.departure import Departure
 from galeph.http.exchange import AnyTenant, EndedExchange, NoTenant, Tenant
+from galeph.http.h1_streaming import CONNECTION_ENDS, send_streamed
 from galeph.http.incoming import IncomingBody
-from galeph.http.outgoing import Streamed, prepare_body
+from galeph.http.outgoing import Streamed, head_of, prepare_body
 from galeph.http.request import Request
 from galeph.http.response import Response
 from galeph.http.service import to_response
 from galeph.message.headers import Headers
 from galeph.protocol import events
 from galeph.protocol.engine import Role
-from galeph.protocol.events import NEED_DATA, Data, EndOfMessage, InterimResponse
+from galeph.protocol.events import NEED_DATA, Data, InterimResponse
 from galeph.protocol.h1 import H1Engine
 from galeph.transport.base import Transport
 from galeph.transport.deadlines import NEVER
 
 if TYPE_CHECKING:
+    from galeph.deferred import Deferred
     from galeph.http.service import Service
     from galeph.transport.serving import Connection
 
@@ -59,9 +61,6 @@ _SLICE_BYTES = 256 * 1024
 # Head and body go out in one system call up to this size; above it the copy costs more.
 _JOIN_BYTES = 64 * 1024
 
-# The peer's doing or ours, but no bug: the connection is over and nobody is left to tell.
-_CONNECTION_ENDS = (TransportError, ResourceClosed, WriteTimeout)
-
 # What the connection is waiting for, which decides what its deadline means.
 _FIRST_BYTE, _HEAD, _IDLE, _HANDLER, _BODY, _WRITE, _LINGER, _TENANT = range(8)
 
@@ -72,6 +71,7 @@ class H1ServerConnection:
     __slots__ = (
         "__weakref__",
         "_connection",
+        "_departure",
         "_ended",
         "_incoming",
         "_phase",
@@ -103,6 +103,7 @@ class H1ServerConnection:
         self._requests_left = limits.max_requests_per_connection or -1
         self._ended = EndedExchange(self)
         self._incoming: IncomingBody | None = None
+        self._departure: Departure | None = None
         self._tenant: Tenant | None = None
         self._phase = _FIRST_BYTE
         self.deadline = NEVER
@@ -121,7 +122,7 @@ class H1ServerConnection:
         self._connection.is_idle = True
         try:
             self._serve_requests()
-        except _CONNECTION_ENDS as error:
+        except CONNECTION_ENDS as error:
             service.log_peer(logging.DEBUG, self.info, "connection ended: %s", error)
         finally:
             service.deadlines.forget(self)
@@ -216,36 +217,45 @@ class H1ServerConnection:
         self._incoming = None if event.end_stream else IncomingBody(self, event)
         request = Request._from_event(event, self, self._scheme)
         try:
-            response = service.context.copy().run(service.handler, request)
-            if type(response) is not Response:
-                response = self._settle(response)
-        except (Exception, Timeout) as error:
-            answer = self._judge_failure(request, error)
-            if answer is None:
-                return False
-            response = answer
-        except BaseException as error:  # killed, or the process is told to stop
+            try:
+                response = service.context.copy().run(service.handler, request)
+                if type(response) is not Response:
+                    response = self._settle(response)
+            except (Exception, Timeout) as error:
+                answer = self._judge_failure(request, error)
+                if answer is None:
+                    return False
+                response = answer
+            except BaseException as error:  # killed, or the process is told to stop
+                if self._tenant is not None:
+                    self._tenant.host(error)
+                self.transport.abort()
+                raise
             if self._tenant is not None:
-                self._tenant.host(error)
-            self.transport.abort()
-            raise
-        finally:
-            request._exchange = self._ended
-        if self._tenant is not None:
-            self._tenant.host(None)
-            return False
-        incoming = self._incoming
-        if incoming is None:
+                self._tenant.host(None)
+                return False
+            if self._incoming is not None:
+                return self._respond_and_leave_body(event.method, response, self._incoming)
             if not self._respond(event.method, response):
                 return False
             return self.engine.can_reuse or self._finish()
+        finally:
+            # Not before the response has gone out: its body may be made of the request.
+            request._exchange = self._ended
+            if self._departure is not None:
+                self._end_departure()
+
+    def _respond_and_leave_body(
+        self, method: str, response: Response, incoming: IncomingBody
+    ) -> bool:
+        """As without a body; what the handler has not read of it is dealt with."""
         if isinstance(incoming.error, (IncompleteBody, RemoteProtocolError)):
             # Whatever the handler made of it: the client is gone, or does not speak HTTP.
             response.close()
             self._refuse_body(incoming.error)
             return False
         try:
-            return self._respond(event.method, response) and self._finish()
+            return self._respond(method, response) and self._finish()
         finally:
             self._ended.trailers = incoming.trailers
             incoming.close()
@@ -279,8 +289,17 @@ class H1ServerConnection:
         else:
             self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
 
+    def note_broken_body(self, error: Exception) -> None:
+        """Log once that the response's body has failed, and whose doing that was."""
+        if self._incoming is not None and error is self._incoming.error:
+            # The response was made of the request's body, and that is what broke off.
+            self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
+        else:
+            self._service.log_bug(None, error)
+
     def _finish(self) -> bool:
         """Leave the exchange behind: take what is left of the request, or end the connection."""
+        self._end_departure()  # it has been answered, and may leave
         engine = self.engine
         incoming = self._incoming
         if engine.can_reuse and (incoming is None or incoming.done or self._drain(incoming)):
@@ -323,14 +342,14 @@ class H1ServerConnection:
                     response.status, response.headers, service.fields, body
                 )
                 if whole is not None:
-                    # As `_write`, which the path of a plain response is spared.
+                    # As `write`, which the path of a plain response is spared.
                     self._phase = _WRITE
                     self.deadline = now + service.write_progress
                     self.transport.send(whole)
                     return True
             framed = self._frame_head(response, body)
         except Exception as error:
-            if self.transport.closed and isinstance(error, _CONNECTION_ENDS):
+            if self.transport.closed and isinstance(error, CONNECTION_ENDS):
                 raise
             response.close()
             self._service.log_bug(None, error)
@@ -340,10 +359,11 @@ class H1ServerConnection:
         if isinstance(body, bytes):
             if body:
                 framed += self.engine.send(Data(body, end_stream=True))
-            self._write(framed if len(body) > _JOIN_BYTES else b"".join(framed))
+            self.write(framed if len(body) > _JOIN_BYTES else b"".join(framed))
             return True
         try:
-            return self._stream(method, framed, body, response.trailers)
+            self.write(b"".join(framed))
+            return send_streamed(self, body if method != "HEAD" else None, response.trailers)
         finally:
             body.close()
 
@@ -353,52 +373,9 @@ class H1ServerConnection:
             self._service.limits.max_drain_bytes
         ):
             self.engine.close_after_response()
-        return list(self.engine.send(self._make_head(response, body)))
+        return list(self.engine.send(head_of(response, body, self._service)))
 
-    def _make_head(self, response: Response, body: bytes | Streamed) -> events.Response:
-        status = response.status
-        event = events.Response(status, response.headers, response.reason)
-        event.defaults = self._service.default_fields()
-        if response.http_version:
-            event.headers = self._service.fields_to_forward(response)
-        if isinstance(body, bytes):
-            event.end_stream = not body
-            event.content_length = len(body)
-        elif response.trailers is None:
-            event.content_length = body.length
-        if status in (204, 304):
-            if body != b"":
-                raise LocalProtocolError(f"a {status} response has no body")
-            event.content_length = None
-        return event
-
-    def _stream(
-        self, method: str, head: list[bytes], body: Streamed, trailers: Headers | None
-    ) -> bool:
-        engine = self.engine
-        self._write(b"".join(head))
-        try:
-            if method != "HEAD":
-                for piece in body:
-                    self._write(engine.send(Data(piece)))
-            self._write(engine.send(EndOfMessage(trailers)))
-        except BaseException as error:
-            # The same error may come from a body that is another connection's.
-            if self.transport.closed and isinstance(error, _CONNECTION_ENDS):
-                raise
-            # The head is out: a cut connection is the only honest way to say "not complete".
-            self.transport.abort()
-            if not isinstance(error, Exception):
-                raise
-            if self._incoming is not None and error is self._incoming.error:
-                # The response was made of the request's body, and that is what broke off.
-                self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
-            else:
-                self._service.log_bug(None, error)
-            return False
-        return True
-
-    def _write(self, data: bytes | Sequence[bytes]) -> None:
+    def write(self, data: bytes | Sequence[bytes]) -> None:
         """Send; whatever happens meanwhile, the peer has to take some of it all the time."""
         self._mark(_WRITE, self._service.write_progress)
         if type(data) is bytes and len(data) <= _SLICE_BYTES:
@@ -415,7 +392,23 @@ class H1ServerConnection:
                 self._mark(_WRITE, self._service.write_progress)
                 self.transport.send(view[at : at + _SLICE_BYTES])
 
-    # The request's body
+    # What the request asks for
+
+    @property
+    def disconnected(self) -> Deferred[bool]:
+        """See `Exchange.disconnected`."""
+        return self.watch_departure().disconnected
+
+    def watch_departure(self) -> Departure:
+        """From now on, until the response has gone out, notice that the client leaves."""
+        if self._departure is None:
+            self._departure = Departure(self.transport)
+        return self._departure
+
+    def _end_departure(self) -> None:
+        departure, self._departure = self._departure, None
+        if departure is not None:
+            departure.end()
 
     def open_body(self) -> BodyReader:
         """See `Exchange.open_body`."""
@@ -432,7 +425,7 @@ class H1ServerConnection:
         if incoming is not None and incoming.continue_due:
             incoming.continue_due = False
             if not self.engine.has_answered:
-                self._write(self.engine.send(InterimResponse(100)))
+                self.write(self.engine.send(InterimResponse(100)))
 
     @contextmanager
     def reading_body(self) -> Iterator[None]:
@@ -457,7 +450,7 @@ class H1ServerConnection:
         engine.close_after_response()
         if not engine.has_answered:
             response = service.plain_response(status)
-            self._write(b"".join([*self._frame_head(response, response.body), response.body]))
+            self.write(b"".join([*self._frame_head(response, response.body), response.body]))
         self._linger()
 
     def _linger(self) -> None:
@@ -485,7 +478,7 @@ class H1ServerConnection:
             raise LocalProtocolError("the response has begun")
         head = self.engine.send(InterimResponse(101, headers))
         self._tenant = NoTenant()
-        self._write(head)
+        self.write(head)
         self._phase = _TENANT
         self.deadline = NEVER
         self._tenant = moved_in = tenant(self.transport, self.engine.trailing_data())

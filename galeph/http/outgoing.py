@@ -11,15 +11,21 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
 
 from galeph.byte_streams import to_bytes
+from galeph.errors import LocalProtocolError
 from galeph.http.body import BodyReader
+from galeph.protocol import events
 from galeph.stream import Source
 
-__all__ = ["Streamed", "prepare_body"]
+if TYPE_CHECKING:
+    from galeph.http.response import Response
+    from galeph.http.service import Service
+
+__all__ = ["Streamed", "head_of", "prepare_body"]
 
 _PIECE_BYTES = 64 * 1024
 
@@ -27,15 +33,17 @@ _PIECE_BYTES = 64 * 1024
 class Streamed:
     """A body that is fetched while it is sent; ``length`` is None where nobody knows it.
 
-    ``is_taken`` is for whoever sends it: that somebody has begun to, and will close it.
+    ``is_source`` says that closing it is safe while somebody waits for its next piece, and ends
+    that wait. ``is_taken`` is for whoever sends it: that somebody has begun to, and will close it.
     """
 
-    __slots__ = ("_body", "_pieces", "is_taken", "length")
+    __slots__ = ("_body", "_pieces", "is_source", "is_taken", "length")
 
     def __init__(self, body: Any, pieces: Iterable[Any], length: int | None) -> None:
         self._body = body
         self._pieces = pieces
         self.length = length
+        self.is_source = isinstance(body, Source)
         self.is_taken = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -80,6 +88,29 @@ def prepare_body(body: Any) -> bytes | Streamed:
     raise TypeError(
         f"a body must be bytes, str, a file, an iterable of these or a Source, not {body!r}"
     )
+
+
+def head_of(response: Response, body: bytes | Streamed, service: Service) -> events.Response:
+    """Return the event that begins the response with this (prepared) body.
+
+    Raises:
+        LocalProtocolError: its status allows no body, and there is one.
+    """
+    status = response.status
+    event = events.Response(status, response.headers, response.reason)
+    event.defaults = service.default_fields()
+    if response.http_version:
+        event.headers = service.fields_to_forward(response)
+    if isinstance(body, bytes):
+        event.end_stream = not body
+        event.content_length = len(body)
+    elif response.trailers is None:
+        event.content_length = body.length
+    if status in (204, 304):
+        if body != b"":
+            raise LocalProtocolError(f"a {status} response has no body")
+        event.content_length = None
+    return event
 
 
 def _read_pieces(file: Any) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from galeph.stream import Source
 if TYPE_CHECKING:
     from multidict import MultiDictProxy
 
+    from galeph.deferred import Deferred
     from galeph.http.exchange import Exchange
     from galeph.protocol import events
     from galeph.transport.base import TLSInfo
@@ -151,6 +152,22 @@ class Request:
     def tls(self) -> TLSInfo | None:
         """What the TLS handshake agreed on; None without TLS."""
         return self._on_server().info.tls
+
+    @property
+    def disconnected(self) -> Deferred[bool]:
+        """A Deferred that is realized when the client needs no answer any more.
+
+        True: it has left (or the connection is lost or closed here) before its answer had gone
+        out. False: the answer has gone out. Watching begins when this is first asked for, takes no
+        greenlet and nothing from the connection; behind a request that has been pipelined the end
+        is noticed up to a second late. To stop what nobody waits for::
+
+            request.disconnected.on_realized(lambda _: subscription.close())
+
+        A body that is a Source needs none of this: it is closed when the client leaves. A client
+        that only ends its own side of the connection, and goes on reading, counts as gone.
+        """
+        return self._on_server().disconnected
 
     def continue_(self) -> None:
         """Send ``100 Continue`` where the client waits for it; reading the body does so too."""

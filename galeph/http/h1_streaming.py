@@ -1,0 +1,59 @@
+"""Sending a body that is fetched while it is sent, on a server's HTTP/1 connection.
+
+Each piece is written at once. Whatever goes wrong meanwhile (the body fails, the client leaves),
+the head is out already: a cut connection is the only honest way to say that this is not all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from galeph.errors import ConnectionLost, ResourceClosed, TransportError, WriteTimeout
+from galeph.protocol.events import Data, EndOfMessage
+
+if TYPE_CHECKING:
+    from galeph.http.h1_server import H1ServerConnection
+    from galeph.http.outgoing import Streamed
+    from galeph.message.headers import Headers
+
+__all__ = ["CONNECTION_ENDS", "send_streamed"]
+
+# The peer's doing or ours, but no bug: the connection is over and nobody is left to tell.
+CONNECTION_ENDS = (TransportError, ResourceClosed, WriteTimeout)
+
+
+def send_streamed(
+    connection: H1ServerConnection, body: Streamed | None, trailers: Headers | None
+) -> bool:
+    """Send the pieces of ``body`` (None: there is none to send) and the end of the message.
+
+    A `Source` that is quiet says nothing of a client that has left: then it is closed.
+
+    Returns:
+        Whether all of it was sent; the connection has been cut otherwise.
+
+    Raises:
+        ConnectionLost, ResourceClosed, WriteTimeout: the connection ended. The body is not closed.
+    """
+    engine = connection.engine
+    try:
+        if body is not None:
+            departure = connection.watch_departure() if body.is_source else None
+            if departure is not None:
+                departure.closes(body)
+            for piece in body:
+                connection.write(engine.send(Data(piece)))
+            if departure is not None and departure.has_left:
+                connection.transport.abort()
+                raise ConnectionLost("the client left before the end of the response")
+        connection.write(engine.send(EndOfMessage(trailers)))
+    except BaseException as error:
+        # The same error may come from a body that is another connection's.
+        if connection.transport.closed and isinstance(error, CONNECTION_ENDS):
+            raise
+        connection.transport.abort()
+        if not isinstance(error, Exception):
+            raise
+        connection.note_broken_body(error)
+        return False
+    return True
