@@ -265,6 +265,7 @@ class TestWheel:
         finally:
             clock.set_default(before)
 
-        assert slots <= 2
+        # Two, or some more on a machine that is busy: not one for each of them.
+        assert slots < len(waits) / 10
         assert all(isinstance(wait.exception, TimedOut) for wait in waits)
         assert not wheel.slots
