@@ -324,6 +324,25 @@ def _changed_by(node: ast.AST) -> Iterator[str]:
         yield node.value.id
 
 
+# -- options
+
+
+def options_read(source: str, group: str) -> set[str]:
+    """The fields of an option group that a source text reads: ``limits.max_headers``.
+
+    A group is known by the name it is kept under, `limits` or `timeouts`, with an underscore or
+    without, as a name or as an attribute.
+    """
+    holders = {group, f"_{group}"}
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and ast.unparse(node.value).rpartition(".")[2] in holders
+    }
+
+
 # -- pairing
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from textwrap import dedent
 
 import pytest
 
+from galeph.http import Limits, Timeouts
 from tests import architecture as plan
 
 RULES = [
@@ -42,6 +44,17 @@ class TestThePackage:
         names = {plan.name_of(path) for path in plan.package_files()}
 
         assert {"galeph", "galeph.errors", "galeph.testing.plugin"} <= names
+
+    @pytest.mark.parametrize(("options", "group"), [(Limits, "limits"), (Timeouts, "timeouts")])
+    def test_every_option_does_something(self, options, group):
+        """Every field of an option group is read somewhere: none only stands there."""
+        read = {
+            name
+            for path in plan.package_files()
+            for name in plan.options_read(path.read_text(encoding="utf-8"), group)
+        }
+
+        assert [] == [one.name for one in fields(options) if one.name not in read]
 
     def test_every_folder_of_tests_is_a_package(self):
         """Every folder with tests has an __init__.py, so that names never clash."""
@@ -258,6 +271,22 @@ class TestStateRule:
 
         assert [] == broken(plan.module_state, source, "galeph._clock")
         assert 1 == len(broken(plan.module_state, source))
+
+
+class TestOptionsRule:
+    @pytest.mark.parametrize(
+        ("source", "expected"),
+        [
+            ("x = limits.max_headers", {"max_headers"}),
+            ("x = self._limits.max_headers or 1", {"max_headers"}),
+            ("x = service.limits.max_headers", {"max_headers"}),
+            ("limits.max_headers = 1", set()),
+            ("x = other.max_headers", set()),
+        ],
+    )
+    def test_reading(self, source, expected):
+        """A field counts as read where its value is taken from the group."""
+        assert expected == plan.options_read(source, "limits")
 
 
 class TestPairingRule:

@@ -34,9 +34,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--shutdown-timeout",
         type=_seconds,
-        default=15.0,
         metavar="SECONDS",
-        help="how long requests under way may take after a signal (default: 15)",
+        help="how long requests under way may take after a signal (default: as the server, 15)",
     )
     parser.add_argument(
         "--patch", action="store_true", help="patch the standard library before the import"
@@ -116,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stop_on_signals(server: Any, timeout: float) -> None:
+def _stop_on_signals(server: Any, timeout: float | None) -> None:
     """Let SIGINT and SIGTERM drain the server, and a second one end it at once.
 
     Real handlers and not gevent's, which run in the hub: a handler that blocks that must not keep

@@ -206,6 +206,7 @@ class ConnectionPool:
             host,
             port,
             timeout=timeouts.connect,
+            resolve_timeout=timeouts.resolve,
             tls_context=tls_context,
             # A name that ends with a dot is the same name, but stands so in no certificate.
             server_hostname=server_hostname or host.rstrip("."),

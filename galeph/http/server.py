@@ -104,6 +104,7 @@ def start_server(
         max_connections=limits.max_connections,
         tls_context=_tls_context(tls),
         tls_timeout=timeouts.tls,
+        shutdown_timeout=timeouts.shutdown,
         count=service.counts,
     )
 

@@ -30,13 +30,16 @@ class Timeouts:
     keep_alive: float | None = 75.0
     # Server: reading and throwing away what a refused or ignored request still sends.
     drain: float | None = 2.0
+    # Both: the TLS handshake, to its end.
     tls: float | None = 10.0
+    # Server: what is under way when it is closed, where `Server.close` is not told otherwise.
     shutdown: float | None = 15.0
-    # Client: waiting for a connection of the pool, for a name, for TCP (each address: 10).
+    # Client: waiting for a connection of the pool.
     pool: float | None = 30.0
+    # Client: for the addresses of a name. The C library asks a server twice, 5 s each.
     resolve: float | None = 15.0
+    # Client: for name and TCP together; an address that does not answer gives way after 10.
     connect: float | None = 30.0
-    proxy: float | None = 30.0
     # Client: from the request's last byte to the response head; and between two reads of a body.
     response_head: float | None = 60.0
     read_progress: float | None = 30.0

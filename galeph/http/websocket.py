@@ -288,6 +288,7 @@ def _connect(target: Target, tls: Any, timeouts: Timeouts) -> Transport:
         target.host,
         target.port,
         timeout=timeouts.connect,
+        resolve_timeout=timeouts.resolve,
         tls_context=context,
         server_hostname=server_hostname,
         tls_timeout=timeouts.tls,

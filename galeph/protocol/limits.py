@@ -14,6 +14,10 @@ _MIB = 1024 * _KIB
 class Limits:
     """Sizes in bytes, or counts. None turns a limit off, where that is allowed.
 
+    How many pipelined requests a server works at is no number to set. It is one: the next is
+    neither read nor parsed before the answer to the one before has gone out. What a client sends
+    ahead is held up to one read of the socket (64 KiB), and waits with the kernel beyond that.
+
     Raises:
         ValueError, TypeError: a field is negative, or not an int.
     """
@@ -42,8 +46,7 @@ class Limits:
     max_requests_per_connection: int | None = 1000
     # Connections of one server; above it the backlog queues.
     max_connections: int = 10_000
-    # Stacked content codings of a response.
-    max_encodings: int = 5
+    # Client: redirects followed one after the other. As browsers and Aleph have it.
     max_redirects: int = 20
     # 1xx responses before the final one.
     max_interim_responses: int = 100

@@ -1,8 +1,9 @@
 """Making a connection: resolve, try the addresses in turn, wrap in TLS.
 
 Everything here blocks the calling greenlet only. Names go through the resolver of gevent's hub.
-One deadline covers resolving and connecting, and an address that does not answer gives way to the
-next after ten seconds; the handshake has a deadline of its own.
+One deadline covers resolving and connecting; within it the look-up of the name may have a shorter
+one, and an address that does not answer gives way to the next after ten seconds. The handshake has
+a deadline of its own.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def connect(
     port: int,
     *,
     timeout: float | None = 30.0,
+    resolve_timeout: float | None = None,
     tls_context: Any = None,
     server_hostname: str | None = None,
     tls_timeout: float | None = 10.0,
@@ -46,6 +48,7 @@ def connect(
         host: a name or an address.
         port: 1 to 65535.
         timeout: seconds for resolving and connecting together; None is no limit.
+        resolve_timeout: seconds for resolving, where that may not take all of ``timeout``.
         tls_context: an ``ssl.SSLContext`` of the client's side, or None for plain TCP.
         server_hostname: the name the certificate must prove, where it is not ``host``.
         tls_timeout: seconds for the TLS handshake; None is no limit.
@@ -62,7 +65,9 @@ def connect(
         check_context(tls_context)
     target = f"{host}:{port}"
     started = clock.default().monotonic()
-    with TimeLimit(timeout, partial(ResolveTimeout, f"{host} was not resolved in {timeout} s")):
+    patience = min((t for t in (timeout, resolve_timeout) if t is not None), default=None)
+    late = f"resolving {host}: no answer within {patience} s"
+    with TimeLimit(patience, partial(ResolveTimeout, late)):
         addresses = resolve(host, port)
     if timeout is not None:
         timeout -= clock.default().monotonic() - started

@@ -173,6 +173,7 @@ class Server:
         max_connections: int | None,
         tls_context: Any,
         tls_timeout: float | None,
+        shutdown_timeout: float | None,
         count: Callable[[], Mapping[str, int]],
     ) -> None:
         self._count = count
@@ -180,6 +181,7 @@ class Server:
         self._serve = serve
         self._tls_context = tls_context
         self._tls_timeout = tls_timeout
+        self._shutdown_timeout = float("inf") if shutdown_timeout is None else shutdown_timeout
         self._max_connections = sys.maxsize if max_connections is None else max_connections
         self._context = contextvars.copy_context()
         self._connections: set[Connection] = set()
@@ -265,15 +267,24 @@ class Server:
 
     # Closing
 
-    def close(self, timeout: float = 15.0) -> Deferred[DrainReport]:
+    def close(self, timeout: float | None = None) -> Deferred[DrainReport]:
         """Begin to end the server; return at once.
 
         Accepting stops, idle connections are closed, work in flight may go on for ``timeout``
         seconds and is then cut. Called again, an earlier deadline replaces a later one.
 
+        Args:
+            timeout: by default what the server was started with: `Timeouts.shutdown` of an HTTP
+                server, 15 seconds otherwise.
+
         Returns:
             A deferred of what became of the connections, realized when none is left.
+
+        Raises:
+            TypeError, ValueError: ``timeout`` is no number of seconds. Nothing has happened.
         """
+        if timeout is None:
+            timeout = self._shutdown_timeout
         check_seconds("timeout", timeout, zero=True, optional=False)
         if self._drain is None:
             self._listener.close()
@@ -325,6 +336,7 @@ def serve_connections(
     max_connections: int | None = 10_000,
     tls_context: Any = None,
     tls_timeout: float | None = 10.0,
+    shutdown_timeout: float | None = 15.0,
     count: Callable[[], Mapping[str, int]] = dict,
 ) -> Server:
     """Listen, and run ``serve(connection)`` in a greenlet for every connection.
@@ -341,6 +353,8 @@ def serve_connections(
         max_connections: above it none is accepted until one has ended; None is no limit.
         tls_context: an ``ssl.SSLContext`` of the server's side, or None for plain TCP.
         tls_timeout: seconds for a handshake; None is no limit.
+        shutdown_timeout: seconds for what is under way when the server is closed, where `close`
+            is not told otherwise; None is no limit.
         count: returns what `Server.stats` shows as ``counts``.
 
     Raises:
@@ -352,6 +366,7 @@ def serve_connections(
     check_count("backlog", backlog, least=1)
     check_count("max_connections", max_connections, least=1, optional=True)
     check_seconds("tls_timeout", tls_timeout)
+    check_seconds("shutdown_timeout", shutdown_timeout)
     if listen_socket is not None:
         sock = adopt_listen_socket(listen_socket)
     else:
@@ -363,6 +378,7 @@ def serve_connections(
             max_connections=max_connections,
             tls_context=tls_context,
             tls_timeout=tls_timeout,
+            shutdown_timeout=shutdown_timeout,
             count=count,
         )
     except BaseException:

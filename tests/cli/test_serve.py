@@ -75,6 +75,17 @@ def test_drains(app):
         assert "hello /slow" == client.communicate(timeout=5)[0]
 
 
+def test_shutdown_timeout(app):
+    """What is under way when its time is over is cut, and the process ends in order."""
+    with serve(app, "app:hello", "--shutdown-timeout=0.2") as program:
+        url = program.wait_for(r"galeph serves (\S+)")[1]
+        client = subprocess.Popen(["curl", "-s", "-m", "9", url + "slower"])
+        program.wait_for("^waiting")
+
+        assert 0 == program.stop(timeout=5)
+        assert client.wait(5)
+
+
 def test_second_signal_ends_what_blocks_everything(app):
     """A handler that blocks the whole process keeps it no longer than a second after it."""
     with serve(app, "app:stuck") as program:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import gevent
 import gevent.event
 import pytest
@@ -14,6 +16,7 @@ from galeph.errors import (
     ProxyTimeout,
     ReadTimeout,
     RequestTimeout,
+    ResolveTimeout,
     TimedOut,
     WriteTimeout,
 )
@@ -178,6 +181,21 @@ class TestTimeouts:
             assert 0 == pool.stats().waiting
             assert first.cancel()
             clock.advance(0)
+
+    def test_a_name_that_nobody_answers_for(self, clock, monkeypatch):
+        """A look-up that takes too long is a ResolveTimeout that names the host."""
+        never = SimpleNamespace(getaddrinfo=lambda *_: gevent.event.Event().wait(60))
+        monkeypatch.setattr(gevent.get_hub(), "resolver", never)
+        with pool_of() as pool:
+            timeouts = http.Timeouts(resolve=4)
+            pending = http.get("http://user:word@slow.example/", pool=pool, timeouts=timeouts)
+            clock.advance(3.9)
+            assert not pending.ready()
+            clock.advance(0.2)
+
+            assert isinstance(pending.exception, ResolveTimeout)
+            assert "resolving slow.example: no answer within 4 s" == str(pending.exception)
+            assert 0 == pool.stats().connections
 
     @pytest.mark.parity("ERR-08")
     def test_every_timeout_is_one(self):

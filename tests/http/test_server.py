@@ -11,6 +11,7 @@ import pytest
 from gevent import socket
 
 from galeph import deferred, errors, http, stream
+from galeph.testing import ManualClock
 from tests.http.raw import GET, Reader, connected, get, post, serving, talk
 
 
@@ -512,6 +513,46 @@ class TestConnections:
 
             assert [b"/0", b"/1", b"/2"] == [reader.read().body for _ in range(3)]
 
+    @pytest.mark.attack(92)
+    def test_pipelined_without_end(self):
+        """Of what comes behind a slow request, one read is held and not a request is parsed.
+
+        The rest stays with the kernel, and then with the client; what was sent is answered.
+        """
+        entered, go_on = gevent.event.Event(), gevent.event.Event()
+        paths, held, sent = [], [], [-1, 0]
+
+        def handler(request):
+            paths.append(request.path)
+            if len(paths) == 1:
+                entered.set()
+                go_on.wait()
+                held.append(len(request._exchange.engine._receiver._buffer))
+            return {"body": request.path}
+
+        def send():
+            for _ in range(1000):
+                sock.sendall(get("/more") * 1000)
+                sent[-1] += 1000
+
+        with serving(handler) as server, connected(server) as sock:
+            sock.sendall(b"".join(get(f"/{number}") for number in range(200)))
+            entered.wait()
+            sender = gevent.spawn(send)
+            while sent[-1] != sent[-2]:  # until nobody takes any more
+                sent.append(sent[-1])
+                gevent.sleep(0.1)
+            assert 0 < sent[-1] < 1_000_000
+            assert ["/0"] == paths
+            go_on.set()
+            reader = Reader(sock)
+
+            assert [f"/{number}".encode() for number in range(200)] == [
+                reader.read().body for _ in range(200)
+            ]
+            assert 0 < held[0] <= 65536
+            sender.kill()
+
     @pytest.mark.attack(62)
     def test_close_is_honored(self):
         """After ``Connection: close`` the answer is delivered whole, the rest is discarded."""
@@ -606,6 +647,26 @@ class TestConnections:
             report = server.close(timeout=0.1).result(3)
 
         assert (1, 0) == (report.cut, report.stuck)
+
+    def test_drain_lasts_as_long_as_the_timeouts_say(self):
+        """`Timeouts.shutdown` is how long a drain takes where `close` does not say."""
+        entered = gevent.event.Event()
+
+        def handler(_):
+            entered.set()
+            gevent.sleep(60)
+
+        with ManualClock() as clock:
+            server = http.start_server(handler, 0, timeouts=http.Timeouts(shutdown=100))
+            with connected(server) as sock:
+                sock.sendall(GET)
+                entered.wait()
+                closing = server.close()
+                clock.advance(99)
+                assert not closing.ready()
+                clock.advance(2)
+
+                assert 1 == closing.result(3).cut
 
     @pytest.mark.fault("F3")
     @pytest.mark.attack(93)

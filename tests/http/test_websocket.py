@@ -5,6 +5,7 @@ import logging
 import ssl
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -19,6 +20,7 @@ from galeph.errors import (
     ConnectRefused,
     HandshakeFailed,
     LocalProtocolError,
+    ResolveTimeout,
     TimedOut,
     WebSocketClosed,
 )
@@ -30,6 +32,7 @@ from galeph.http.websocket import (
     websocket_connection,
 )
 from galeph.protocol.websocket.handshake import accept_value
+from galeph.testing import ManualClock
 from tests.http.raw import connected, serving, talk
 from tests.http.websocket_processes import run_client, running_server
 from tests.protocol.websocket.frames import CLOSE, PING, PONG, TEXT, close, cut_frame, frame, parse
@@ -774,6 +777,18 @@ def test_handshake_has_a_deadline(fake_server):
             websocket_client(url, timeouts=Timeouts(websocket_open=0.2)).result(5)
 
     assert issubclass(TimedOut, TimeoutError)
+
+
+def test_name_that_nobody_answers_for(monkeypatch):
+    """The look-up has a limit of its own, and the error names the host."""
+    never = SimpleNamespace(getaddrinfo=lambda *_: gevent.sleep(60))
+    monkeypatch.setattr(gevent.get_hub(), "resolver", never)
+    with ManualClock() as clock:
+        opening = websocket_client("ws://slow.example/", timeouts=Timeouts(resolve=4))
+        clock.advance(4.1)
+
+        assert isinstance(opening.exception, ResolveTimeout)
+        assert "resolving slow.example: no answer within 4 s" == str(opening.exception)
 
 
 def test_nobody_listens():

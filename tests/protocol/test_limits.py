@@ -26,7 +26,6 @@ class TestLimits:
             "max_drain_bytes": 262144,
             "max_requests_per_connection": 1000,
             "max_connections": 10000,
-            "max_encodings": 5,
             "max_redirects": 20,
             "max_interim_responses": 100,
             "max_message_bytes": 1 << 20,

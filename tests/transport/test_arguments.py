@@ -114,7 +114,7 @@ def test_udp_says_so_at_the_call(options, error, name):
 def test_closing_says_so_too():
     """`Server.close` refuses a time that is none, and goes on serving."""
     with tcp.start_server(lambda s, i: None) as server:
-        for timeout, error in (("x", TypeError), (-1, ValueError), (None, TypeError)):
+        for timeout, error in (("x", TypeError), (-1, ValueError), (math.nan, ValueError)):
             with pytest.raises(error, match="timeout"):
                 server.close(timeout)
         assert not server.is_closing

@@ -12,6 +12,7 @@ from gevent import socket as gsocket
 
 import galeph.transport.connect as connecting
 from galeph import errors
+from galeph.deferred import future
 from galeph.errors import (
     ConnectError,
     ConnectRefused,
@@ -21,6 +22,7 @@ from galeph.errors import (
     TLSError,
     TLSTimeout,
 )
+from galeph.testing import ManualClock
 from galeph.transport import connect as connect_module
 from galeph.transport.connect import connect
 from galeph.transport.names import SocketAddress
@@ -158,6 +160,30 @@ class TestFailing:
 
         with pytest.raises(ResolveTimeout):
             connect("slow.example", 80, timeout=0.02)
+
+    def test_the_look_up_has_a_limit_of_its_own(self, monkeypatch):
+        """A name that is not known in its time is a ResolveTimeout that says so, by its name."""
+        monkeypatch.setattr(connect_module, "resolve", lambda *_: gevent.sleep(50))
+        with ManualClock() as manual:
+            looking = future(connect, "slow.example", 80, timeout=30, resolve_timeout=4)
+            manual.advance(3.9)
+            assert not looking.ready()
+            manual.advance(0.2)
+
+            assert isinstance(looking.exception, ResolveTimeout)
+            assert "resolving slow.example: no answer within 4 s" == str(looking.exception)
+
+    @pytest.mark.parametrize(("timeout", "resolve_timeout"), [(2, 20), (2, None)])
+    def test_the_look_up_gets_no_more_than_all_of_it(self, monkeypatch, timeout, resolve_timeout):
+        """The limit of the whole holds for the name as well."""
+        monkeypatch.setattr(connect_module, "resolve", lambda *_: gevent.sleep(50))
+        with ManualClock() as manual:
+            looking = future(
+                connect, "slow.example", 80, timeout=timeout, resolve_timeout=resolve_timeout
+            )
+            manual.advance(2.1)
+
+            assert isinstance(looking.exception, ResolveTimeout)
 
     def test_bad_arguments(self):
         """What cannot be connected to is refused before anything happens."""

@@ -10,13 +10,18 @@ from galeph import clock
 from galeph.errors import ResourceClosed
 from galeph.testing import ManualClock
 from galeph.transport.drain import DrainReport
-from galeph.transport.serving import serve_connections
+from galeph.transport.serving import Server, serve_connections
 from tests.transport.wire import dialled, read_to_the_end, settle
 
 
 def echo(connection):
     while data := connection.transport.recv():
         connection.transport.send(data)
+
+
+def use_and_leave(server):
+    with server:
+        pass
 
 
 class TestDrain:
@@ -174,6 +179,37 @@ class TestDrain:
                 assert 15.0 == pytest.approx(closing.get(timeout=1).seconds)
         finally:
             clock.set_default(previous)
+
+    @pytest.mark.parametrize("end", [Server.close, use_and_leave], ids=["close", "with"])
+    def test_the_servers_own_deadline(self, end):
+        """Where nobody says how long, the drain lasts as long as the server was made with."""
+        with ManualClock() as manual:
+            server = serve_connections(lambda _: gevent.sleep(60), shutdown_timeout=40)
+            with dialled(server.port):
+                assert settle(lambda: server.stats().active == 1)
+                gone = gevent.spawn(end, server)
+                gevent.sleep(0)
+                manual.advance(39)
+                assert 1 == server.stats().active
+                manual.advance(2)
+                gone.get(timeout=1)
+                server.wait(1)
+
+                assert 1 == server.close().get(timeout=1).cut
+
+    def test_without_a_deadline(self, serve):
+        """A server made without one never cuts by itself; who closes it again, can."""
+        with ManualClock() as manual:
+            server = serve(lambda _: gevent.sleep(60), shutdown_timeout=None)
+            with dialled(server.port):
+                assert settle(lambda: server.stats().active == 1)
+                closing = server.close()
+                manual.advance(100_000)
+                assert not closing.ready()
+                server.close(5)
+                manual.advance(6)
+
+                assert 1 == closing.get(timeout=1).cut
 
     def test_cancelling_the_report_cancels_nothing_else(self, serve):
         """Whoever gives up waiting for the report leaves the drain as it is."""
