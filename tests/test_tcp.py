@@ -575,7 +575,16 @@ class TestDrain:
         assert (0, 1) == (report.finished, report.cut)
         with pytest.raises(ConnectionLost):
             client.take()
-        assert 15.0 == inspect.signature(server.close).parameters["timeout"].default
+
+        with ManualClock() as clock:
+            server = serve(lambda *_: gevent.sleep(60))
+            dial(server)
+            closing = server.close()
+            clock.advance(14.9)
+            assert not closing.ready()
+            clock.advance(0.2)
+
+            assert 1 == closing.get(timeout=2).cut
 
 
 class TestServer:

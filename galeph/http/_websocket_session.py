@@ -32,7 +32,6 @@ from galeph.http._websocket_control import ControlFrames
 from galeph.http._websocket_keepalive import Keepalive
 from galeph.http._websocket_pace import Pace
 from galeph.http._websocket_standby import Standby
-from galeph.http.peer_log import PeerLog
 from galeph.http.timeouts import Timeouts
 from galeph.protocol.engine import Role
 from galeph.protocol.websocket.engine import WebSocketEngine
@@ -49,6 +48,7 @@ from galeph.protocol.websocket.events import (
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.waiters import Turn
 from galeph.transport.base import EndWatch, Transport
+from galeph.transport.peer_log import PeerLog
 
 __all__ = ["Holder", "Session"]
 

@@ -105,6 +105,7 @@ def start_server(
         tls_context=_tls_context(tls),
         tls_timeout=timeouts.tls,
         shutdown_timeout=timeouts.shutdown,
+        peer_log=service.peer_log,
         count=service.counts,
     )
 

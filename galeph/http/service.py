@@ -18,7 +18,6 @@ from gevent.event import AsyncResult
 from galeph import clock
 from galeph.errors import BodyTooLarge, DecodingError
 from galeph.http.exchange import HandshakeRefused
-from galeph.http.peer_log import PeerLog
 from galeph.http.request import Request
 from galeph.http.response import Response
 from galeph.http.timeouts import Timeouts
@@ -30,6 +29,7 @@ from galeph.protocol.h1 import H1Engine
 from galeph.protocol.limits import Limits
 from galeph.transport.base import ConnectionInfo
 from galeph.transport.deadlines import NEVER, Deadlines
+from galeph.transport.peer_log import PeerLog
 
 __all__ = ["ErrorHandler", "Handler", "Service", "to_response"]
 
@@ -81,7 +81,7 @@ class Service:
         self._clock = clock.default()
         self.monotonic = self._clock.monotonic
         self.deadlines = Deadlines(self._clock)
-        self._peer_log = PeerLog(_LOGGER)
+        self.peer_log = PeerLog(_LOGGER)
         self._server_field = () if server_header is None else (("Server", server_header),)
         # What every response carries, and when it has to be made anew: by the monotonic clock,
         # which is read for each response anyway.
@@ -157,7 +157,7 @@ class Service:
 
     def log_peer(self, level: int, info: ConnectionInfo, message: str, *args: object) -> None:
         """Write one line about a peer, if the rate allows it."""
-        self._peer_log.log(level, f"%s:%s {message}", info.remote_addr, info.remote_port, *args)
+        self.peer_log.log(level, f"%s:%s {message}", info.remote_addr, info.remote_port, *args)
 
     def log_bug(self, request: Request | None, error: BaseException) -> None:
         """Write an exception of the user's code, with its traceback."""

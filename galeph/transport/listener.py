@@ -7,7 +7,8 @@ per wake-up so that running connections keep their turn, and an answer to every 
 - nothing there, or a connection that died in the queue (``ECONNABORTED`` and what Linux passes on
   from the network): go on;
 - no descriptors or memory (``EMFILE``, ``ENFILE``, ``ENOBUFS``, ``ENOMEM``, and anything unknown):
-  stop, try again after 10 ms, doubling up to one second, with one log line an episode;
+  stop, try again after 10 ms, doubling up to one second, with one log line an episode, as far as
+  the rate allows it;
 - the socket itself is not usable (``EBADF``, ``EINVAL``, ``ENOTSOCK``): stop for good, and say so.
 
 Who is connected, and what is done with them, is `galeph.transport.serving`.
@@ -28,6 +29,7 @@ from gevent.server import StreamServer
 
 from galeph.errors import TransportError
 from galeph.transport.names import resolve
+from galeph.transport.peer_log import PeerLog
 
 __all__ = ["Listener", "adopt_listen_socket", "bind_listen_socket"]
 
@@ -63,6 +65,7 @@ class Listener(_StreamServer):  # type: ignore[misc]  # a class that is Any to m
         sock: bound, listening, not blocking, and ours to close.
         on_accept: takes the descriptor over; must not block.
         is_full: while it says True, connections stay in the kernel's queue; `resume` looks again.
+        peer_log: for the lines that peers can bring about.
     """
 
     def __init__(
@@ -70,8 +73,10 @@ class Listener(_StreamServer):  # type: ignore[misc]  # a class that is Any to m
         sock: socket.socket,
         on_accept: Callable[[int, Any], None],
         is_full: Callable[[], bool],
+        peer_log: PeerLog,
     ) -> None:
         super().__init__(sock, handle=on_accept)
+        self._peer_log = peer_log
         self.full = is_full
         self.accept_errors = 0
         self._retry_after = 0.0
@@ -116,7 +121,8 @@ class Listener(_StreamServer):  # type: ignore[misc]  # a class that is Any to m
             return
         if not self._retry_after:
             # In a greenlet of its own: a log handler may block, and this is the hub.
-            spawn_raw(_log.warning, "%s cannot accept for now: %s", self.address, error)
+            text = "%s cannot accept for now: %s"
+            spawn_raw(self._peer_log.log, logging.WARNING, text, self.address, error)
         self._retry_after = min(max(self._retry_after * 2, self.min_delay), self.max_delay)
         self.stop_accepting()
         self._timer = self.loop.timer(self._retry_after)

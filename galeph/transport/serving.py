@@ -42,6 +42,7 @@ from galeph.transport.arguments import check_count, check_host, check_port, chec
 from galeph.transport.base import Transport
 from galeph.transport.drain import Drain, DrainReport
 from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
+from galeph.transport.peer_log import PeerLog
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.tls import server_handshake
 
@@ -135,19 +136,22 @@ class Connection:
             self.transport = server_handshake(self.transport, context, timeout=timeout)
         except (GalephError, OSError) as error:
             server._failed_handshakes += 1
-            _log.debug("%s: TLS handshake failed: %s", self.peer, error)
+            server._peer_log.log(logging.DEBUG, "%s: TLS handshake failed: %s", self.peer, error)
             return False
         return True
 
     def _report(self, failure: BaseException, *, is_lost: bool) -> None:
         """Say once what ended the handler: its bug, or a peer that left."""
+        log = self._server._peer_log.log
         if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             # To the main greenlet, as gevent does; it would be printed there and here.
             self._server._hub.handle_system_error(type(failure), failure, failure.__traceback__)
         elif is_lost and isinstance(failure, (ConnectionLost, ResourceClosed)):
-            _log.debug("%s: the connection ended under its handler: %s", self.peer, failure)
+            text = "%s: the connection ended under its handler: %s"
+            log(logging.DEBUG, text, self.peer, failure)
         else:
-            _log.error("%s: the handler of this connection failed", self.peer, exc_info=failure)
+            text = "%s: the handler of this connection failed"
+            log(logging.ERROR, text, self.peer, exc_info=failure)
 
     @property
     def peer(self) -> str:
@@ -174,9 +178,11 @@ class Server:
         tls_context: Any,
         tls_timeout: float | None,
         shutdown_timeout: float | None,
+        peer_log: PeerLog,
         count: Callable[[], Mapping[str, int]],
     ) -> None:
         self._count = count
+        self._peer_log = peer_log
         self._hub: Any = get_hub()
         self._serve = serve
         self._tls_context = tls_context
@@ -193,7 +199,7 @@ class Server:
         self._failed_handshakes = 0
         self._drain: Drain | None = None
         self._over = Event()
-        self._listener = Listener(sock, self._accept, self._is_full)
+        self._listener = Listener(sock, self._accept, self._is_full, peer_log)
         forks.abandon_in_child(self)
         self._listener.start()
 
@@ -337,12 +343,14 @@ def serve_connections(
     tls_context: Any = None,
     tls_timeout: float | None = 10.0,
     shutdown_timeout: float | None = 15.0,
+    peer_log: PeerLog | None = None,
     count: Callable[[], Mapping[str, int]] = dict,
 ) -> Server:
     """Listen, and run ``serve(connection)`` in a greenlet for every connection.
 
     It is listening when this returns. Connections are closed when ``serve`` has returned or
     raised; what it raises is logged once, with the peer, unless the peer's leaving was the cause.
+    Of the lines of one level at most ten a second are written; the others are counted.
 
     Args:
         serve: serves one connection, in blocking style.
@@ -355,6 +363,7 @@ def serve_connections(
         tls_timeout: seconds for a handshake; None is no limit.
         shutdown_timeout: seconds for what is under way when the server is closed, where `close`
             is not told otherwise; None is no limit.
+        peer_log: writes what is to be said about peers; by default one of the server's own.
         count: returns what `Server.stats` shows as ``counts``.
 
     Raises:
@@ -379,6 +388,7 @@ def serve_connections(
             tls_context=tls_context,
             tls_timeout=tls_timeout,
             shutdown_timeout=shutdown_timeout,
+            peer_log=PeerLog(_log) if peer_log is None else peer_log,
             count=count,
         )
     except BaseException:

@@ -11,7 +11,9 @@ import gevent
 import pytest
 
 from galeph.errors import ResolveError, TransportError
+from galeph.testing import ManualClock
 from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
+from galeph.transport.peer_log import PeerLog
 from tests.transport.wire import Socket, settle
 
 
@@ -41,7 +43,8 @@ class Accepted:
         self.fds = []
         self.sock = FlakySocket(bind_listen_socket("127.0.0.1", 0, backlog=128), failures)
         self.most = most
-        self.listener = Listener(self.sock, self.take, lambda: len(self.fds) >= self.most)
+        log = PeerLog(logging.getLogger("galeph.server"))
+        self.listener = Listener(self.sock, self.take, lambda: len(self.fds) >= self.most, log)
         self.listener.start()
         self.clients = []
 
@@ -150,6 +153,23 @@ class TestFailing:
         accepted.dial()
         assert settle(lambda: len(accepted.fds) == 2)
         assert 2 == len(caplog.records)
+
+    def test_recovering_again_and_again(self, accepting, caplog):
+        """Peers that come and go at the last descriptor do not fill the log."""
+        accepted = accepting()
+        with ManualClock() as clock:
+            for number in range(12):
+                accepted.sock.failures.append(errno.EMFILE)
+                accepted.dial()
+                assert settle(lambda number=number: len(accepted.fds) > number)
+            assert 10 == len(caplog.records)
+            clock.advance(1)
+            accepted.sock.failures.append(errno.EMFILE)
+            accepted.dial()
+            assert settle(lambda: len(accepted.fds) == 13)
+
+        assert "2 lines about peers were suppressed" == caplog.messages[10]
+        assert 12 == len(caplog.records)
 
     def test_longest_pause(self, accepting):
         """The pause doubles up to one second and no further."""

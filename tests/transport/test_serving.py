@@ -11,6 +11,7 @@ import gevent
 import pytest
 
 from galeph.errors import ConnectError, TimedOut, TransportError
+from galeph.testing import ManualClock
 from galeph.transport.listener import bind_listen_socket
 from galeph.transport.serving import Connection, ServerStats, serve_connections
 from galeph.transport.sockets import SocketTransport
@@ -145,6 +146,42 @@ class TestFailures:
         assert ("galeph.server", "ERROR") == (record.name, record.levelname)
         assert f"127.0.0.1:{address[1]}" in record.message
         assert KeyError is record.exc_info[0]
+
+    def test_a_flood_of_failures(self, serve, caplog):
+        """Ten failures a second are shown; the others are counted, and the count told later."""
+
+        def fail(connection):
+            raise KeyError(connection.transport.recv())
+
+        server = serve(fail)
+
+        def provoke():
+            with dialled(server.port) as client:
+                client.sendall(b"x")
+                read_to_the_end(client)
+
+        with ManualClock() as clock:
+            for _ in range(13):
+                provoke()
+            assert 10 == len(caplog.records)
+            clock.advance(1)
+            provoke()
+
+        assert "3 lines about peers were suppressed" == caplog.messages[10]
+        assert KeyError is caplog.records[11].exc_info[0]
+
+    def test_a_flood_of_resets(self, serve, caplog):
+        """Peers that leave under their functions fill the log no faster."""
+        server = serve(echo)
+        with ManualClock(), caplog.at_level(logging.DEBUG, "galeph.server"):
+            for _ in range(13):
+                with dialled(server.port) as client:
+                    client.sendall(b"x")
+                    client.recv(1)
+                    reset(client)
+                assert settle(lambda: not server.stats().active)
+
+        assert 10 == len(caplog.records)
 
     def test_peer_that_resets(self, serve, caplog):
         """A connection that breaks under its function is one DEBUG line, without traceback."""

@@ -21,6 +21,7 @@ from galeph.errors import (
     TLSError,
     TLSTimeout,
 )
+from galeph.testing import ManualClock
 from galeph.transport.connect import connect
 from galeph.transport.memory import memory_pair
 from galeph.transport.serving import serve_connections
@@ -374,6 +375,31 @@ class TestOnAServer:
         assert ("DEBUG", None) == (level, exc_info)
         assert "TLS handshake failed" in message
         self.check_others(server)
+
+    def test_a_flood_of_plain_text(self, server, lines):
+        """Ten such lines a second are written; the rest is counted, and the count told later."""
+
+        def knock():
+            with dialled(server.port) as client:
+                client.sendall(b"not a hello")
+                read_to_the_end(client)
+
+        with ManualClock() as clock:
+            for _ in range(25):
+                knock()
+
+            assert 25 == server.stats().failed_handshakes
+            assert 10 == len(lines())
+
+            clock.advance(1)
+            knock()
+
+        *_, (level, _, message), _ = lines()
+        assert (12, "DEBUG", "15 lines about peers were suppressed") == (
+            len(lines()),
+            level,
+            message,
+        )
 
     @pytest.mark.attack(97)
     def test_silence(self, server, lines):

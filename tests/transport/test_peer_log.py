@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from galeph.http.peer_log import PeerLog
 from galeph.testing import ManualClock
+from galeph.transport.peer_log import PeerLog
 
 
 def test_rate(caplog):
@@ -33,3 +33,31 @@ def test_level_that_is_off(caplog):
     log.log(logging.INFO, "loud")
 
     assert ["loud"] == caplog.messages
+
+
+def test_a_rate_for_each_level(caplog):
+    """What one level has too much of takes nothing from another, and is counted apart."""
+    caplog.set_level(logging.DEBUG)
+    with ManualClock() as clock:
+        log = PeerLog(logging.getLogger("galeph.server"))
+        for _ in range(12):
+            log.log(logging.DEBUG, "a peer's doing")
+        log.log(logging.ERROR, "a failure")
+
+        assert "a failure" == caplog.messages[-1]
+
+        clock.advance(1)
+        caplog.clear()
+        log.log(logging.ERROR, "another")
+        log.log(logging.DEBUG, "again")
+
+        assert ["another", "2 lines about peers were suppressed", "again"] == caplog.messages
+
+
+def test_traceback(caplog):
+    """A line may show an exception."""
+    log = PeerLog(logging.getLogger("galeph.server"))
+    error = ZeroDivisionError()
+    log.log(logging.ERROR, "failed", exc_info=error)
+
+    assert error is caplog.records[0].exc_info[1]
