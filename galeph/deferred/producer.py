@@ -12,7 +12,7 @@ What it shares with deferreds beside that: `stopped`, which says in galeph's wor
 greenlet that was doing the work, and `keep`, which takes galeph's own frames out of its traceback;
 `runner_of`, the greenlet of a hub that works off what must not run in the hub itself; `give_way`,
 for who works long without a wait; and for waits of its own `raise_deadlock` and, in debug mode,
-`notes_origin`.
+`notes_origin` and `checks_thread`.
 
 A deferred that owns its value gives it to exactly one of two: to somebody who takes it, or to the
 function that disposes of it. In full: ::
@@ -40,6 +40,7 @@ from galeph.deferred._hanging import adopt, listen_inline
 from galeph.deferred._origins import IS_DEBUG, notes_origin
 from galeph.deferred._outcome import keep, stopped
 from galeph.deferred._runner import Work, runner_of
+from galeph.deferred._thread_check import checks_thread
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IS_DEBUG",
     "Work",
+    "checks_thread",
     "give_way",
     "hold_hub",
     "keep",
@@ -132,7 +134,16 @@ def _nothing(_: object) -> None:
     pass
 
 
-for _shared in (Work, give_way, keep, notes_origin, raise_deadlock, runner_of, stopped):
-    # Where code outside this folder finds them.
+# Where code outside this folder finds them.
+for _shared in (
+    Work,
+    checks_thread,
+    give_way,
+    keep,
+    notes_origin,
+    raise_deadlock,
+    runner_of,
+    stopped,
+):
     _shared.__module__ = __name__
 del _shared

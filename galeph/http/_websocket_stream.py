@@ -27,7 +27,7 @@ from galeph.transport.sending import was_sent_anyway
 __all__ = ["WebSocket"]
 
 
-@checks_owner("ping close fail wait_closed")
+@checks_owner("put _put _take ping close fail wait_closed")
 class WebSocket(ActiveSource[str | bytes], TransportSink[Any]):
     """An open WebSocket: text messages are ``str``, binary ones ``bytes``, in both directions.
 

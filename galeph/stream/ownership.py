@@ -1,54 +1,22 @@
-"""The debug check that a stream is used only in the thread it belongs to.
+"""The debug check of `galeph.deferred.producer.checks_thread`, as streams have it.
 
-Streams have no locks: an operation from a foreign thread would not fail, it would lose a message
-some day. With ``GALEPH_DEBUG=1`` in the environment when galeph is imported, the operations named
-in `checks_owner` raise instead, and it is noted where each stream is made. Without it the class is
-left as it is, so nothing is paid.
+What it points to are the two calls of a stream that are meant for other threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from gevent import get_hub
-
-from galeph.deferred.producer import IS_DEBUG, notes_origin
+from galeph.deferred.producer import IS_DEBUG, checks_thread
 
 __all__ = ["IS_DEBUG", "checks_owner"]
 
 C = TypeVar("C", bound=type)
 
-
 _STREAM = "stream; from other threads use put_threadsafe() and close_threadsafe()"
 
 
 def checks_owner(names: str, *, of: str = _STREAM, is_on: bool = IS_DEBUG) -> Callable[[C], C]:
-    """Have these methods of a class raise RuntimeError when the calling thread is the wrong one.
-
-    The owner is the hub that an instance has in ``_hub``.
-
-    Args:
-        names: the methods, separated by spaces.
-        of: what the class is, and what to do from another thread; the end of the error's text.
-        is_on: whether to do anything at all.
-    """
-
-    def decorate(cls: C) -> C:
-        if is_on:
-            for name in names.split():
-                setattr(cls, name, _checked(name, getattr(cls, name), of))
-        return notes_origin(cls, is_on=is_on)
-
-    return decorate
-
-
-def _checked(name: str, method: Callable[..., Any], of: str) -> Callable[..., Any]:
-    @wraps(method)
-    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if get_hub() is not self._hub:
-            raise RuntimeError(f"{name}() called outside the thread that made this {of}")
-        return method(self, *args, **kwargs)
-
-    return checked
+    """Have these methods raise RuntimeError in the wrong thread; see `checks_thread`."""
+    return checks_thread(names, of=of, is_on=is_on)

@@ -31,6 +31,7 @@ from gevent.monkey import get_original
 from greenlet import greenlet
 
 from galeph.deferred import Deferred
+from galeph.deferred.producer import checks_thread
 from galeph.errors import (
     ConnectionLost,
     GalephError,
@@ -163,6 +164,12 @@ class Connection:
         return f"<Connection {self.peer} {'idle' if self.is_idle else 'busy'}>"
 
 
+_OWNED = (
+    "server; from other threads have its hub do it: hub.loop.run_callback_threadsafe(server.close)"
+)
+
+
+@checks_thread("close wait stats", of=_OWNED)
 class Server:
     """A listening server: what ``tcp.start_server`` and ``http.start_server`` return.
 

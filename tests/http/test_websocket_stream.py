@@ -18,6 +18,7 @@ from galeph.transport.sockets import SocketTransport
 from tests.http.websocket_pairs import QUIET, open_pair, shut, soon
 from tests.protocol.websocket import frames
 from tests.protocol.websocket.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from tests.threads import in_thread
 
 BOTH = pytest.mark.parametrize("role", list(Role), ids=lambda role: role.value)
 
@@ -661,3 +662,58 @@ def test_flood_of_frames_leaves_others_their_turn(role, flood):
     shut(websocket, peer)
 
     assert turns >= count // 64
+
+
+# -- threads
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("put", ["a"]),
+        ("try_put", ["a", 0]),
+        ("put_async", ["a"]),
+        ("take", []),
+        ("try_take", [0]),
+        ("take_async", []),
+        ("ping", []),
+        ("close", []),
+        ("fail", [ValueError()]),
+        ("wait_closed", [0]),
+    ],
+)
+def test_foreign_threads_are_refused(ws_pair, name, args):
+    """In debug mode every operation says from another thread what to call, and does nothing."""
+    websocket, peer = ws_pair
+    peer.send((TEXT, b"waiting"))
+    error = in_thread(getattr(websocket, name), *args)
+
+    assert isinstance(error, RuntimeError)
+    assert "put_threadsafe() and close_threadsafe()" in str(error)
+    assert not websocket.closed
+    assert "waiting" == websocket.take()
+
+
+def test_foreign_threads_get_nothing_that_was_read_ahead(ws_pair):
+    """A take is refused also where one from the right thread would not have to wait."""
+    websocket, peer = ws_pair
+    standby = websocket._session.standby
+    standby.listen()
+    peer.send((TEXT, b"read ahead"))
+    soon(lambda: len(standby) == 1)
+
+    assert isinstance(in_thread(websocket.take), RuntimeError)
+    assert "read ahead" == websocket.take()
+
+
+def test_calls_for_other_threads(ws_pair):
+    """`put_threadsafe` and `close_threadsafe` do what they are for."""
+    websocket, peer = ws_pair
+    future = in_thread(websocket.put_threadsafe, "from elsewhere")
+
+    assert (TEXT, b"from elsewhere") == peer.receive()
+    assert future.result(0) is True
+
+    in_thread(websocket.close_threadsafe)
+
+    assert CLOSE == peer.receive()[0]

@@ -10,20 +10,9 @@ import gevent
 import pytest
 
 from galeph.stream import Stream
-from galeph.stream.ownership import IS_DEBUG, checks_owner
+from galeph.stream.ownership import IS_DEBUG
 from tests.stream.wires import Wire
-
-
-def in_thread(fn, *args):
-    """What ``fn`` raises in another OS thread."""
-
-    def run():
-        try:
-            return fn(*args)
-        except Exception as error:
-            return error
-
-    return gevent.get_hub().threadpool.spawn(run).get(timeout=5)
+from tests.threads import in_thread
 
 
 @pytest.mark.parametrize(
@@ -69,36 +58,6 @@ def test_the_calls_for_other_threads_are_allowed():
 
     assert future.result(0) is True
     assert ["a"] == list(stream)
-
-
-def test_other_classes_say_what_they_are():
-    """And what to do instead, which is for each to know."""
-
-    class Office:
-        _hub = gevent.get_hub()
-
-        def work(self):
-            pass
-
-    checks_owner("work", of="office; from other threads write a letter")(Office)
-    error = in_thread(Office().work)
-
-    assert "work() called outside the thread that made this office; from other threads write " in (
-        str(error)
-    )
-
-
-def test_without_debug_nothing_is_paid():
-    """The class is left as it is."""
-
-    class Plain:
-        def put(self):
-            pass
-
-    untouched = Plain.put
-    checks_owner("put", is_on=False)(Plain)
-
-    assert untouched is Plain.put
 
 
 def test_the_environment_decides():

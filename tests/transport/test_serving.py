@@ -15,6 +15,7 @@ from galeph.testing import ManualClock
 from galeph.transport.listener import bind_listen_socket
 from galeph.transport.serving import Connection, ServerStats, serve_connections
 from galeph.transport.sockets import SocketTransport
+from tests.threads import in_thread
 from tests.transport.wire import dialled, read_to_the_end, reset, settle
 
 
@@ -389,3 +390,26 @@ class TestStarving:
 def ask(client):
     client.sendall(b"?")
     return int(client.recv(100))
+
+
+class TestThreads:
+    @pytest.mark.parametrize(
+        ("name", "args"), [("close", []), ("close", [0]), ("stats", []), ("wait", [0])]
+    )
+    def test_foreign_threads_are_refused(self, serve, name, args):
+        """In debug mode a server says from another thread what to call, and does nothing."""
+        server = serve(echo)
+        error = in_thread(getattr(server, name), *args)
+
+        assert isinstance(error, RuntimeError)
+        assert f"{name}() called outside the thread that made this server" in str(error)
+        assert "run_callback_threadsafe" in str(error)
+        assert server.stats().is_accepting
+
+    def test_the_call_for_other_threads(self, serve):
+        """What the refusal names closes the server."""
+        server = serve(echo)
+        in_thread(gevent.get_hub().loop.run_callback_threadsafe, server.close)
+        server.wait(2)
+
+        assert not server.stats().is_accepting
