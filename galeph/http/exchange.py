@@ -133,8 +133,9 @@ class EndedExchange:
 
     def continue_(self) -> None:
         """Raise LocalProtocolError."""
-        raise LocalProtocolError("the request has been answered")
+        raise LocalProtocolError("the request has been answered already")
 
-    def switch_protocol(self, headers: Headers, tenant: Callable[..., AnyTenant]) -> AnyTenant:
+    def switch_protocol(self, headers: Headers, tenant: Callable[..., AnyTenant]) -> AnyTenant:  # noqa: ARG002  (the signature of Exchange)
         """Raise LocalProtocolError."""
-        raise LocalProtocolError(f"answered already: no {headers!r}, no {tenant!r}")
+        text = "the request has been answered already: its connection stays with HTTP"
+        raise LocalProtocolError(text)

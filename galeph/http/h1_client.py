@@ -110,6 +110,7 @@ class H1ClientConnection:
         "_timer",
         "_transport",
         "_upload",
+        "asked",
         "deadline",
         "failure",
         "has_heard",
@@ -136,6 +137,8 @@ class H1ClientConnection:
         # Whether a byte of the present response has arrived.
         self.has_heard = False
         self.uses = 0
+        # Method and URL of the response that is being read.
+        self.asked = ("", "")
         # The owner's own.
         self.slot: Any = None
         owner.deadlines.watch(self)
@@ -186,7 +189,7 @@ class H1ClientConnection:
                 # Whatever it says, the server does not want the rest. (A 2xx before the end of
                 # our body may be the beginning of an echo.)
                 self._upload.stop()
-            response = self._make_response(event, request.url, ends_at)
+            response = self._make_response(event, request, ends_at)
         except Exception as error:
             reason = self.reason_for(error)
             self.fail(reason)
@@ -254,7 +257,10 @@ class H1ClientConnection:
                 if on_interim is not None:
                     on_interim(event.status, event.headers)
 
-    def _make_response(self, event: events.Response, url: str, ends_at: float | None) -> Response:
+    def _make_response(
+        self, event: events.Response, request: Request, ends_at: float | None
+    ) -> Response:
+        url = request.url
         if "keep-alive" in event.headers:
             self._note_keep_alive(event.headers["keep-alive"])
         if event.end_stream:
@@ -270,6 +276,7 @@ class H1ClientConnection:
         )
         if self._phase != _ENDED:
             self._holder = weakref.ref(body)
+            self.asked = (request.method, url)
             self._phase = _HELD
             self._look_again(0.0)
             if ends_at is not None:

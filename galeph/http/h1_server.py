@@ -235,8 +235,8 @@ class H1ServerConnection:
                 self._tenant.host(None)
                 return False
             if self._incoming is not None:
-                return self._respond_and_leave_body(event.method, response, self._incoming)
-            if not self._respond(event.method, response):
+                return self._respond_and_leave_body(event, response, self._incoming)
+            if not self._respond(event, response):
                 return False
             return self.engine.can_reuse or self._finish()
         finally:
@@ -246,7 +246,7 @@ class H1ServerConnection:
                 self._end_departure()
 
     def _respond_and_leave_body(
-        self, method: str, response: Response, incoming: IncomingBody
+        self, asked: events.Request, response: Response, incoming: IncomingBody
     ) -> bool:
         """As without a body; what the handler has not read of it is dealt with."""
         if isinstance(incoming.error, (IncompleteBody, RemoteProtocolError)):
@@ -255,7 +255,7 @@ class H1ServerConnection:
             self._refuse_body(incoming.error)
             return False
         try:
-            return self._respond(method, response) and self._finish()
+            return self._respond(asked, response) and self._finish()
         finally:
             self._ended.trailers = incoming.trailers
             incoming.close()
@@ -272,7 +272,7 @@ class H1ServerConnection:
             if self._tenant.explains(error):
                 self._service.log_peer(logging.DEBUG, self.info, "connection ended: %s", error)
             else:
-                self._service.log_bug(request, error)
+                self._service.log_bug(self.info, request, "the handler", error)
             self._tenant.host(error)
             return None
         if self._incoming is not None and error is self._incoming.error:
@@ -289,13 +289,13 @@ class H1ServerConnection:
         else:
             self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
 
-    def note_broken_body(self, error: Exception) -> None:
+    def note_broken_body(self, asked: events.Request, error: Exception) -> None:
         """Log once that the response's body has failed, and whose doing that was."""
         if self._incoming is not None and error is self._incoming.error:
             # The response was made of the request's body, and that is what broke off.
             self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
         else:
-            self._service.log_bug(None, error)
+            self._service.log_bug(self.info, asked, "the response body", error)
 
     def _finish(self) -> bool:
         """Leave the exchange behind: take what is left of the request, or end the connection."""
@@ -320,7 +320,7 @@ class H1ServerConnection:
 
     # Responding
 
-    def _respond(self, method: str, response: Response) -> bool:
+    def _respond(self, asked: events.Request, response: Response) -> bool:
         """Send the response; return whether it was sent whole."""
         try:
             body = response.body
@@ -352,7 +352,7 @@ class H1ServerConnection:
             if self.transport.closed and isinstance(error, CONNECTION_ENDS):
                 raise
             response.close()
-            self._service.log_bug(None, error)
+            self._service.log_bug(self.info, asked, "the response", error)
             response = self._service.plain_response(500)
             body = response.body
             framed = self._frame_head(response, body)
@@ -363,7 +363,7 @@ class H1ServerConnection:
             return True
         try:
             self.write(b"".join(framed))
-            return send_streamed(self, body if method != "HEAD" else None, response.trailers)
+            return send_streamed(self, asked, body, response.trailers)
         finally:
             body.close()
 

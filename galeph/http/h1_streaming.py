@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from galeph.http.h1_server import H1ServerConnection
     from galeph.http.outgoing import Streamed
     from galeph.message.headers import Headers
+    from galeph.protocol import events
 
 __all__ = ["CONNECTION_ENDS", "send_streamed"]
 
@@ -23,9 +24,12 @@ CONNECTION_ENDS = (TransportError, ResourceClosed, WriteTimeout)
 
 
 def send_streamed(
-    connection: H1ServerConnection, body: Streamed | None, trailers: Headers | None
+    connection: H1ServerConnection,
+    asked: events.Request,
+    body: Streamed,
+    trailers: Headers | None,
 ) -> bool:
-    """Send the pieces of ``body`` (None: there is none to send) and the end of the message.
+    """Send the pieces of ``body``, unless only the head was asked for, and the message's end.
 
     A `Source` that is quiet says nothing of a client that has left: then it is closed.
 
@@ -37,7 +41,7 @@ def send_streamed(
     """
     engine = connection.engine
     try:
-        if body is not None:
+        if asked.method != "HEAD":
             departure = connection.watch_departure() if body.is_source else None
             if departure is not None:
                 departure.closes(body)
@@ -54,6 +58,6 @@ def send_streamed(
         connection.transport.abort()
         if not isinstance(error, Exception):
             raise
-        connection.note_broken_body(error)
+        connection.note_broken_body(asked, error)
         return False
     return True

@@ -265,7 +265,10 @@ class ConnectionPool:
 
     def report_lost(self, connection: H1ClientConnection) -> None:
         """See `Owner`. Runs in the hub; the line is written by a greenlet."""
-        spawn_raw(_LOGGER.warning, "a response was dropped with its body unread: %r", connection)
+        # The query is left out: it may hold what is not for a log.
+        method, url = connection.asked
+        text = "the response to %s %s was dropped with its body unread"
+        spawn_raw(_LOGGER.warning, text, method, url.partition("?")[0])
 
     def _carry_out(self, actions: list[Action[H1ClientConnection]]) -> None:
         for action in actions:

@@ -25,6 +25,7 @@ from galeph.message.dates import format_date
 from galeph.message.fields import split_list
 from galeph.message.headers import Headers
 from galeph.message.status import reason_phrase
+from galeph.protocol import events
 from galeph.protocol.h1 import H1Engine
 from galeph.protocol.limits import Limits
 from galeph.transport.base import ConnectionInfo
@@ -103,12 +104,13 @@ class Service:
             self.log_peer(logging.INFO, info, "refused: %s, answered %d", error, refusal.status)
             self.refusals += 1
             return refusal
-        self.log_bug(request, error)
+        info = request._on_server().info
+        self.log_bug(info, request, "the handler", error)
         if self._error_handler is not None:
             try:
                 return to_response(self._error_handler(request, error))
             except Exception as second:
-                self.log_bug(request, second)
+                self.log_bug(info, request, "the error_handler", second)
         return self.plain_response(500)
 
     def _refusal(self, request: Request, error: BaseException) -> Response | None:
@@ -159,9 +161,26 @@ class Service:
         """Write one line about a peer, if the rate allows it."""
         self.peer_log.log(level, f"%s:%s {message}", info.remote_addr, info.remote_port, *args)
 
-    def log_bug(self, request: Request | None, error: BaseException) -> None:
-        """Write an exception of the user's code, with its traceback."""
-        _LOGGER.error("%s failed", request or "a response body", exc_info=error)
+    def log_bug(
+        self,
+        info: ConnectionInfo,
+        asked: Request | events.Request,
+        what: str,
+        error: BaseException,
+    ) -> None:
+        """Write what of the user's has failed and for whom, with the traceback.
+
+        The query is left out: it may hold what is not for a log.
+        """
+        _LOGGER.error(
+            "%s:%s %s %s: %s failed",
+            info.remote_addr,
+            info.remote_port,
+            asked.method,
+            asked.target.partition("?")[0],
+            what,
+            exc_info=error,
+        )
 
     def begin(self, engine: H1Engine) -> None:
         """Count a connection's engine from now on."""

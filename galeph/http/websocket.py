@@ -257,9 +257,12 @@ def websocket_client(
     engine = _make_engine(Role.CLIENT, limits, max_message_bytes)
     h1 = H1Engine(Role.CLIENT, limits)
 
+    # For the text of an error; a query may hold a secret, as userinfo does.
+    shown = target.url.partition("?")[0].replace("http", "ws", 1)
+
     def open_websocket() -> WebSocket:
         seconds = timeouts.websocket_open
-        with TimeLimit(seconds, lambda: TimedOut(f"{url} did not open within {seconds:g} s")):
+        with TimeLimit(seconds, lambda: TimedOut(f"{shown} did not open within {seconds:g} s")):
             transport = _connect(target, tls, timeouts)
             try:
                 answer, chosen = _shake_hands(transport, target, fields, subprotocols, h1)

@@ -137,8 +137,10 @@ def test_connection_is_handed_over_once():
         talk(server, UPGRADE, half_close=True)
     with serving(late) as server:
         talk(server, UPGRADE, half_close=True)
-        with pytest.raises(LocalProtocolError):
+        with pytest.raises(LocalProtocolError, match=r"^the request has been answered already"):
             switch(kept[0])
+        with pytest.raises(LocalProtocolError, match=r"^the request has been answered already"):
+            kept[0].continue_()
 
     assert len(failures) == 1
 

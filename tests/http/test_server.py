@@ -12,7 +12,7 @@ from gevent import socket
 
 from galeph import deferred, errors, http, stream
 from galeph.testing import ManualClock
-from tests.http.raw import GET, Reader, connected, get, post, serving, talk
+from tests.http.raw import GET, Reader, connected, get, post, read_to_end, serving, talk
 
 
 def ask(handler, request=GET, **options):
@@ -387,6 +387,25 @@ class TestFailures:
 
         assert 500 == answer.status
         assert 1 == len([one for one in caplog.records if one.levelno == logging.ERROR])
+
+    @pytest.mark.parametrize(
+        ("handler", "failed"),
+        [
+            (lambda _: 1 / 0, "the handler failed"),
+            (lambda _: {"body": deferred.error(ZeroDivisionError())}, "the response failed"),
+            (lambda _: {"body": (1 / 0 for _ in "a")}, "the response body failed"),
+        ],
+    )
+    def test_a_bugs_line_says_whose_request_it_was(self, handler, failed, caplog):
+        """Peer, method and path stand in it; the query, which may hold a secret, does not."""
+        with serving(handler) as server, connected(server) as sock:
+            sock.sendall(get("/some/where?token=secret", "Connection: close"))
+            read_to_end(sock)
+            host, port = sock.getsockname()
+
+        (record,) = (one for one in caplog.records if one.levelno == logging.ERROR)
+        assert f"{host}:{port} GET /some/where: {failed}" == record.getMessage()
+        assert ZeroDivisionError is record.exc_info[0]
 
     @pytest.mark.parametrize(
         "read", [lambda r: r.json(), lambda r: r.bytes(), lambda r: r.body.readline()]

@@ -25,6 +25,13 @@ def make(**options):
     )
 
 
+def asked(target):
+    """A request as a server has it."""
+    request = http.Request("GET", target)
+    request._exchange = SimpleNamespace(info=ConnectionInfo("127.0.0.9", 1, "127.0.0.1", 2))
+    return request
+
+
 class TestResults:
     def test_response(self):
         """A Response is itself."""
@@ -69,10 +76,8 @@ class TestFailures:
     def test_of_the_peer(self, error, status, caplog):
         """What the peer did is answered, counted, and one line that is no bug's."""
         caplog.set_level(logging.INFO)
-        request = http.Request("GET", "/")
-        request._exchange = SimpleNamespace(info=ConnectionInfo("127.0.0.9", 1, "127.0.0.1", 2))
         service = make()
-        answer = service.answer_failure(request, error)
+        answer = service.answer_failure(asked("/"), error)
 
         assert status == answer.status
         [record] = caplog.records
@@ -83,12 +88,12 @@ class TestFailures:
     def test_of_the_handler(self, caplog):
         """A bug is one ERROR with its traceback, and 500."""
         error = ZeroDivisionError("x")
-        answer = make().answer_failure(http.Request("GET", "/p"), error)
+        answer = make().answer_failure(asked("/p?q=secret"), error)
 
         assert 500 == answer.status
         [record] = caplog.records
         assert (logging.ERROR, error) == (record.levelno, record.exc_info[1])
-        assert "/p" in record.getMessage()
+        assert "127.0.0.9:1 GET /p: the handler failed" == record.getMessage()
 
     def test_of_the_error_handler(self, caplog):
         """An error handler that fails is a second bug, and the answer is still 500."""
@@ -96,10 +101,13 @@ class TestFailures:
         def fails(_, __):
             raise KeyError
 
-        answer = make(error_handler=fails).answer_failure(http.Request("GET", "/"), ValueError())
+        answer = make(error_handler=fails).answer_failure(asked("/"), ValueError())
 
         assert 500 == answer.status
-        assert 2 == len(caplog.records)
+        assert [
+            "127.0.0.9:1 GET /: the handler failed",
+            "127.0.0.9:1 GET /: the error_handler failed",
+        ] == caplog.messages
 
 
 class TestFields:
