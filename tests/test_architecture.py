@@ -13,6 +13,7 @@ from tests import architecture as plan
 
 RULES = [
     plan.wrong_imports,
+    plan.impure_calls,
     plan.over_budget,
     plan.missing_all,
     plan.missing_opening,
@@ -112,6 +113,9 @@ class TestImportRule:
             ("galeph.stream.queue_stream", "from galeph import GalephError"),
             ("galeph.stream.queue_stream", "from .waiters import Waiter"),
             ("galeph.http.server", "import httptools"),
+            ("galeph.transport.names", "import dns.resolver"),
+            ("galeph.transport.names", "from dns import message"),
+            ("galeph.transport.names", "from galeph import dns"),
             ("galeph.stream.queue_stream", "import h11"),
             ("galeph.brand_new", "import json"),
         ],
@@ -140,12 +144,37 @@ class TestImportRule:
         assert [] == broken(plan.wrong_imports, statement, module)
 
     @pytest.mark.parametrize(
-        "name", ["gevent", "socket", "ssl", "time", "threading", "os", "logging", "random"]
+        "name", ["gevent", "socket", "ssl", "time", "threading", "os", "logging", "random", "uuid"]
     )
     @pytest.mark.parametrize("module", ["galeph.message.dates", "galeph.protocol.h1.engine"])
     def test_pure_layers(self, module, name):
         """The pure layers import nothing that waits, logs, or looks at clock or machine."""
         (problem,) = broken(plan.wrong_imports, f"import {name}", module)
+
+        assert "in a pure layer" in problem
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "from time import time",
+            "from time import monotonic as tick",
+            "from time import perf_counter_ns",
+            "import time as anything",
+            "from timeit import default_timer",
+            "from os import urandom",
+            "from random import randbytes",
+            "from secrets import token_bytes",
+            "from uuid import uuid4",
+            "from email.utils import formatdate",
+            "import os.path",
+            "clock = __import__('time')",
+            "clock = importlib.import_module('time')",
+        ],
+    )
+    @pytest.mark.parametrize("module", ["galeph.message.dates", "galeph.protocol.h1.engine"])
+    def test_clocks_and_chance(self, module, statement):
+        """No way of importing a clock or random bytes gets past."""
+        (problem,) = broken(plan.wrong_imports, statement, module)
 
         assert "in a pure layer" in problem
 
@@ -175,6 +204,47 @@ class TestImportRule:
         assert 1 == len(
             list(plan.wrong_imports("galeph.message.headers", text + "\nimport galeph.http\n"))
         )
+
+
+class TestImpureCallsRule:
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "x = datetime.now()",
+            "x = datetime.datetime.now(UTC)",
+            "x = d.utcnow()",
+            "x = date.today()",
+            "now = datetime.now",
+            "def f(now=datetime.now): pass",
+            "x = getattr(datetime, 'now')()",
+            "with open('/etc/hosts') as file: pass",
+            "print('x')",
+            "x = input()",
+        ],
+    )
+    @pytest.mark.parametrize("module", ["galeph.message.dates", "galeph.protocol.h1.engine"])
+    def test_pure_layers(self, module, source):
+        """What needs no import, or one that is given, and looks at clock or machine is seen."""
+        (problem,) = broken(plan.impure_calls, source, module)
+
+        assert "in a pure layer" in problem
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "x = datetime(2026, 1, 1)",
+            "def f(now): return now + 1",
+            "x = datetime.fromtimestamp(now, UTC)",
+            "self.open()",
+        ],
+    )
+    def test_pure(self, source):
+        """To be told what time it is is none."""
+        assert [] == broken(plan.impure_calls, source)
+
+    def test_other_layers(self):
+        """The others may look at what they like."""
+        assert [] == broken(plan.impure_calls, "x = datetime.now()", "galeph.http.service")
 
 
 class TestBudgetRule:
