@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import harness, report
+from benchmarks import harness, readme, report
 from benchmarks.cases import load_cases
 from benchmarks.machine import LOAD_CORE, SERVER_CORE
 from benchmarks.model import Case, Disqualified, Plan, Round, Sample
+from benchmarks.readme import RESULTS
 
 _SHARES = ("server_busy", "load_busy")
-RESULTS = Path(__file__).with_name("results")
 
 
 def main() -> None:
@@ -41,6 +41,8 @@ def main() -> None:
             continue
         report.write(directory, document, list(cases))
         documents.append(document)
+    if documents and directory.resolve() == RESULTS.resolve():
+        readme.write()
     print(report.table(documents))
     print(f"written to {directory}")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.plot import TIMES, plot_overview, plot_rates
 
-__all__ = ["VERDICTS", "table", "write"]
+__all__ = ["SIGNS", "VERDICTS", "place", "read", "table", "times", "wanted", "write"]
 
 Document = dict[str, Any]
 
@@ -24,6 +24,9 @@ VERDICTS = {
     "reference": "reference",
     "not measured": "not measured",
 }
+
+# Speeds are to be at least so large, costs at most.
+SIGNS = {"at least": "≥", "at most": "≤"}
 
 _HEAD = """\
 | work | measured | against | ratio | middle half | hold | goal | verdict |
@@ -37,11 +40,16 @@ def write(directory: Path, document: Document, order: list[str]) -> None:
     name = document["case"]
     (directory / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
     (directory / f"{name}.svg").write_text(plot_rates(document))
-    documents = [json.loads(path.read_text()) for path in directory.glob("*.json")]
-    documents = [each for each in documents if each["case"] in order]
-    documents.sort(key=lambda each: order.index(each["case"]))
+    documents = read(directory, order)
     (directory / "ratios.md").write_text(table(documents))
     (directory / "ratios.svg").write_text(plot_overview(documents))
+
+
+def read(directory: Path, order: list[str]) -> list[Document]:
+    """Return the documents that are stored for the cases in `order`, in that order."""
+    documents = [json.loads(path.read_text()) for path in directory.glob("*.json")]
+    documents = [each for each in documents if each["case"] in order]
+    return sorted(documents, key=lambda each: order.index(each["case"]))
 
 
 def table(documents: list[Document]) -> str:
@@ -61,36 +69,42 @@ def table(documents: list[Document]) -> str:
 
 
 def _line(title: str, row: Document, marks: str) -> str:
-    sign = "≥" if row["bound"] == "at least" else "≤"
+    sign = SIGNS[row["bound"]]
     cells = [
         title,
         row["subject"],
         row["peer"],
-        f"{_times(row['ratio'])} {marks}".strip(),
-        f"{_times(row['low'])} - {_times(row['high'])}" if row["ratio"] else "",
-        _wanted(sign, row["hold"]),
-        _wanted(sign, row["goal"]),
+        f"{times(row['ratio'])} {marks}".strip(),
+        f"{times(row['low'])} - {times(row['high'])}" if row["ratio"] else "",
+        wanted(sign, row["hold"]),
+        wanted(sign, row["goal"]),
         VERDICTS[row["verdict"]],
     ]
     return f"| {' | '.join(cells)} |\n"
 
 
-def _times(ratio: float | None) -> str:
+def times(ratio: float | None) -> str:
+    """Render a ratio, to the digits that mean something."""
     return "" if ratio is None else f"{ratio:.2f} {TIMES}"
 
 
-def _wanted(sign: str, ratio: float | None) -> str:
+def wanted(sign: str, ratio: float | None) -> str:
+    """Render what a ratio should be."""
     return "" if ratio is None else f"{sign} {ratio:g} {TIMES}"
+
+
+def place(document: Document) -> str:
+    """Say on what a case was measured, and when."""
+    machine = document["machine"]
+    return (
+        f"{machine['cpu']}, Python {machine['python']}, gevent "
+        f"{machine['packages']['gevent']}, {machine['measured_at'][:10]}"
+    )
 
 
 def _footer(documents: list[Document]) -> list[str]:
     seen: dict[str, list[str]] = {}
     for document in documents:
-        machine, plan = document["machine"], document["plan"]
-        where = (
-            f"{machine['cpu']}, Python {machine['python']}, gevent "
-            f"{machine['packages']['gevent']}, {machine['measured_at'][:10]}, "
-            f"{plan['rounds']} rounds"
-        )
+        where = f"{place(document)}, {document['plan']['rounds']} rounds"
         seen.setdefault(where, []).append(document["case"])
     return [f"{', '.join(cases)}: {where}.  \n" for where, cases in seen.items()]
