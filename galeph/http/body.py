@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from galeph.errors import BodyTooLarge, LocalProtocolError, ResourceClosed
+from galeph.errors import BodyTooLarge, LocalProtocolError, ResourceBusy, ResourceClosed
 from galeph.stream.active import ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 
@@ -24,7 +24,8 @@ def _nothing() -> bytes:
 class BodyReader:
     """A body as a binary file object: read-only, not seekable.
 
-    Every read blocks until it can be answered, or the body has ended (``b""``).
+    Every read blocks until it can be answered, or the body has ended (``b""``). One greenlet reads
+    at a time; one that comes while another waits is refused, and the other loses nothing.
 
     ``read()`` without a size, and a line, give no more than ``max_gathered`` bytes: a peer that
     sends more must not fill our memory. Read with a size, or `stream`, however much there is.
@@ -35,6 +36,7 @@ class BodyReader:
         IncompleteBody: the peer ended the connection inside the body.
         ReadTimeout: the peer made no progress for too long.
         RemoteProtocolError: the framing broke.
+        ResourceBusy: another greenlet is reading. Takes of `stream` wait in line instead.
         ResourceClosed: the body was closed.
     """
 
@@ -42,6 +44,7 @@ class BodyReader:
         "_at",
         "_buffer",
         "_is_cut",
+        "_is_pulling",
         "_on_close",
         "_pull",
         "_whole",
@@ -71,6 +74,8 @@ class BodyReader:
         # What `read_all` has given, and whether somebody else has a part of the body.
         self._whole: bytes | None = None
         self._is_cut = False
+        # Whether some greenlet waits for more.
+        self._is_pulling = False
         self.max_gathered = max_gathered
         # How many bytes the whole body has, None where nobody has said.
         self.length = length
@@ -94,7 +99,7 @@ class BodyReader:
         if self._at >= len(self._buffer):
             if size == 0:
                 return b""
-            piece = self._pull()
+            piece = self._pull_more()
             if size < 0 or len(piece) <= size:
                 return piece
             self._buffer, self._at = piece, 0
@@ -104,6 +109,15 @@ class BodyReader:
         if self._at >= len(self._buffer):
             self._buffer, self._at = b"", 0
         return piece
+
+    def _pull_more(self) -> bytes:
+        if self._is_pulling:
+            raise ResourceBusy("another greenlet is reading this body")
+        self._is_pulling = True
+        try:
+            return self._pull()
+        finally:
+            self._is_pulling = False
 
     def read(self, size: int | None = -1) -> bytes:
         """Return ``size`` bytes, fewer only at the end; all that is left without a size."""
@@ -208,18 +222,29 @@ class BodyReader:
 
     def readlines(self, hint: int = -1) -> list[bytes]:
         """Return the lines that are left; stop after ``hint`` bytes."""
-        lines = []
+        lines: list[bytes] = []
         size = 0
-        for line in self:
-            lines.append(line)
-            size += len(line)
-            if 0 < hint <= size:
-                break
+        was_cut = self._is_cut
+        try:
+            for line in self:
+                lines.append(line)
+                size += len(line)
+                if 0 < hint <= size:
+                    break
+        except BaseException:
+            self._put_back(lines)
+            self._is_cut = was_cut
+            raise
         return lines
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the body line by line, as files do. `stream` gives the pieces as they come."""
         return iter(self.readline, b"")
+
+    @property
+    def is_being_read(self) -> bool:
+        """Whether a greenlet waits for more of it."""
+        return self._is_pulling
 
     @property
     def has_buffered(self) -> bool:
@@ -280,6 +305,8 @@ class BodySource(ActiveSource[bytes]):
             return END
         try:
             piece = self._reader.read1()
+        except ResourceBusy:
+            raise  # the body goes on, and so does this
         except Exception as error:
             self._end(error)
             raise

@@ -27,6 +27,7 @@ from galeph.errors import (
     LocalProtocolError,
     ReadTimeout,
     RemoteProtocolError,
+    ResourceBusy,
     TimedOut,
     TransportError,
     WriteTimeout,
@@ -315,7 +316,7 @@ class H1ServerConnection:
         self._service.deadlines.hurry(self)
         try:
             return incoming.drain(self._service.limits.max_drain_bytes) and self.engine.can_reuse
-        except (RemoteProtocolError, TimedOut):
+        except (RemoteProtocolError, TimedOut, ResourceBusy):
             return False
 
     # Responding
@@ -465,8 +466,8 @@ class H1ServerConnection:
                 if not data:
                     return
                 left -= len(data)
-        except (TimedOut, TransportError):
-            return
+        except (TimedOut, TransportError, ResourceBusy):
+            return  # Busy: somebody the handler has left behind reads the body
 
     # Another protocol
 

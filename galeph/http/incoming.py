@@ -109,6 +109,8 @@ class IncomingBody:
         return self.done or (
             not self.continue_due
             and self.error is None
+            # Somebody the handler has left behind is reading it: nobody else can.
+            and not (self.reader is not None and self.reader.is_being_read)
             and (self._declared_length or 0) <= max_bytes
         )
 

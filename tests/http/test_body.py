@@ -7,10 +7,18 @@ import io
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.queue import Queue
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galeph.errors import BodyTooLarge, IncompleteBody, LocalProtocolError, ResourceClosed
+from galeph.deferred import future
+from galeph.errors import (
+    BodyTooLarge,
+    IncompleteBody,
+    LocalProtocolError,
+    ResourceBusy,
+    ResourceClosed,
+)
 from galeph.http.body import BodyReader, BodySource
 
 
@@ -26,6 +34,18 @@ def reader_of(*pieces, **options):
         return left.pop(0)
 
     return BodyReader(pull, **options)
+
+
+NAMES = ["read", "read1", "read_all", "readinto", "readline", "readlines"]
+
+
+def read_by(reader, name):
+    """The bytes that one of the reading methods gives."""
+    if name == "readinto":
+        target = bytearray(9)
+        return bytes(target[: reader.readinto(target)])
+    result = getattr(reader, name)(*([99] if name == "read_all" else []))
+    return b"".join(result) if name == "readlines" else result
 
 
 class TestReading:
@@ -174,6 +194,15 @@ class TestLeaving:
 
         assert b"abcdef" == reader.read()
 
+    def test_lines_that_were_read_are_not_lost_either(self):
+        """A reader of many lines who leaves in the middle finds the whole ones there too."""
+        reader = reader_of(b"a\nb\nc", gevent.Timeout())
+        with pytest.raises(gevent.Timeout):
+            reader.readlines()
+
+        assert reader.has_buffered
+        assert [b"a\n", b"b\n", b"c"] == [reader.readline(), reader.readline(), reader.read1()]
+
     def test_an_error_comes_after_what_came_before_it(self):
         """What arrived before a body broke can be read in pieces; then the error is raised."""
         reader = reader_of(b"ab", IncompleteBody("cut"))
@@ -184,6 +213,72 @@ class TestLeaving:
         for _ in range(2):
             with pytest.raises(IncompleteBody):
                 reader.read1()
+
+
+@pytest.fixture
+def pulls():
+    """What is pulled, one after the other; who pulls waits for the next."""
+    return Queue()
+
+
+class TestTwoReaders:
+    @pytest.mark.parametrize("second", NAMES)
+    @pytest.mark.parametrize("first", NAMES)
+    def test_the_second_is_refused(self, pulls, first, second):
+        """Who comes while another waits for more is told so, and that one gets all of it."""
+        reader = BodyReader(pulls.get)
+        reading = future(read_by, reader, first)
+        if first != "read1":  # which would be content with this
+            pulls.put(b"abc")
+        gevent.sleep(0)
+        with pytest.raises(ResourceBusy, match="another greenlet"):
+            read_by(reader, second)
+        for piece in (b"def", b"", b""):  # who reads lines asks behind the end again
+            pulls.put(piece)
+
+        assert (b"def" if first == "read1" else b"abcdef") == reading.result(1)
+
+    @pytest.mark.parametrize("leaves", [gevent.Timeout, gevent.GreenletExit, KeyError])
+    def test_after_the_first_has_left(self, pulls, leaves):
+        """However the first one left, the next may read, and finds what the first had gathered."""
+        reader = BodyReader(pulls.get)
+
+        def read_and_leave():
+            with pytest.raises(leaves):
+                reader.read_all(99)
+
+        reading = gevent.spawn(read_and_leave)
+        pulls.put(b"abc")
+        gevent.sleep(0)
+        reading.kill(leaves)
+        pulls.put(b"def")
+        pulls.put(b"")
+
+        assert b"abcdef" == reader.read()
+
+    def test_nothing_to_wait_for(self, pulls):
+        """To read nothing disturbs nobody."""
+        reader = BodyReader(pulls.get)
+        reading = future(reader.read1)
+        gevent.sleep(0)
+
+        assert (b"", b"") == (reader.read(0), reader.read1(0))
+        pulls.put(b"ab")
+        assert b"ab" == reading.result(1)
+
+    def test_the_source_goes_on(self, pulls):
+        """A take that comes while the file is read is refused, and the source does not end."""
+        reader = BodyReader(pulls.get)
+        source = BodySource(reader)
+        reading = future(reader.read1)
+        gevent.sleep(0)
+        with pytest.raises(ResourceBusy):
+            source.take()
+        pulls.put(b"ab")
+        pulls.put(b"cd")
+
+        assert b"ab" == reading.result(1)
+        assert b"cd" == source.take()
 
 
 class TestClosing:

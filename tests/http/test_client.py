@@ -19,6 +19,7 @@ from galeph.errors import (
     LocalProtocolError,
     RemoteProtocolError,
     ResolveError,
+    ResourceBusy,
     ResourceClosed,
     StatusError,
 )
@@ -477,6 +478,28 @@ class TestResponses:
             assert None is received.stream.take()
 
             assert 1 == pool.stats().idle
+
+    def test_two_readers(self):
+        """Of two greenlets that read one body the second is refused; the first gets all of it."""
+        go = gevent.event.Event()
+
+        def script(peer):
+            peer.read()
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+            go.wait(5)
+            peer.send(b"def")
+
+        with scripted(script) as server, pool_of() as pool:
+            received = http.get(server.url, pool=pool).result(5)
+            first = deferred.future(received.body.read)
+            gevent.sleep(0)
+            with pytest.raises(ResourceBusy):
+                received.bytes()
+            with pytest.raises(ResourceBusy):
+                received.stream.take()
+            go.set()
+
+            assert b"abcdef" == first.result(5)
 
     def test_lines(self):
         """`lines` gives text line by line, without the line ends."""

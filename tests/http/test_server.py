@@ -256,6 +256,46 @@ class TestRequests:
 
         assert b"abcdez" == ask(handler, chunked).body
 
+    def test_two_readers(self):
+        """Of two greenlets that read one body the second is refused; the first gets all of it."""
+
+        def handler(request):
+            first = gevent.spawn(request.body.read)
+            gevent.sleep(0)
+            with pytest.raises(errors.ResourceBusy):
+                request.text()
+            refused.set()
+            return {"body": first.get()}
+
+        refused = gevent.event.Event()
+        with serving(handler) as server, connected(server) as sock:
+            request = post(b"abcdef")
+            sock.sendall(request[:-3])
+            refused.wait(5)
+            sock.sendall(request[-3:])
+
+            assert b"abcdef" == Reader(sock).read().body
+
+    def test_a_reader_that_is_left_behind(self, caplog):
+        """A greenlet that still reads after the handler's answer learns that it is too late.
+
+        The connection cannot go on, for nobody knows how far it has got, and the answer says so.
+        """
+        left = []
+
+        def handler(request):
+            left.append(deferred.future(request.body.read))
+            gevent.sleep(0)
+            return {"body": "early"}
+
+        with serving(handler) as server, connected(server) as sock:
+            sock.sendall(post(b"abcdef")[:-3])
+            answer = Reader(sock).read()
+
+            assert (b"early", "close") == (answer.body, answer.headers["connection"])
+            assert isinstance(left[0].exception, errors.ResourceClosed)
+            assert [] == caplog.records
+
     def test_no_body(self):
         """Without a body the file is empty, not missing."""
         assert b"b''" == ask(lambda request: {"body": repr(request.body.read())}).body
