@@ -70,11 +70,13 @@ class TestSocketEndWatch:
             )
             try:
                 peer.sendall(b"unread")
+                while not looks:  # a busy machine may take its time
+                    gevent.sleep(0.01)
                 gevent.sleep(0.2)
             finally:
                 type(watch)._is_hung_up = original
 
-            assert 1 <= len(looks) <= 4
+            assert len(looks) <= 4
             watch.cancel()
 
     def test_beside_a_receiver(self):
