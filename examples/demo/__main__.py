@@ -21,12 +21,12 @@ def main() -> None:
         demo = start_demo(options.host, options.port)
     except GalephError as error:
         sys.exit(f"galeph demo: {error}")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, demo.close)
     print(f"galeph demo: {demo.url}")
     print(f"  TCP echo:    nc {options.host} {demo.tcp_port}")
     print(f"  UDP counter: echo 'hits:1|c' | nc -u -w0 {options.host} {demo.udp_port}")
     print("Ctrl-C stops.", flush=True)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        gevent.signal_handler(number, demo.close)
     demo.wait()
 
 

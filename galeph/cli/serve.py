@@ -1,8 +1,9 @@
 """``galeph serve module:handler``: serve a handler until Ctrl-C or SIGTERM, then drain.
 
 The first signal stops accepting and lets what is under way finish; a second one ends at once. The
-exit status is 0 after either. Nothing is patched unless ``--patch`` asks for it, and then before
-the handler's module is imported.
+exit status is 0 after either, unless a handler keeps the event loop from running: then SIGALRM ends
+the process a second after the second signal. Nothing is patched unless ``--patch`` asks for it, and
+then before the handler's module is imported.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def load_handler(spec: str) -> Callable[..., Any]:
         Exception: whatever the module itself raises.
     """
     module_name, colon, path = spec.partition(":")
-    if not module_name or not colon or not path:
+    parts = module_name.split(".")
+    if not colon or not path or not all(part.isidentifier() for part in parts):
         raise WrongHandlerError(f"{spec!r} is not of the form module:handler")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -73,7 +75,7 @@ def load_handler(spec: str) -> Callable[..., Any]:
     try:
         found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
+        if not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, and something it imports is not: show where
         raise WrongHandlerError(f"no module named {error.name!r} (looked in {here})") from error
     for name in path.split("."):
@@ -109,8 +111,8 @@ def run(options: argparse.Namespace) -> int:
         return 2
     scheme = "https" if tls is not None else "http"
     host = f"[{options.host}]" if ":" in options.host else options.host
+    _stop_on_signals(server, options.shutdown_timeout)  # before anybody can know that it serves
     print(f"galeph serves {scheme}://{host}:{server.port}/ (Ctrl-C stops)", flush=True)
-    _stop_on_signals(server, options.shutdown_timeout)
     server.serve_forever()
     return 0
 

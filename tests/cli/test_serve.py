@@ -200,3 +200,22 @@ def test_help():
         )
 
         assert "serve" in result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_right_after_the_line(app, number):
+    """Who has read the line may stop it at once, in order."""
+    for _ in range(3):
+        with serve(app, "app:hello") as program:
+            program.wait_for(r"galeph serves (\S+)")
+
+            assert 0 == program.stop(number)
+            assert "Traceback" not in program.output()
+
+
+def test_module_whose_import_has_a_name_like_its_own(app):
+    """It is there; what it imports is not, and the traceback shows where."""
+    (app / "foobar.py").write_text("import foo\n")
+    with serve(app, "foobar:x") as program:
+        assert 1 == program.process.wait(10)
+        assert "import foo\n" in program.output()
