@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from contextlib import suppress
+from reprlib import recursive_repr
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,7 @@ def check_exception(exception: object) -> BaseException:
     return exception
 
 
+@recursive_repr("<a deferred of itself>")
 def described(deferred: Deferred[Any]) -> str:
     """Say what a deferred is and how it stands."""
     name = type(deferred).__name__

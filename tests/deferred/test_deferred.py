@@ -412,6 +412,13 @@ class TestLooking:
         assert (KeyError, error, None) == d.exc_info
         assert "<Deferred error=KeyError('k')>" == repr(d)
 
+    def test_of_one_that_holds_itself(self):
+        """It is shown once."""
+        d = Deferred()
+        d.success([d])
+
+        assert "<Deferred value=[<a deferred of itself>]>" == repr(d)
+
     def test_no_dict_until_needed(self):
         """An ordinary deferred has no attributes of its own: they cost time and 300 bytes."""
         d = deferred.success(1)
