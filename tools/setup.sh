@@ -99,6 +99,7 @@ chromedriver chromium-driver
 nginx nginx-light
 wrk wrk
 curl curl
+openssl openssl
 nc netcat-openbsd
 node nodejs
 git git

@@ -308,6 +308,8 @@ class BodySource(ActiveSource[bytes]):
         except ResourceBusy:
             raise  # the body goes on, and so does this
         except Exception as error:
+            if self.drained:
+                return END  # it was closed while this waited
             self._end(error)
             raise
         if piece:

@@ -11,7 +11,7 @@ on, TCP says the same; what is written to it still arrives.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -20,7 +20,8 @@ from galeph.errors import ResourceClosed
 from galeph.transport.base import EndWatch, Transport
 
 if TYPE_CHECKING:
-    from galeph.http.outgoing import Streamed
+    from galeph.http.body import BodyReader
+    from galeph.stream import Source
 
 __all__ = ["Departure", "not_departed"]
 
@@ -34,7 +35,7 @@ class Departure:
         self.has_left = False
         self._is_over = False
         self._disconnected: Deferred[bool] | None = None
-        self._body: Streamed | None = None
+        self._body: Source[Any] | BodyReader | None = None
         self._watch: EndWatch | None = None
         try:
             self._watch = transport.watch_end(self._note)
@@ -50,7 +51,7 @@ class Departure:
                 self._disconnected.success(self.has_left)
         return self._disconnected
 
-    def closes(self, body: Streamed) -> None:
+    def closes(self, body: Source[Any] | BodyReader) -> None:
         """Close ``body`` when the client leaves; whoever waits for its next piece sees its end."""
         self._body = body
         if self.has_left:

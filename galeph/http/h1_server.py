@@ -29,7 +29,6 @@ from galeph.errors import (
     RemoteProtocolError,
     ResourceBusy,
     TimedOut,
-    TransportError,
     WriteTimeout,
 )
 from galeph.http.body import BodyReader
@@ -48,6 +47,7 @@ from galeph.protocol.events import NEED_DATA, Data, InterimResponse
 from galeph.protocol.h1 import H1Engine
 from galeph.transport.base import Transport
 from galeph.transport.deadlines import NEVER
+from galeph.transport.lingering import linger
 
 if TYPE_CHECKING:
     from galeph.deferred import Deferred
@@ -61,6 +61,9 @@ _READ_BYTES = 65536
 _SLICE_BYTES = 256 * 1024
 # Head and body go out in one system call up to this size; above it the copy costs more.
 _JOIN_BYTES = 64 * 1024
+
+# What has become of a refusal that came when the answer was out.
+_LATE = "answered before that"
 
 # What the connection is waiting for, which decides what its deadline means.
 _FIRST_BYTE, _HEAD, _IDLE, _HANDLER, _BODY, _WRITE, _LINGER, _TENANT = range(8)
@@ -294,7 +297,10 @@ class H1ServerConnection:
         """Log once that the response's body has failed, and whose doing that was."""
         if self._incoming is not None and error is self._incoming.error:
             # The response was made of the request's body, and that is what broke off.
-            self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
+            if isinstance(error, RemoteProtocolError):
+                self._service.note_refusal(self.info, error.case, str(error), _LATE)
+            else:
+                self._service.log_peer(logging.DEBUG, self.info, "the body broke off: %s", error)
         else:
             self._service.log_bug(self.info, asked, "the response body", error)
 
@@ -316,7 +322,10 @@ class H1ServerConnection:
         self._service.deadlines.hurry(self)
         try:
             return incoming.drain(self._service.limits.max_drain_bytes) and self.engine.can_reuse
-        except (RemoteProtocolError, TimedOut, ResourceBusy):
+        except RemoteProtocolError as error:
+            self._service.note_refusal(self.info, error.case, str(error), _LATE)
+            return False
+        except (TimedOut, ResourceBusy):
             return False
 
     # Responding
@@ -334,6 +343,7 @@ class H1ServerConnection:
                 and self._incoming is None
                 and 0 < len(body) <= _JOIN_BYTES
                 and not response.http_version
+                and response.trailers is None
             ):
                 service = self._service
                 now = service.monotonic()
@@ -348,7 +358,9 @@ class H1ServerConnection:
                     self.deadline = now + service.write_progress
                     self.transport.send(whole)
                     return True
-            framed = self._frame_head(response, body)
+            if response.trailers is not None and type(body) is bytes:
+                body = Streamed(body, (body,), None)  # only chunks can carry them
+            framed = self._frame_head(response, body, asked.method)
         except Exception as error:
             if self.transport.closed and isinstance(error, CONNECTION_ENDS):
                 raise
@@ -356,7 +368,7 @@ class H1ServerConnection:
             self._service.log_bug(self.info, asked, "the response", error)
             response = self._service.plain_response(500)
             body = response.body
-            framed = self._frame_head(response, body)
+            framed = self._frame_head(response, body, asked.method)
         if isinstance(body, bytes):
             if body:
                 framed += self.engine.send(Data(body, end_stream=True))
@@ -368,13 +380,13 @@ class H1ServerConnection:
         finally:
             body.close()
 
-    def _frame_head(self, response: Response, body: bytes | Streamed) -> list[bytes]:
+    def _frame_head(self, response: Response, body: bytes | Streamed, method: str) -> list[bytes]:
         incoming = self._incoming
         if incoming is not None and not incoming.is_worth_draining(
             self._service.limits.max_drain_bytes
         ):
             self.engine.close_after_response()
-        return list(self.engine.send(head_of(response, body, self._service)))
+        return list(self.engine.send(head_of(response, body, method, self._service)))
 
     def write(self, data: bytes | Sequence[bytes]) -> None:
         """Send; whatever happens meanwhile, the peer has to take some of it all the time."""
@@ -443,31 +455,20 @@ class H1ServerConnection:
     def _refuse(self, status: int, case: str, why: str) -> None:
         """Answer what must not be served, and give the connection up."""
         service = self._service
-        service.log_peer(
-            logging.INFO, self.info, "refused: %s (%s), answered %d", case, why, status
-        )
-        service.refusals += 1
+        service.note_refusal(self.info, case, why, f"answered {status}")
         engine = self.engine
         engine.close_after_response()
         if not engine.has_answered:
             response = service.plain_response(status)
-            self.write(b"".join([*self._frame_head(response, response.body), response.body]))
+            framed = self._frame_head(response, response.body, "")
+            self.write(b"".join([*framed, *engine.send(Data(response.body, end_stream=True))]))
         self._linger()
 
     def _linger(self) -> None:
         """Close our side, then read what still comes: a reset would destroy the answer."""
         self._mark(_LINGER, self._service.drain)
         self._service.deadlines.hurry(self)
-        self.transport.send_eof()
-        left = self._service.limits.max_drain_bytes
-        try:
-            while left > 0:
-                data = self.transport.recv(_READ_BYTES)
-                if not data:
-                    return
-                left -= len(data)
-        except (TimedOut, TransportError, ResourceBusy):
-            return  # Busy: somebody the handler has left behind reads the body
+        linger(self.transport, self._service.limits.max_drain_bytes)
 
     # Another protocol
 

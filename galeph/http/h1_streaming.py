@@ -12,6 +12,7 @@ from galeph.errors import ConnectionLost, ResourceClosed, TransportError, WriteT
 from galeph.protocol.events import Data, EndOfMessage
 
 if TYPE_CHECKING:
+    from galeph.http.departure import Departure
     from galeph.http.h1_server import H1ServerConnection
     from galeph.http.outgoing import Streamed
     from galeph.message.headers import Headers
@@ -31,7 +32,8 @@ def send_streamed(
 ) -> bool:
     """Send the pieces of ``body``, unless only the head was asked for, and the message's end.
 
-    A `Source` that is quiet says nothing of a client that has left: then it is closed.
+    A `Source`, or another connection's body, that is quiet says nothing of a client that has left:
+    then it is closed.
 
     Returns:
         Whether all of it was sent; the connection has been cut otherwise.
@@ -40,22 +42,23 @@ def send_streamed(
         ConnectionLost, ResourceClosed, WriteTimeout: the connection ended. The body is not closed.
     """
     engine = connection.engine
+    departure: Departure | None = None
     try:
         if asked.method != "HEAD":
-            departure = connection.watch_departure() if body.is_source else None
-            if departure is not None:
-                departure.closes(body)
+            if body.closable is not None:
+                departure = connection.watch_departure()
+                departure.closes(body.closable)
             for piece in body:
                 connection.write(engine.send(Data(piece)))
             if departure is not None and departure.has_left:
-                connection.transport.abort()
                 raise ConnectionLost("the client left before the end of the response")
         connection.write(engine.send(EndOfMessage(trailers)))
     except BaseException as error:
-        # The same error may come from a body that is another connection's.
-        if connection.transport.closed and isinstance(error, CONNECTION_ENDS):
-            raise
+        is_over = connection.transport.closed or (departure is not None and departure.has_left)
         connection.transport.abort()
+        # The same error may come from a body that is another connection's, and breaks off.
+        if is_over and isinstance(error, CONNECTION_ENDS):
+            raise
         if not isinstance(error, Exception):
             raise
         connection.note_broken_body(asked, error)

@@ -33,17 +33,18 @@ _PIECE_BYTES = 64 * 1024
 class Streamed:
     """A body that is fetched while it is sent; ``length`` is None where nobody knows it.
 
-    ``is_source`` says that closing it is safe while somebody waits for its next piece, and ends
-    that wait. ``is_taken`` is for whoever sends it: that somebody has begun to, and will close it.
+    ``closable`` is what may be closed while somebody waits for the next piece, to end that wait;
+    None where there is no such thing. ``is_taken`` is for whoever sends it: that somebody has begun
+    to, and will close it.
     """
 
-    __slots__ = ("_body", "_pieces", "is_source", "is_taken", "length")
+    __slots__ = ("_body", "_pieces", "closable", "is_taken", "length")
 
     def __init__(self, body: Any, pieces: Iterable[Any], length: int | None) -> None:
         self._body = body
         self._pieces = pieces
         self.length = length
-        self.is_source = isinstance(body, Source)
+        self.closable = body if isinstance(body, (Source, BodyReader)) else None
         self.is_taken = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -81,6 +82,9 @@ def prepare_body(body: Any) -> bytes | Streamed:
         return b"".join(map(to_bytes, body))
     if isinstance(body, Source):
         return Streamed(body, body, None)
+    if isinstance(body, BodyReader) and body.length == 0 and not body.has_begun:
+        body.close()
+        return b""
     if hasattr(body, "read"):
         return Streamed(body, _read_pieces(body), _remaining_length(body))
     if isinstance(body, Iterable) and not isinstance(body, dict):
@@ -90,8 +94,10 @@ def prepare_body(body: Any) -> bytes | Streamed:
     )
 
 
-def head_of(response: Response, body: bytes | Streamed, service: Service) -> events.Response:
-    """Return the event that begins the response with this (prepared) body.
+def head_of(
+    response: Response, body: bytes | Streamed, method: str, service: Service
+) -> events.Response:
+    """Return the event that begins the response, with this (prepared) body, to this method.
 
     Raises:
         LocalProtocolError: its status allows no body, and there is one.
@@ -103,14 +109,20 @@ def head_of(response: Response, body: bytes | Streamed, service: Service) -> eve
         event.headers = service.fields_to_forward(response)
     if isinstance(body, bytes):
         event.end_stream = not body
-        event.content_length = len(body)
+        if body or method != "HEAD" or not _knows_its_length(response):
+            event.content_length = len(body)
     elif response.trailers is None:
         event.content_length = body.length
-    if status in (204, 304):
+    if status in (204, 205, 304):
         if body != b"":
             raise LocalProtocolError(f"a {status} response has no body")
-        event.content_length = None
+        event.content_length = 0 if status == 205 else None  # RFC 9110 section 15.3.6
     return event
+
+
+def _knows_its_length(response: Response) -> bool:
+    """Whether the answer to HEAD speaks of the body GET would get (RFC 9110 section 8.6)."""
+    return bool(response.http_version) or "content-length" in response.headers
 
 
 def _read_pieces(file: Any) -> Iterator[bytes]:

@@ -161,6 +161,11 @@ class Service:
         """Write one line about a peer, if the rate allows it."""
         self.peer_log.log(level, f"%s:%s {message}", info.remote_addr, info.remote_port, *args)
 
+    def note_refusal(self, info: ConnectionInfo, case: str, why: str, outcome: str) -> None:
+        """Count what a peer sent that must not be served, and write one line about it."""
+        self.refusals += 1
+        self.log_peer(logging.INFO, info, "refused: %s (%s), %s", case, why, outcome)
+
     def log_bug(
         self,
         info: ConnectionInfo,

@@ -163,7 +163,7 @@ class Sender:
         if start is None or event.reason:
             start = _encode_status_line(status, event.reason)
         start += b"".join(encode_fields(pairs))
-        if not event.reason and status not in (204, 304) and not _UNCACHED & index.keys():
+        if not event.reason and status not in (204, 205, 304) and not _UNCACHED & index.keys():
             _remember_head((status, event.defaults, *event.headers._pairs), start)
         head = b"%b%b\r\n" % (start, line)
         self.keep_alive = keep_alive
