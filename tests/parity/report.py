@@ -45,6 +45,10 @@ def lines_of(record: dict[str, object]) -> Iterator[str]:
     yield ""
     yield from _counted("attacks", tables.ATTACKS, _names(record, "attack"))
     yield from _counted("faults", tables.FAULTS, _names(record, "fault"))
+    parts = record["fault_parts"]
+    assert isinstance(parts, dict)
+    named = [f"{fault} ({', '.join(parts[fault])})" for fault in tables.FAULTS if fault in parts]
+    yield from _wrapped("of these only in parts", named)
 
 
 def ranges_of(numbers: Iterable[int]) -> list[str]:

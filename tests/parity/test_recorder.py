@@ -74,6 +74,34 @@ TESTS = dedent(
     """
 )
 
+FAULTS = dedent(
+    """
+    import pytest
+
+    @pytest.mark.fault("F1", part="ws")
+    @pytest.mark.fault("F1", "client")
+    def test_two_parts():
+        pass
+
+    @pytest.mark.fault("F1", "tls")
+    def test_failing_part():
+        assert False
+
+    @pytest.mark.fault("F2", "client")
+    @pytest.mark.fault("F3", "server")
+    def test_part_of_a_fault_that_is_shown_whole():
+        pass
+
+    @pytest.mark.fault("F2")
+    def test_whole():
+        pass
+
+    @pytest.mark.fault("F3")
+    def test_failing_whole():
+        assert False
+    """
+)
+
 
 @pytest.fixture
 def run(tmp_path, pytestconfig):
@@ -108,7 +136,15 @@ class TestRecord:
         assert ["DEF-01", "DEF-02"] == record["parity"]
         assert ["1", "2", "302"] == record["attack"]
         assert ["F3"] == record["fault"]
+        assert {"F3": ["server"]} == record["fault_parts"]
         assert record["whole_suite"]
+
+    def test_parts_of_a_fault(self, run):
+        """A fault is recorded with its parts that are shown, unless a test shows the whole."""
+        _, _, record = run(FAULTS)
+
+        assert ["F1", "F2", "F3"] == record["fault"]
+        assert {"F1": ["client", "ws"], "F3": ["server"]} == record["fault_parts"]
 
     def test_part_of_the_suite(self, run):
         """A run that deselected tests is recorded as a part."""
@@ -152,6 +188,15 @@ class TestRefusal:
 
                 @pytest.mark.attack
                 def test_bare(): pass
+
+                @pytest.mark.fault("F1", "tls", "ws")
+                def test_two_parts(): pass
+
+                @pytest.mark.fault("F1", parts="tls")
+                def test_misspelled(): pass
+
+                @pytest.mark.attack(1, part="tls")
+                def test_part_of_an_attack(): pass
                 """
             )
         )
@@ -162,5 +207,8 @@ class TestRefusal:
         assert "test_fault: there is no fault F36" in output
         assert "test_empty: mark parity names nothing" in output
         assert "test_bare: mark attack names nothing" in output
-        assert 5 == output.count("test_it.py::")
+        assert "test_two_parts: mark fault takes one name and one part" in output
+        assert "test_misspelled: mark fault takes one name and one part" in output
+        assert "test_part_of_an_attack: mark attack has no parts" in output
+        assert 8 == output.count("test_it.py::")
         assert [] == record["parity"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.parity import report, tables
 
 
 def record(**shown):
-    return {"parity": [], "attack": [], "fault": [], "whole_suite": True} | shown
+    empty = {"parity": [], "attack": [], "fault": [], "fault_parts": {}, "whole_suite": True}
+    return empty | shown
 
 
 def line_starting(lines, start):
@@ -59,6 +62,15 @@ class TestLines:
         assert "missing attacks: 3 5-302" in lines
         assert "faults: 1 of 35 tested" in lines
         assert "missing faults: 1-34" in lines
+        assert not [line for line in lines if "in parts" in line]
+
+    def test_faults_in_parts(self):
+        """A fault that is shown in parts is counted, and listed with those that are shown."""
+        parts = {"F12": ["server"], "F1": ["client", "tls"]}
+        lines = list(report.lines_of(record(fault=["F1", "F12", "F3"], fault_parts=parts)))
+
+        assert "faults: 3 of 35 tested" in lines
+        assert "of these only in parts: F1 (client, tls) F12 (server)" in lines
 
     def test_partial_run(self):
         """The report of a partial run begins by saying that it was one."""
@@ -78,7 +90,7 @@ class TestMain:
     def test_with_a_run(self, monkeypatch, tmp_path, capsys):
         """With a recorded run it prints the table."""
         path = tmp_path / "last_run.json"
-        path.write_text('{"parity": [], "attack": [], "fault": [], "whole_suite": true}')
+        path.write_text(json.dumps(record()))
         monkeypatch.setattr(tables, "LAST_RUN", path)
 
         assert 0 == report.main()
