@@ -11,6 +11,7 @@ from gevent.queue import Empty
 
 from galeph import stream, udp
 from galeph.errors import ResolveError, TransportError
+from galeph.testing import ManualClock
 from galeph.udp import Packet
 from tests.transport.wire import settle
 
@@ -92,27 +93,59 @@ class TestPackets:
         with pytest.raises(ResolveError, match="no IPv6 address"):
             client.put(("127.0.0.1", server.port, b"four"))
 
-    def test_a_name_is_asked_for_once(self, opened, monkeypatch):
-        """A name is resolved for the first packet, not for every one."""
-        asked = []
-        resolve = udp.resolve
-
-        def resolve_and_note(host, *args, **options):
-            asked.append(host)
-            return resolve(host, *args, **options)
-
-        monkeypatch.setattr(udp, "resolve", resolve_and_note)
-        server, client = opened(0), opened()
-        asked.clear()
-        for _ in range(5):
-            client.put(("localhost", server.port, b"x"))
-
-        assert ["localhost"] == asked
-
     def test_unknown_name(self, opened):
         """A name nobody knows makes the put fail."""
         with pytest.raises(ResolveError):
             opened().put(("nowhere.invalid", 80, b"x"))
+
+
+class TestNames:
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """What the resolver has been asked for."""
+        asked = []
+        resolve = udp.resolve
+
+        def resolve_and_note(host, port, **options):
+            asked.append((host, port))
+            return resolve(host, port, **options)
+
+        monkeypatch.setattr(udp, "resolve", resolve_and_note)
+        return asked
+
+    def test_asked_for_once(self, opened, asked):
+        """A name is resolved for the first packet, not for every one."""
+        client = opened()
+        asked.clear()
+        for _ in range(5):
+            client.put(("localhost", 9, b"x"))
+
+        assert [("localhost", 9)] == asked
+
+    def test_asked_for_again(self, opened, asked):
+        """After half a minute the name is resolved again, however often it was used meanwhile."""
+        with ManualClock() as clock:
+            client = opened()
+            asked.clear()
+            for after, times in ((0, 1), (15, 1), (15, 1), (1, 2), (30, 2), (1, 3)):
+                clock.advance(after)
+                client.put(("localhost", 9, b"x"))
+
+                assert times == len(asked)
+
+    def test_at_most_so_many(self, opened, asked):
+        """A thousand addresses are remembered; one more, and none of the old ones holds memory."""
+        client = opened()
+        asked.clear()
+        ports = range(10_000, 11_024)
+        for port in (*ports, *ports):
+            client.put(("127.0.0.1", port, b""))
+
+        assert 1024 == len(asked) == len(client._names)
+
+        client.put(("127.0.0.1", 9, b""))
+
+        assert 1 == len(client._names)
 
 
 class TestAsAStream:

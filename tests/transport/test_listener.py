@@ -86,6 +86,18 @@ class TestAccepting:
 
         assert settle(lambda: len(accepted.fds) == 50)
 
+    def test_others_get_their_turn(self, accepting):
+        """One wake-up accepts 16 connections and leaves the rest to the next, behind whoever
+        else is ready."""
+        accepted = accepting()
+        accepted.dial(50)
+        counts = [len(accepted.fds)]
+        while counts[-1] < 50:
+            gevent.sleep(0)
+            counts.append(len(accepted.fds))
+
+        assert [16, 32, 48, 50] == sorted(set(counts) - {0})
+
     def test_full(self, accepting):
         """A full listener leaves connections in the kernel's queue until it is told to resume."""
         accepted = accepting(most=3)
