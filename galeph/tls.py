@@ -129,6 +129,8 @@ def client_context(
         raise ValueError(f"verify must be required or none on a client, got {verify!r}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context, min_version, ciphers, alpn)
+    # RFC 9525 section 6.1: a certificate without alternative names proves none.
+    context.hostname_checks_common_name = False
     if certfile is not None:
         _load_certificate(context, certfile, keyfile, password)
     elif keyfile is not None:

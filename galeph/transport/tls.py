@@ -178,9 +178,11 @@ class TLSTransport:
 
     @property
     def peer(self) -> str:
-        """The peer's address as text."""
+        """The peer as text: its address, and on a client the name its certificate must prove."""
         info = self.inner.info
-        return f"{info.remote_addr}:{info.remote_port}"
+        address = f"{info.remote_addr}:{info.remote_port}"
+        name = None if self._object.server_side else self._object.server_hostname
+        return address if name in (None, info.remote_addr) else f"{name} at {address}"
 
     # The handshake
 
