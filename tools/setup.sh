@@ -101,6 +101,7 @@ wrk wrk
 curl curl
 openssl openssl
 nc netcat-openbsd
+openssl openssl
 node nodejs
 git git
 make make

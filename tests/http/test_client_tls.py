@@ -125,24 +125,60 @@ def wrapped_server(script):
     return listener.getsockname()[1], gevent.spawn(serve)
 
 
-@pytest.mark.parametrize("is_orderly", [True, False])
-def test_only_a_close_notify_ends_a_body(is_orderly):
-    """A body without length ends with close_notify; a TCP end without it is a truncation."""
+@pytest.mark.attack(185)
+@pytest.mark.parametrize(
+    "cut",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbody",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n",
+    ],
+    ids=["until-close", "length", "in-a-chunk", "between-chunks"],
+)
+def test_a_bare_end_of_tcp_is_a_truncation(cut):
+    """A body that ends with the connection, and the connection without close_notify, is cut."""
+    port, greenlet = wrapped_server(lambda sock: sock.sendall(cut))
+    with pool_of(tls=client_context()) as pool:
+        received = http.get(f"https://127.0.0.1:{port}/", pool=pool).result(5)
+        with pytest.raises(IncompleteBody):
+            received.bytes()
+
+        assert 0 == pool.stats().connections
+    greenlet.kill()
+
+
+@pytest.mark.attack(185)
+@pytest.mark.parametrize(
+    "whole",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    ],
+    ids=["length", "chunks"],
+)
+def test_a_bare_end_of_tcp_behind_a_body(whole):
+    """Behind a body that says itself where it ends, the missing close_notify is no matter."""
+    port, greenlet = wrapped_server(lambda sock: sock.sendall(whole))
+    with pool_of(tls=client_context()) as pool:
+        received = http.get(f"https://127.0.0.1:{port}/", pool=pool).result(5)
+
+        assert b"body" == received.bytes()
+    greenlet.kill()
+
+
+def test_a_close_notify_ends_a_body():
+    """A body without a length ends with close_notify."""
 
     def script(sock):
         sock.sendall(b"HTTP/1.1 200 OK\r\n\r\nbody")
-        gevent.sleep(0.01)
-        if is_orderly:
-            sock.unwrap()
+        sock.unwrap()
 
     port, greenlet = wrapped_server(script)
     with pool_of(tls=client_context()) as pool:
         received = http.get(f"https://127.0.0.1:{port}/", pool=pool).result(5)
-        if is_orderly:
-            assert b"body" == received.bytes()
-        else:
-            with pytest.raises(IncompleteBody):
-                received.bytes()
+
+        assert b"body" == received.bytes()
     greenlet.kill()
 
 
