@@ -17,8 +17,22 @@ from galeph.stream.interfaces import END, EXPIRED, Nothing
 __all__ = ["BodyReader", "BodySource"]
 
 
+# So many pieces in a row become one if they are small: each is an object of 33 bytes and more.
+_PIECES_TO_JOIN = 256
+_SMALL_BYTES = 65536
+
+
 def _nothing() -> bytes:
     return b""
+
+
+def _keep(pieces: list[bytes], piece: bytes) -> None:
+    """Add a piece. A peer that sends byte by byte must not fill our memory with objects."""
+    pieces.append(piece)
+    if not len(pieces) % _PIECES_TO_JOIN:
+        last = pieces[-_PIECES_TO_JOIN:]
+        if sum(map(len, last)) < _SMALL_BYTES:
+            pieces[-_PIECES_TO_JOIN:] = [b"".join(last)]
 
 
 class BodyReader:
@@ -131,7 +145,7 @@ class BodyReader:
                 piece = self._read1(size)
                 if not piece:
                     break
-                pieces.append(piece)
+                _keep(pieces, piece)
                 size -= len(piece)
         except BaseException:
             self._put_back(pieces)
@@ -163,7 +177,7 @@ class BodyReader:
         size = 0
         try:
             while piece := self._read1():
-                pieces.append(piece)
+                _keep(pieces, piece)
                 size += len(piece)
                 if max_bytes is not None and size > max_bytes:
                     text = f"a body of more than {max_bytes} bytes, which is the limit"
@@ -196,7 +210,7 @@ class BodyReader:
             while limit < 0 or got < limit:
                 piece = self._take_line(limit - got if limit >= 0 else -1)
                 got += len(piece)
-                pieces.append(piece)
+                _keep(pieces, piece)
                 if not piece or piece.endswith(b"\n"):
                     break
                 if limit < 0 and largest is not None and got > largest:

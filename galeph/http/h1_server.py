@@ -448,7 +448,9 @@ class H1ServerConnection:
         try:
             yield
         finally:
-            self._phase, self.deadline = phase, deadline
+            # Unless a write in another greenlet has begun, or ended, meanwhile.
+            if self._phase == _BODY:
+                self._phase, self.deadline = phase, deadline
 
     # Ending
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import gevent
 import pytest
@@ -171,6 +172,43 @@ class TestLimits:
         getattr(reader, read)()
         with pytest.raises(LocalProtocolError, match="part"):
             reader.read_all(4)
+
+    @pytest.mark.attack(98)
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda reader: reader.read(),
+            lambda reader: reader.read(10**6),
+            lambda reader: reader.read_all(10**6),
+            lambda reader: reader.readline(),
+        ],
+        ids=["read", "read-size", "read-all", "readline"],
+    )
+    def test_tiny_pieces_are_not_kept_as_they_came(self, read):
+        """A body that comes two bytes at a time takes little more memory than its bytes."""
+        size = 200_000
+        left = [size]
+
+        def pull():
+            left[0] -= 2
+            return b"%c%c" % (left[0] % 200 + 32, 33) if left[0] >= 0 else b""
+
+        reader = BodyReader(pull)
+        tracemalloc.start()
+        try:
+            body = read(reader)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert size == len(body)
+        assert most < 4 * size
+
+    def test_tiny_pieces_keep_their_order(self):
+        """Joined or not, the pieces of any size come out as they came in."""
+        pieces = [bytes([n % 251]) * (1 + n % 3 + 5000 * (n % 97 == 0)) for n in range(3000)]
+
+        assert b"".join(pieces) == reader_of(*pieces).read()
 
 
 class TestLeaving:

@@ -12,7 +12,7 @@ from gevent import socket
 
 from galeph import errors, http
 from galeph.testing import ManualClock
-from tests.http.raw import GET, Reader, connected, get, post, serving, talk
+from tests.http.raw import GET, Reader, connected, get, post, read_to_end, serving, talk
 
 SHORT = http.Timeouts(first_byte=0.2, head=0.4, body_progress=0.3, keep_alive=0.2, drain=0.3)
 
@@ -20,6 +20,26 @@ SHORT = http.Timeouts(first_byte=0.2, head=0.4, body_progress=0.3, keep_alive=0.
 def peer_lines(caplog):
     """What was logged about peers at INFO or above."""
     return [one for one in caplog.records if one.name == "galeph.server" and one.levelno >= 20]
+
+
+def check_cut_body(sent, caplog):
+    """A request whose client leaves before its body is whole."""
+    caplog.set_level(logging.INFO)
+    seen = []
+
+    def handler(request):
+        try:
+            request.body.read()
+        except errors.IncompleteBody as error:
+            seen.append(error)
+        return {"body": "ok"}
+
+    with serving(handler) as server:
+        received = talk(server, sent, half_close=True)
+
+    assert b"" == received
+    assert 1 == len(seen)
+    assert [] == peer_lines(caplog)
 
 
 class TestRefusals:
@@ -88,14 +108,97 @@ class TestRefusals:
         assert [] == asked
         assert 1 == received.count(b"HTTP/1.1 ")
 
-    def test_rate_of_lines(self, caplog):
-        """A hundred refused peers in a second are about ten lines, not a hundred."""
-        caplog.set_level(logging.INFO)
-        with serving(lambda _: None) as server:
-            for _ in range(60):
-                talk(server, b"\x00")
+    @pytest.mark.attack(19)
+    def test_preface_of_http_2(self):
+        """HTTP/2's preface is a version that is not spoken here: 505, once, and close."""
+        asked = []
+        with serving(asked.append) as server:
+            received = talk(server, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
 
-        assert len(peer_lines(caplog)) < 40
+        assert received.startswith(b"HTTP/1.1 505 ")
+        assert b"Connection: close\r\n" in received
+        assert 1 == received.count(b"HTTP/1.1 ")
+        assert [] == asked
+
+    @pytest.mark.attack(287)
+    @pytest.mark.parametrize("sent", [b"\0", get("/", "Content-Length: x"), get("/bad-json")])
+    def test_rate_of_lines(self, sent, caplog):
+        """However many are refused, ten lines a second are written, without a traceback, and the
+        rest is counted."""
+        caplog.set_level(logging.INFO)
+        with ManualClock() as clock, serving(lambda request: request.json()) as server:
+            for _ in range(150):
+                with connected(server) as sock:
+                    sock.sendall(sent)
+                    sock.recv(1)
+                    clock.advance(0)
+
+            assert 10 == len(peer_lines(caplog))
+
+            clock.advance(1)
+            with connected(server) as sock:
+                sock.sendall(sent)
+                sock.recv(1)
+
+        assert 12 == len(peer_lines(caplog))
+        assert "140 lines about peers were suppressed" == caplog.messages[-2]
+        assert not [one for one in peer_lines(caplog) if one.exc_info or one.levelno > logging.INFO]
+
+
+class TestPassedOn:
+    @pytest.mark.attack(2)
+    @pytest.mark.parametrize("line", ["X: plain", "X: \xe9"], ids=["pattern", "line-by-line"])
+    @pytest.mark.parametrize("method", ["FOO", "get", "Get", "!#$%&'*+-.^_`|~"])
+    def test_methods(self, method, line):
+        """A method that is none anybody knows reaches the handler as it was sent, and the
+        connection goes on."""
+        with (
+            serving(lambda request: {"status": 405, "body": request.method}) as server,
+            connected(server) as sock,
+        ):
+            reader = Reader(sock)
+            request = f"{method} / HTTP/1.1\r\nHost: t\r\n{line}\r\n\r\n".encode("latin-1")
+            for _ in range(2):
+                sock.sendall(request)
+                answer = reader.read()
+
+                assert (405, method.encode()) == (answer.status, answer.body)
+
+            counts = server.stats().counts
+            assert (0 if "\xe9" in line else 2) == counts["fast_heads"]
+            assert 1 == server.stats().accepted
+
+    @pytest.mark.attack(20)
+    @pytest.mark.parametrize("line", ["X: plain", "X: \xe9"], ids=["pattern", "line-by-line"])
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "//evil.com/x",
+            "//user@evil.com/x?y",
+            "///",
+            "/%2e%2e/",
+            "/../x",
+            "/a//b",
+            "/.",
+            "/./a/../b",
+            "/%2F%2f",
+            "/a;b=c/?d=//e",
+        ],
+    )
+    def test_targets(self, target, line):
+        """A path is handed over raw: never taken for a URL without a scheme, never normalized."""
+        seen = []
+
+        def handler(request):
+            seen.append((request.host, request.path, request.query_string, request.url))
+
+        with serving(handler) as server, connected(server) as sock:
+            request = f"GET {target} HTTP/1.1\r\nHost: good\r\n{line}\r\n\r\n"
+            sock.sendall(request.encode("latin-1"))
+            assert 204 == Reader(sock).read().status
+
+        path, _, query = target.partition("?")
+        assert [("good", path, query, f"http://good{target}")] == seen
 
 
 class TestDeadlines:
@@ -310,22 +413,21 @@ class TestBodies:
     @pytest.mark.parametrize("cut", [0, 1, 99])
     def test_short_body(self, cut, caplog):
         """A body cut short is an error for the handler, never an end; no 2xx, and no traceback."""
-        caplog.set_level(logging.INFO)
-        seen = []
+        check_cut_body(post(b"x" * 100)[: -100 + cut or None], caplog)
 
-        def handler(request):
-            try:
-                request.body.read()
-            except errors.IncompleteBody as error:
-                seen.append(error)
-            return {"body": "ok"}
-
-        with serving(handler) as server:
-            received = talk(server, post(b"x" * 100)[: -100 + cut or None], half_close=True)
-
-        assert b"" == received
-        assert 1 == len(seen)
-        assert [] == peer_lines(caplog)
+    @pytest.mark.attack(76)
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            *(b"5\r\nabcde\r\n"[:size] for size in range(11)),
+            *(b"5\r\nabcde\r\n0\r\n\r\n"[:size] for size in range(11, 15)),
+            b"0\r\nX: y\r\n",
+        ],
+    )
+    def test_short_chunks(self, sent, caplog):
+        """It is the same for chunks, cut anywhere before the empty line that ends them."""
+        head = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+        check_cut_body(head + sent, caplog)
 
     @pytest.mark.attack(78)
     def test_broken_chunk(self):
@@ -404,6 +506,53 @@ class TestBodies:
             assert size == len(Reader(sock).read().body)
 
             sender.get(timeout=5)
+
+    @pytest.mark.attack(114)
+    @pytest.mark.parametrize("first", [b"100", b"200"])
+    def test_read_in_one_greenlet_and_write_in_another(self, first, caplog):
+        """Of a client that waits for a 100 the body may be read while the answer is written,
+        whichever comes first: after the answer has begun no 100 is sent."""
+
+        def handler(request):
+            reading = gevent.spawn(request.body.read)
+            if first == b"100":
+                gevent.sleep(0.01)
+
+            def body():
+                for _ in range(100):
+                    yield b"y" * 1000
+                    gevent.sleep(0)
+                yield reading.get()
+
+            return {"body": body()}
+
+        size = 30_000
+        with serving(handler) as server, connected(server) as sock:
+            sock.sendall(post(b"x" * size, "Expect: 100-continue", "Connection: close")[:-size])
+            received = sock.recv(12)
+            assert b"HTTP/1.1 " + first == received
+            sender = gevent.spawn(sock.sendall, b"x" * size)
+            received += read_to_end(sock)
+            sender.get(timeout=5)
+
+        assert (first == b"100") == (b"100 Continue" in received)
+        assert 1 == received.count(b"HTTP/1.1 200 ")
+        assert (100_000, size) == (received.count(b"y"), received.count(b"x"))
+        assert [] == [one for one in caplog.records if one.levelno >= logging.ERROR]
+
+    @pytest.mark.attack(114)
+    def test_echo_to_a_client_that_waits(self):
+        """A response made of the body of a client that waits for a 100 begins without one."""
+        with (
+            serving(lambda request: {"body": iter(request.stream)}) as server,
+            connected(server) as sock,
+        ):
+            sock.sendall(post(b"x" * 30_000, "Expect: 100-continue")[:-30_000])
+            assert b"HTTP/1.1 200" == sock.recv(12)
+            sock.sendall(b"x" * 30_000)
+            sock.shutdown(socket.SHUT_WR)
+
+            assert 30_000 == read_to_end(sock).count(b"x")
 
     def test_echo_that_breaks_off(self, caplog):
         """A response made of a body that turns out broken is cut, and nobody logs a bug."""

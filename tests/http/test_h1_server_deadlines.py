@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import gevent
+import gevent.event
 import pytest
 from gevent import socket
 
@@ -94,6 +95,52 @@ class TestHead:
 
             assert read_to_end(slower).startswith(b"HTTP/1.1 408 ")
 
+    @pytest.mark.attack(36)
+    @pytest.mark.parametrize(
+        ("piece", "pause", "status"),
+        [
+            (b"X: y\r\n", 0, 431),
+            (b"X: y\r\n", 0.2, 431),
+            (b"X: y\r\n", 0.25, 408),
+            (b"X: y\r\n", 600, 408),
+            (b"y" * 70, 0, 431),
+            (b"y" * 70, 0.2, 431),
+            (b"y" * 70, 0.5, 408),
+            (b"Z: " + b"z" * 1000 + b"\r\n", 0, 431),
+            (b"Z: " + b"z" * 1000 + b"\r\n", 1, 408),
+        ],
+    )
+    def test_endless(self, clock, piece, pause, status):
+        """A head that goes on and on is refused by the limit it reaches first, be it the 128
+        fields, the 8 KiB of one, the 64 KiB or the 30 seconds of all."""
+        with serving(lambda _: None) as server, connected(server) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n")
+            if not piece.endswith(b"\n"):
+                sock.sendall(b"Y: ")
+            for _ in range(140):
+                clock.advance(pause)
+                if server.stats().counts["refusals"]:
+                    break
+                sock.sendall(piece)
+            received = read_to_end(sock)
+
+        assert received.startswith(b"HTTP/1.1 %d " % status)
+        assert b"Connection: close\r\n" in received
+        assert 1 == received.count(b"HTTP/1.1 ")
+
+    @pytest.mark.attack(19)
+    def test_half_a_preface_of_http_2(self, clock):
+        """Half of HTTP/2's preface and then silence is a head that does not arrive in time."""
+        with serving(lambda _: None) as server, connected(server) as sock:
+            sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[:12])
+            clock.advance(29)
+
+            assert 1 == server.stats().active
+
+            clock.advance(3)
+
+            assert read_to_end(sock).startswith(b"HTTP/1.1 408 ")
+
 
 class TestWriting:
     @pytest.mark.parametrize(
@@ -140,6 +187,40 @@ class TestWriting:
             received, is_orderly = read_to_the_end(client)
             assert not is_orderly
             assert len(received) < MEGABYTE
+
+    def test_a_read_that_ends_meanwhile_brings_no_old_deadline_back(self, clock):
+        """Another greenlet that reads the body while a piece is being written, and ends later,
+        leaves the time as it is then: what the next piece takes is not the reader's fault."""
+        may_go_on = gevent.event.Event()
+        has_read = gevent.event.Event()
+
+        def handler(request):
+            reader = request.body
+            gevent.spawn(lambda: (clock.sleep(1), reader.read(), has_read.set()))
+
+            def body():
+                yield b"x" * MEGABYTE
+                may_go_on.wait()
+                yield b"y"
+
+            return {"body": body()}
+
+        timeouts = http.Timeouts(write_progress=10)
+        with serving_narrowly(handler, timeouts=timeouts) as (server, client):
+            client.sendall(post(b"abc", "Connection: close")[:-3])
+            clock.advance(2)
+            received = receive_exactly(client, MEGABYTE)
+            clock.advance(2)
+            client.sendall(b"abc")
+            assert has_read.wait(5)
+            clock.advance(30)
+
+            assert 1 == server.stats().active
+
+            may_go_on.set()
+            received += read_to_end(client)
+
+        assert received.endswith(b"1\r\ny\r\n0\r\n\r\n")
 
     @pytest.mark.parametrize("request_", [GET, post(b"x")], ids=["get", "post"])
     def test_client_that_asks_and_does_not_listen(self, clock, request_):

@@ -13,6 +13,9 @@ from gevent import socket
 from galeph import deferred, errors, http, stream
 from galeph.testing import ManualClock
 from tests.http.raw import GET, Reader, connected, get, post, read_to_end, serving, talk
+from tests.transport.wire import counted_turns, settle
+
+PIPELINE = http.Limits(max_requests_per_connection=None)
 
 
 def ask(handler, request=GET, **options):
@@ -728,13 +731,99 @@ class TestConnections:
                 assert 1 == closing.result(3).cut
 
     @pytest.mark.fault("F3")
-    @pytest.mark.attack(93)
-    def test_half_close(self):
-        """A client that ends its side after the request still gets the whole response."""
-        with serving(lambda _: {"body": iter(["x" * 1000] * 100)}) as server:
-            received = talk(server, GET, half_close=True)
+    @pytest.mark.attack(93, 94)
+    @pytest.mark.parametrize(
+        "request_",
+        [GET, post(b"read"), post(b"unread"), post(b"cut")[:-1]],
+        ids=["no-body", "read", "unread", "cut"],
+    )
+    def test_half_close(self, request_):
+        """A client that ends its side after the request still gets the whole response; nothing
+        spins meanwhile, and then the connection ends."""
 
-        assert received.endswith(b"0\r\n\r\n")
+        def handler(request):
+            if request_.endswith(b"read") and b"unread" not in request_:
+                request.read()
+            with counted_turns() as turns:
+                gevent.sleep(0.2)
+            counts.append(len(turns))
+            return {"body": iter(["x" * 1000] * 100)}
+
+        counts = []
+        with serving(handler) as server:
+            received = talk(server, request_, half_close=True)
+
+            assert received.endswith(b"0\r\n\r\n")
+            assert 100_000 == received.count(b"x")
+            assert counts[0] < 20
+            assert settle(lambda: not server.stats().active)
+
+    @pytest.mark.attack(96)
+    def test_more_than_there_may_be(self):
+        """Connections above the most wait in the kernel, unharmed, while the others go on; nothing
+        spins over them, and who leaves makes room."""
+        limits = http.Limits(max_connections=2)
+        with (
+            serving(lambda _: {"body": "x"}, limits=limits) as server,
+            connected(server) as first,
+            connected(server) as second,
+            connected(server) as third,
+        ):
+            inside = [(sock, Reader(sock)) for sock in (first, second)]
+            third.sendall(GET)
+            for sock, reader in inside * 3:
+                sock.sendall(GET)
+                assert b"x" == reader.read().body
+            with counted_turns() as turns:
+                gevent.sleep(0.2)
+
+            assert len(turns) < 20
+            assert (2, 2) == (server.stats().active, server.stats().accepted)
+            assert not server.stats().is_accepting
+
+            first.close()
+
+            assert b"x" == Reader(third).read().body
+            second.sendall(GET)
+            assert b"x" == inside[1][1].read().body
+
+    @pytest.mark.long
+    @pytest.mark.attack(92)
+    def test_pipeline_that_is_not_read(self, long_form):
+        """Behind a slow request no more of a pipeline is read than one read gives; the rest stays
+        with the client, and is answered in order afterwards."""
+        count = 1_000_000 if long_form else 10_000
+        may_go_on = gevent.event.Event()
+
+        def handler(request):
+            may_go_on.wait()
+            return {"body": request.path}
+
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            with (
+                serving(handler, listen_socket=listener, limits=PIPELINE) as server,
+                connected(server) as sock,
+            ):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+                sock.sendall(b"".join(get(f"/{n}") for n in range(200)))
+                sender = gevent.spawn(
+                    lambda: [sock.sendall(get(f"/{n}")) for n in range(200, count)]
+                )
+                gevent.sleep(0.2)
+                [connection] = server.connections
+                driver = connection.on_drain.__self__
+
+                assert not sender.ready()
+                assert len(driver.engine._receiver._buffer) <= 65536
+                assert 1 == server.stats().counts["requests"]
+
+                may_go_on.set()
+                reader = Reader(sock)
+                for number in range(count):
+                    assert b"/%d" % number == reader.read().body
 
     def test_slow_reader_stops_the_producer(self):
         """A generator is asked for no more than the client takes."""

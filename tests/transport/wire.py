@@ -83,6 +83,19 @@ def read_to_the_end(sock):
     return bytes(received), True
 
 
+@contextmanager
+def counted_turns():
+    """Gives a list that grows with every turn of the loop: while all wait there are but few."""
+    turns = []
+    watcher = gevent.get_hub().loop.prepare(ref=False)
+    watcher.start(turns.append, None)
+    try:
+        yield turns
+    finally:
+        watcher.stop()
+        watcher.close()
+
+
 def settle(condition, timeout=3.0):
     """Wait until something is so, and say whether it came to be."""
     with gevent.Timeout(timeout, False):
