@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 import gevent
@@ -14,6 +15,26 @@ from galeph.errors import ResolveError, TransportError
 from galeph.testing import ManualClock
 from galeph.udp import Packet
 from tests.transport.wire import settle
+
+IP_RECVERR = 11
+
+
+class FailingSocket:
+    """A socket whose sends fail as often as told before they work."""
+
+    def __init__(self, sock, code, failures=0):
+        self._under = sock
+        self._code = code
+        self.failures = failures
+
+    def sendto(self, data, address):
+        if self.failures:
+            self.failures -= 1
+            raise OSError(self._code, os.strerror(self._code))
+        return self._under.sendto(data, address)
+
+    def __getattr__(self, name):
+        return getattr(self._under, name)
 
 
 @pytest.fixture
@@ -74,15 +95,85 @@ class TestPackets:
 
         assert not client.closed
 
-    def test_whole(self, opened):
-        """The longest datagram arrives whole; a longer one makes its put fail."""
-        server, client = opened(0), opened()
-        client.put(("127.0.0.1", server.port, b"x" * 65507))
-        assert 65507 == len(server.take().message)
+    @pytest.mark.attack(256)
+    @pytest.mark.parametrize(("host", "longest"), [("127.0.0.1", 65_507), ("::1", 65_527)])
+    def test_whole(self, opened, host, longest):
+        """No datagram is ever cut: the longest there can be arrives whole; a longer one makes its
+        put fail."""
+        server, client = opened(0, host=host), opened(host=host)
+        client.put((host, server.port, b"x" * longest))
+        assert b"x" * longest == server.take().message
         with pytest.raises(TransportError) as caught:
-            client.put(("127.0.0.1", server.port, b"x" * 65508))
+            client.put((host, server.port, b"x" * (longest + 1)))
 
         assert errno.EMSGSIZE == caught.value.errno
+
+    @pytest.mark.attack(258)
+    def test_empty(self, opened):
+        """An empty datagram is a packet like any other, and no end."""
+        server, client = opened(0), opened()
+        for message in (b"", b"x", b""):
+            assert client.put(("127.0.0.1", server.port, message)) is True
+
+        assert [b"", b"x", b""] == [server.take("the end").message for _ in range(3)]
+        assert (False, False) == (server.closed, server.drained)
+
+    @pytest.mark.attack(257)
+    @pytest.mark.fault("F9")
+    def test_answer_that_nobody_is_there(self, opened):
+        """What the network says about an earlier packet (ICMP, a closed port) ends no take: the
+        next packet is taken."""
+        server, other, gone = opened(0), opened(), opened(0)
+        port = gone.port
+        gone.close()
+        # Linux tells an unconnected socket of it only where it has asked.
+        server._sock._sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        taking = gevent.spawn(server.take)
+        for _ in range(3):
+            gevent.sleep(0)
+            server.put(("127.0.0.1", port, b"x"))
+            gevent.sleep(0.01)
+        other.put(("127.0.0.1", server.port, b"still there"))
+
+        assert b"still there" == taking.get(timeout=2).message
+        other.put(("127.0.0.1", server.port, b"and again"))
+        assert b"and again" == server.take().message
+
+    @pytest.mark.attack(259)
+    @pytest.mark.fault("F8")
+    @pytest.mark.parametrize("code", ["EMSGSIZE", "ENOBUFS", "EPERM"])
+    def test_one_that_cannot_be_sent(self, opened, monkeypatch, code):
+        """A packet the system does not take fails its own put; those before and behind it go out,
+        and takes go on."""
+        server, client = opened(0), opened()
+        failing = FailingSocket(client._sock._sock, getattr(errno, code))
+        monkeypatch.setattr(client._sock, "_sock", failing)
+        taking = gevent.spawn(client.take)
+        to = ("127.0.0.1", server.port)
+        client.put((*to, b"before"))
+        failing.failures = 1
+        with pytest.raises(TransportError) as caught:
+            client.put((*to, b"lost"))
+        client.put((*to, b"behind"))
+
+        assert getattr(errno, code) == caught.value.errno
+        assert [b"before", b"behind"] == [server.take().message for _ in range(2)]
+        server.put(("127.0.0.1", client.port, b"answer"))
+        assert b"answer" == taking.get(timeout=2).message
+
+    @pytest.mark.attack(259)
+    def test_a_system_that_takes_no_more(self, opened, monkeypatch):
+        """While the system takes nothing puts wait, in their order, each with its own packet; no
+        queue grows."""
+        server, client = opened(0), opened()
+        failing = FailingSocket(client._sock._sock, errno.EAGAIN, failures=20)
+        monkeypatch.setattr(client._sock, "_sock", failing)
+        to = ("127.0.0.1", server.port)
+        putting = [gevent.spawn(client.put, (*to, b"%d" % number)) for number in range(5)]
+        assert client.try_put((*to, b"at once"), 0, timeout_value="not now") == "not now"
+        gevent.joinall(putting, timeout=5, raise_error=True)
+
+        assert [b"%d" % number for number in range(5)] == [server.take().message for _ in range(5)]
 
     def test_ipv6(self, opened):
         """A socket bound to an IPv6 address speaks IPv6, and names the other kind it cannot."""
@@ -192,6 +283,7 @@ class TestAsAStream:
         assert b"b" == server.try_take(1).message
 
     @pytest.mark.parity("UDP-11")
+    @pytest.mark.attack(261)
     def test_nobody_takes(self, opened):
         """Packets that nobody takes stay few; the kernel drops the rest, and that is counted."""
         server, client = opened(0, buffer=4), opened()
