@@ -37,6 +37,7 @@ from galeph.errors import (
     GalephError,
     ResourceClosed,
     TimedOut,
+    TLSError,
 )
 from galeph.transport import forks
 from galeph.transport.arguments import check_count, check_host, check_port, check_seconds
@@ -50,6 +51,9 @@ from galeph.transport.tls import server_handshake
 __all__ = ["Connection", "Server", "ServerStats", "serve_connections"]
 
 _log = logging.getLogger("galeph.server")
+
+# The peer's doing or ours: what a handler meets on a connection that is lost is no bug of his.
+_ENDS = (ConnectionLost, ResourceClosed, TLSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class Connection:
         if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             # To the main greenlet, as gevent does; it would be printed there and here.
             self._server._hub.handle_system_error(type(failure), failure, failure.__traceback__)
-        elif is_lost and isinstance(failure, (ConnectionLost, ResourceClosed)):
+        elif is_lost and isinstance(failure, _ENDS):
             text = "%s: the connection ended under its handler: %s"
             log(logging.DEBUG, text, self.peer, failure)
         else:

@@ -157,19 +157,7 @@ class TLSTransport:
     @property
     def info(self) -> ConnectionInfo:
         """Who is at the two ends, and what the handshake agreed on."""
-        if self._info is None:
-            tls = self._object
-            self._info = replace(
-                self.inner.info,
-                tls=TLSInfo(
-                    version=tls.version() or "",
-                    cipher=(tls.cipher() or ("",))[0],
-                    alpn_protocol=tls.selected_alpn_protocol(),
-                    server_hostname=tls.server_hostname,
-                    peer_certificate=tls.getpeercert() or None,
-                ),
-            )
-        return self._info
+        return self.inner.info if self._info is None else self._info
 
     @property
     def closed(self) -> bool:
@@ -201,8 +189,20 @@ class TLSTransport:
                 raise tls_error(error, self.peer) from error
             else:
                 self._is_dry = not self._incoming.pending
+                # Not when it is asked for: of a connection that has failed OpenSSL knows nothing.
+                self._info = replace(self.inner.info, tls=self._agreement())
                 self._flush()
                 return
+
+    def _agreement(self) -> TLSInfo:
+        tls = self._object
+        return TLSInfo(
+            version=tls.version() or "",
+            cipher=(tls.cipher() or ("",))[0],
+            alpn_protocol=tls.selected_alpn_protocol(),
+            server_hostname=tls.server_hostname,
+            peer_certificate=tls.getpeercert() or None,
+        )
 
     def _feed_handshake(self) -> None:
         try:

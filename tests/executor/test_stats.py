@@ -57,6 +57,15 @@ class TestStats:
         } == stats.to_dict()
 
     @pytest.mark.parity("EXEC-15")
+    def test_metrics(self):
+        """There are seven metrics, and each that was measured is in the dict."""
+        names = PERIODIC | {"queue_latency", "task_latency"}
+        stats = executor.Stats(1, {name: [1.0] for name in names})
+
+        assert names == executor.METRICS
+        assert names | {"num_workers"} == stats.to_dict().keys()
+
+    @pytest.mark.parity("EXEC-15")
     def test_chosen_quantiles(self):
         """Other quantiles are given instead, if asked for."""
         stats = executor.Stats(1, {"task_latency": [1.0, 2.0, 3.0, 4.0]})

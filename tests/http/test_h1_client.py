@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import gevent
 import gevent.event
 import pytest
@@ -14,6 +16,7 @@ from galeph.errors import (
     IncompleteBody,
     RemoteProtocolError,
     ResourceClosed,
+    TimedOut,
 )
 from tests.http.scripted import OK, once, pool_of, response, scripted
 
@@ -432,11 +435,40 @@ class TestGivingUp:
         assert [text] == caplog.messages
 
     @pytest.mark.attack(220)
-    def test_an_unread_body_is_never_pooled(self):
-        """Closing a response before its body ended closes the connection."""
-        with scripted(self.waits_for_body, OK) as server, pool_of() as pool:
-            http.get(server.url, pool=pool).result(5).close()
+    @pytest.mark.parametrize("how", ["unread", "cancel", "timeout", "timeout-body", "no-http"])
+    def test_what_did_not_end_well_is_never_pooled(self, how):
+        """After a body left unread, a cancel, a timeout or an answer that is none, the connection
+        is closed: what may still come on it is never the next request's answer."""
 
+        def script(peer):
+            peer.read()
+            if how == "no-http":
+                peer.send(b"HTTP/1.1 2OO OK\r\n\r\n")
+            elif how in ("unread", "timeout-body"):
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+            has_asked.set()
+            gevent.sleep(0.05)
+            with contextlib.suppress(OSError):
+                peer.send(b"cde" + response(b"the wrong one"))
+            peer.wait_closed()
+
+        has_asked = gevent.event.Event()
+        with scripted(script, OK) as server, pool_of() as pool:
+            deadline = 0.02 if how.startswith("timeout") else None
+            pending = http.get(server.url, pool=pool, deadline=deadline)
+            has_asked.wait(5)
+            if how == "unread":
+                pending.result(5).close()
+            elif how == "cancel":
+                pending.cancel()
+            elif how == "timeout-body":
+                with pytest.raises(TimedOut):
+                    pending.result(5).bytes()
+            else:
+                with pytest.raises(RemoteProtocolError if how == "no-http" else TimedOut):
+                    pending.result(5)
+
+            assert eventually(lambda: 0 == pool.stats().connections)
             assert b"ok" == fetch(server.url, pool)
         assert 2 == server.accepted
 

@@ -78,11 +78,19 @@ class TestRefusals:
         assert line.exc_info is None
 
     @pytest.mark.attack(18)
-    def test_tls_on_the_plain_port(self, caplog):
-        """A TLS hello on the plain port gets one quiet 400, one log line, and no traceback."""
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(160),
+            b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
+        ],
+        ids=["tls", "ssh"],
+    )
+    def test_another_protocol_on_the_plain_port(self, sent, caplog):
+        """A TLS hello or a banner gets one quiet 400, one log line, and no traceback."""
         caplog.set_level(logging.INFO)
         with serving(lambda _: None) as server:
-            received = talk(server, b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(160))
+            received = talk(server, sent)
 
         assert received.startswith(b"HTTP/1.1 400 ")
         [line] = peer_lines(caplog)
@@ -358,6 +366,7 @@ class TestBodies:
 
         assert received.startswith(b"HTTP/1.1 401 ")
         assert b"Connection: close\r\n" in received
+        assert b"100 Continue" not in received
 
     def test_continue_by_hand(self):
         """`Request.continue_` sends 100 before the body is touched."""
@@ -480,6 +489,7 @@ class TestBodies:
             received = talk(server, request + chunk * 2, chunk * 50)
 
         assert received.startswith(b"HTTP/1.1 413 ")
+        assert b"Connection: close\r\n" in received
         assert sum(map(len, read)) <= 250
 
     @pytest.mark.attack(89)
@@ -540,7 +550,7 @@ class TestBodies:
         assert (100_000, size) == (received.count(b"y"), received.count(b"x"))
         assert [] == [one for one in caplog.records if one.levelno >= logging.ERROR]
 
-    @pytest.mark.attack(114)
+    @pytest.mark.attack(108, 114)
     def test_echo_to_a_client_that_waits(self):
         """A response made of the body of a client that waits for a 100 begins without one."""
         with (

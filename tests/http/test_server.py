@@ -657,7 +657,6 @@ class TestConnections:
         assert kept.endswith(b"\r\n\r\nab")
         assert b"chunked" not in kept
 
-    @pytest.mark.attack(107)
     def test_requests_a_connection(self):
         """The last request a connection may carry is answered with close, and cleanly ended."""
         with serving(lambda _: None, limits=http.Limits(max_requests_per_connection=3)) as server:

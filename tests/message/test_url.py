@@ -85,6 +85,14 @@ def test_control_characters_are_refused_wherever_they_stand(place, bad):
 
 
 @pytest.mark.attack(192)
+def test_escapes_and_spaces_in_path_and_query_stay_escapes():
+    """What is escaped is never decoded on the way out, and a space is escaped."""
+    target = parse_url("http://h/a%0d%0aX b?c%00 d")
+
+    assert ("/a%0d%0aX%20b", "c%00%20d") == (target.path, target.query_string)
+
+
+@pytest.mark.attack(192)
 @pytest.mark.parametrize(
     "url", ["http://h%0d%0aX/", "http://h h/", " http://h/", "http://h/ ", "http://u%0A:p@h/"]
 )

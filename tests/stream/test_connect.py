@@ -330,13 +330,15 @@ class TestEndOfASink:
 
     @pytest.mark.parity("TOP-03")
     def test_closes_the_source_at_once_when_told(self):
-        """With ``upstream=True`` the source goes with this sink."""
-        source, one, other = Stream(), Stream(), Stream()
-        moved = [connect(source, one, upstream=True), connect(source, other)]
-        one.close()
+        """With ``upstream=True`` the source goes with this sink; by default it does not."""
+        for upstream in ({}, {"upstream": False}, {"upstream": True}):
+            source, one, other = Stream(), Stream(), Stream()
+            moved = [connect(source, one, **upstream), connect(source, other)]
+            one.close()
 
-        assert moved[0].get(timeout=1) is True
-        assert source.closed
+            assert moved[0].get(timeout=1) is True
+            assert upstream.get("upstream", False) is source.closed
+            assert source.closed or not moved[1].ready()
         assert moved[1].get(timeout=1) is True
         assert other.closed
 

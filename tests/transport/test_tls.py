@@ -37,6 +37,23 @@ from tests.transport.wire import dialled, read_to_the_end, reset, settle
 CLOSE_NOTIFY_ALERT = 21
 
 
+def bad_mac(tls):
+    """A record that would have been good, with one bit of it changed."""
+    tls._object.write(b"data")
+    record = bytearray(tls._outgoing.read())
+    record[-1] ^= 1
+    return bytes(record)
+
+
+# What no side of an established connection may send, by what is wrong with it.
+SPOILT = {
+    "mac": bad_mac,
+    "garbage": lambda _: os.urandom(1) + b"GARBAGE" * 100,
+    "oversized": lambda _: b"\x17\x03\x03" + struct.pack("!H", 40000) + b"x" * 40000,
+    "alerts": lambda _: b"\x15\x03\x03\x00\x02\x01\x00" * 1000,
+}
+
+
 def tls_pair(
     server=None, client=None, name="localhost", buffer_bytes=65536
 ) -> tuple[TLSTransport, TLSTransport]:
@@ -249,21 +266,11 @@ class TestReceiving:
         assert b"before" * 1000 + b"after" == received
 
     @pytest.mark.attack(187)
-    @pytest.mark.parametrize("spoil", ["mac", "garbage", "oversized", "alerts"])
+    @pytest.mark.parametrize("spoil", SPOILT)
     def test_bad_records(self, spoil):
         """A bad record kills this connection with a TLSError; the peer gets the alert."""
         one, other = tls_pair()
-        if spoil == "mac":
-            one._object.write(b"data")
-            record = bytearray(one._outgoing.read())
-            record[-1] ^= 1
-        elif spoil == "garbage":
-            record = os.urandom(1) + b"GARBAGE" * 100
-        elif spoil == "oversized":
-            record = b"\x17\x03\x03" + struct.pack("!H", 40000) + b"x" * 40000
-        else:
-            record = b"\x15\x03\x03\x00\x02\x01\x00" * 1000
-        one.inner.send(bytes(record))
+        one.inner.send(SPOILT[spoil](one))
 
         with pytest.raises(TLSError):
             other.recv()
@@ -481,6 +488,24 @@ class TestOnAServer:
         assert 60 == server.stats().failed_handshakes
         objects = [one for one in gc.get_objects() if isinstance(one, TLSTransport)]
         assert [] == objects
+
+    @pytest.mark.attack(187)
+    @pytest.mark.parametrize("spoil", SPOILT)
+    def test_bad_records(self, server, lines, spoil):
+        """A bad record on an established connection is one DEBUG line without a traceback, and
+        the end of that connection only."""
+        client = connect("localhost", server.port, tls_context=client_context())
+        client.send(b"x")
+        assert b"x" == client.recv()
+        client.inner.send(SPOILT[spoil](client))
+        with pytest.raises((TLSError, ConnectionLost)):
+            client.recv()
+        assert settle(lambda: not server.stats().active)
+        client.abort()
+        gevent.sleep(0)
+
+        assert [("DEBUG", None)] == [line[:2] for line in lines()]
+        self.check_others(server)
 
     def test_bytes_before_the_handshake_are_no_data(self, server):
         """Plain bytes in front of a ClientHello never reach the handler as data."""

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from galeph.errors import RemoteProtocolError
+from galeph.message.fields import encode_fields
 from galeph.message.headers import Headers
 from galeph.protocol.engine import Role
 from galeph.protocol.events import (
@@ -167,6 +168,7 @@ class TestRequests:
 
         assert head.headers["X"] == "a" + value.decode("latin-1") + "z"
         assert Headers(head.headers.raw) == head.headers
+        assert b"X: a" + value + b"z\r\n" in encode_fields(head.headers._pairs)
 
 
 class TestRecognition:
