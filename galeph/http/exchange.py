@@ -113,12 +113,12 @@ class EndedExchange:
 
     __slots__ = ("info", "limits", "max_buffered_bytes", "timeouts", "trailers")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, trailers: Headers | None = None) -> None:
         self.info = exchange.info
         self.limits = exchange.limits
         self.timeouts = exchange.timeouts
         self.max_buffered_bytes = exchange.max_buffered_bytes
-        self.trailers: Headers | None = None
+        self.trailers = trailers
 
     def open_body(self) -> BodyReader:
         """Return an empty body: what was not read by then is gone."""

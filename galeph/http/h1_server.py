@@ -245,7 +245,11 @@ class H1ServerConnection:
             return self.engine.can_reuse or self._finish()
         finally:
             # Not before the response has gone out: its body may be made of the request.
-            request._exchange = self._ended
+            incoming = self._incoming
+            if incoming is None or incoming.trailers is None:
+                request._exchange = self._ended
+            else:  # the trailers are this request's alone; the other is shared by all
+                request._exchange = EndedExchange(self, incoming.trailers)
             if self._departure is not None:
                 self._end_departure()
 
@@ -261,7 +265,6 @@ class H1ServerConnection:
         try:
             return self._respond(asked, response) and self._finish()
         finally:
-            self._ended.trailers = incoming.trailers
             incoming.close()
 
     def _settle(self, result: Any) -> Response:
@@ -448,8 +451,7 @@ class H1ServerConnection:
         try:
             yield
         finally:
-            # Unless a write in another greenlet has begun, or ended, meanwhile.
-            if self._phase == _BODY:
+            if self._phase == _BODY:  # no write in another greenlet has set its own meanwhile
                 self._phase, self.deadline = phase, deadline
 
     # Ending

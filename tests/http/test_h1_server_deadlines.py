@@ -245,10 +245,11 @@ class TestLingering:
         ("sent", "status"),
         [
             (b"G@T / HTTP/1.1\r\nHost: t\r\n\r\n", 400),
+            (get("/", "Connection: close"), 204),
             (post(b"", path="/large").replace(b"Length: 0", b"Length: 200000"), 413),
             (post(b"", path="/ignored").replace(b"Length: 0", b"Length: 50000"), 204),
         ],
-        ids=["no-http", "too-large", "ignored"],
+        ids=["no-http", "close", "too-large", "ignored"],
     )
     def test_client_that_goes_on_sending(self, clock, sent, status):
         """A client that has been answered and still sends meets no reset before it has read the

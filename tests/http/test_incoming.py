@@ -66,6 +66,16 @@ def test_whole(received):
     assert b"" == body.open().read()
 
 
+def test_draining_stops_where_it_may():
+    """So many bytes are read and dropped, and nothing is asked for beyond them."""
+    pieces = (b"3\r\nabc\r\n", b"3\r\ndef\r\n", b"0\r\n\r\n")
+    for most, is_all, left in ((3, False, 2), (4, False, 1), (6, False, 1), (7, True, 0)):
+        connection, body = open_body(CHUNKED, *pieces)
+
+        assert is_all is body.drain(most)
+        assert left == len(connection.received)
+
+
 def test_trailers():
     """Trailers are known once the body has been read."""
     _, body = open_body(CHUNKED, b"1\r\na\r\n0\r\nX-T: y\r\n\r\n")

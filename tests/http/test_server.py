@@ -311,8 +311,22 @@ class TestRequests:
             Reader(sock).read()
 
             assert "127.0.0.1" == kept[0].remote_addr
+            assert kept[0].trailers is None
             with pytest.raises(Exception, match="closed"):
                 kept[0].body.read()
+
+    def test_trailers_after_the_answer(self):
+        """A request keeps its trailers, also those that came behind the answer, to itself: others
+        of its connection show none of them."""
+        chunked = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+        kept = []
+        with serving(kept.append) as server, connected(server) as sock:
+            reader = Reader(sock)
+            for request in (GET, chunked + b"0\r\nX-T: y\r\n\r\n", GET, chunked + b"0\r\n\r\n"):
+                sock.sendall(request)
+                assert 204 == reader.read().status
+
+        assert [None, "y", None, None] == [one.trailers and one.trailers["X-T"] for one in kept]
 
     @pytest.mark.parametrize(
         ("send", "status"),
@@ -485,6 +499,15 @@ class TestFailures:
 
         assert 500 == answer.status
         assert "LocalProtocolError" == type(caplog.records[0].exc_info[1]).__name__
+
+    def test_wrong_framing_of_a_body_with_an_end(self, caplog):
+        """A response that is answered 500 in its place has its body closed all the same."""
+        body = io.BytesIO(b"four")
+        answer = ask(lambda _: http.Response(headers={"Content-Length": 5}, body=body))
+
+        assert 500 == answer.status
+        assert body.closed
+        assert caplog.records
 
     @pytest.mark.attack(65)
     def test_streamed_body_longer_or_shorter_than_declared(self, caplog):
@@ -685,6 +708,32 @@ class TestConnections:
             busy.close()
             report = closing.result(2)
             assert (1, 1, 0) == (report.idle, report.finished, report.cut)
+
+    def test_draining_what_is_idle_again(self):
+        """A connection whose request has been answered is idle, and ends with the drain at once."""
+        with serving(lambda _: {"body": "x"}) as server, connected(server) as sock:
+            sock.sendall(GET)
+            Reader(sock).read()
+            gevent.sleep(0)
+            assert 1 == server.stats().idle
+            closing = server.close(timeout=5)
+
+            assert b"" == sock.recv(1)
+            report = closing.result(2)
+            assert (1, 0, 0) == (report.idle, report.finished, report.cut)
+
+    def test_a_large_body_that_was_read(self):
+        """A body above what would be drained keeps its connection if the handler has read it."""
+        limits = http.Limits(max_drain_bytes=1000)
+        with (
+            serving(lambda request: {"body": str(len(request.read()))}, limits=limits) as server,
+            connected(server) as sock,
+        ):
+            reader = Reader(sock)
+            for _ in range(2):
+                sock.sendall(post(b"x" * 5000))
+
+                assert b"5000" == reader.read().body
 
     @pytest.mark.fault("F16", "idle")
     def test_drain_answers_what_has_arrived(self):
