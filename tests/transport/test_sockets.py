@@ -165,6 +165,50 @@ class TestSending:
 
         assert 3 <= len(waits)
 
+    def test_nobody_overtakes(self):
+        """A small message goes out neither in the middle of a large one that pauses, nor before
+        another that has waited longer."""
+
+        def send_two():
+            transport.send(b"a" * 1_000_000)
+            transport.send(b"c")
+
+        with transport_and_peer() as (transport, peer):
+            sending = [gevent.spawn(send_two), gevent.spawn(transport.send, b"b")]
+            gevent.sleep(0)
+            received = b""
+            while len(received) < 1_000_002:
+                received += peer.recv(65536)
+            gevent.joinall(sending, timeout=2, raise_error=True)
+
+        assert b"a" * 1_000_000 + b"bc" == received
+
+    def test_our_end_comes_behind_what_is_being_sent(self):
+        """`send_eof` waits for its turn like a message, and cuts none."""
+        with transport_and_peer(16384) as (transport, peer):
+            sending = gevent.spawn(transport.send, b"a" * 1_000_000)
+            gevent.sleep(0)
+            ending = gevent.spawn(transport.send_eof)
+            received, is_orderly = read_to_the_end(peer)
+            gevent.joinall([sending, ending], timeout=2, raise_error=True)
+
+        assert (1_000_000, True) == (len(received), is_orderly)
+
+    def test_everyone_who_waits_to_send_learns_why_it_is_over(self):
+        """The error of an `abort` reaches who is sending and all who are next."""
+
+        def send():
+            with pytest.raises(KeyError, match="why"):
+                transport.send(b"a" * 1_000_000)
+
+        with transport_and_peer(16384) as (transport, _):
+            sending = [gevent.spawn(send) for _ in range(3)]
+            gevent.sleep(0)
+            transport.abort(KeyError("why"))
+            gevent.joinall(sending, timeout=2, raise_error=True)
+
+        assert all(one.successful() for one in sending)
+
     def test_more_buffers_than_one_call_takes(self, pair):
         """A sequence longer than the kernel's limit of 1024 buffers goes out whole."""
         one, other = pair
