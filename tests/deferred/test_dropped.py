@@ -122,6 +122,22 @@ class TestSeen:
 
         assert [] == taken()
 
+    def test_those_that_came_too_late(self, taken):
+        """What fails behind the outcome of an alt or a zip was not waited for any more: it is not
+        reported, be it that it fails now or was already decided against."""
+        late = [Deferred() for _ in range(3)]
+        first = deferred.alt(late[0], deferred.success(1))
+        second = deferred.zip(late[1], deferred.error(ValueError()))
+        third = deferred.alt(deferred.success(1), late[2])
+        settle()
+        for d in late:
+            d.error(ValueError("late"))
+        get(first), get(second), get(third)
+        settle()
+        del late, d
+
+        assert [] == taken()
+
     def test_a_cycle_with_its_frame(self, taken):
         """An `except` that hands its error over makes a cycle; a collection finds it."""
 

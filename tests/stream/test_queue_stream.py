@@ -621,6 +621,15 @@ class TestMetric:
         assert 2 == stream.description()["buffer_size"]
         assert [2] == drain(stream)
 
+    def test_of_nothing(self):
+        """A message that weighs nothing finds room where there is none for others."""
+        stream = Stream(3, metric=len)
+        fill(stream, "abc")
+
+        assert stream.try_put("", 0) is True
+        assert stream.try_put("d", 0, "full") == "full"
+        assert ["abc", ""] == drain(stream)
+
     def test_lets_a_message_larger_than_the_buffer_through(self):
         """It waits in line until it is taken, and those behind it are stored again."""
         stream = Stream(3, metric=len)

@@ -240,6 +240,21 @@ class TestRecognition:
         assert alone.messages[:1] * (1 if alone.status else 5) == again.messages[:5]
         assert alone.ending == again.ending
 
+    @pytest.mark.parametrize("lines", [(), (b"Host: h",)])
+    def test_learns_nothing_from_an_old_version(self, lines):
+        """What HTTP/1.0 may leave out, the Host first of all, is not taken for granted later."""
+        lines = (*lines, b"Connection: keep-alive")
+        old = self.data(b"GET / HTTP/1.0", *lines)
+        new = self.data(b"GET / HTTP/1.1", *lines)
+        receiver = Receiver(Role.SERVER, Limits())
+        for _ in range(4):
+            receiver.receive_data(old)
+            receiver.next_event()
+            receiver.state = 0
+
+        assert receiver.known_fields is None
+        assert read_requests([new]).ending == read_requests([old] * 4 + [new]).ending
+
     def test_shares_nothing(self):
         """A handler that changes its headers changes no other's."""
         receiver = self.known()

@@ -281,6 +281,28 @@ class TestRememberedHeads:
 
         assert cold * 2 == warm
 
+    def test_with_their_body_in_one_piece(self, monkeypatch):
+        """`send_known` gives what head and body would be, of a head that was sent before; nothing
+        where the connection is to end, or a response has begun."""
+        monkeypatch.setattr(sending, "_CACHE_HEADS", {})
+        headers, defaults = Headers({"X": "y"}), (("Server", "s"),)
+        first, second = Sender(), Sender()
+        assert second.send_known(200, headers, defaults, b"hello") is None
+
+        event = Response(200, headers, content_length=5)
+        event.defaults = defaults
+        framed = [*first.send_response(event, "GET", "HTTP/1.1"), *first.send_data(Data(b"hello"))]
+
+        assert b"".join(framed) == second.send_known(200, headers, defaults, b"hello")
+        assert sending.DONE == second.state
+        assert second.send_known(200, headers, defaults, b"hello") is None
+        shorter = Sender().send_known(200, headers, defaults, b"hi")
+        assert shorter.endswith(b"\r\nContent-Length: 2\r\n\r\nhi")
+        ending = Sender()
+        ending.keep_alive = False
+        assert ending.send_known(200, headers, defaults, b"hello") is None
+        assert sending.IDLE == ending.state
+
     def test_are_a_bounded_number(self, monkeypatch):
         """Ever new fields pin no memory; what is nobody else's is not kept at all."""
         cache = {}
