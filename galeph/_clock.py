@@ -29,9 +29,10 @@ def check_limit(name: str, seconds: Any) -> None:
 
     A timer of the loop that is not a number is never due, and stops all others.
     """
-    if seconds is None:
+    kind = type(seconds)
+    if kind is int or seconds is None:
         return
-    if not isinstance(seconds, (int, float)):
+    if kind is not float and (kind is bool or not isinstance(seconds, (int, float))):
         raise TypeError(f"{name} must be seconds or None, not {seconds!r}")
     if seconds != seconds:  # noqa: PLR0124  (only what is not a number)
         raise ValueError(f"{name} must be seconds, got {seconds}")

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from galeph._arguments import check_exception, check_seconds
 from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future, to_deferred
 from galeph.deferred.producer import on_ready, owns
@@ -29,7 +30,7 @@ from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
 from galeph.tls import to_client_context, to_server_context
-from galeph.transport.arguments import check_handler, check_seconds
+from galeph.transport.arguments import check_handler
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
 from galeph.transport.drain import DrainReport
@@ -182,6 +183,7 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
 
     def fail(self, error: BaseException) -> None:
         """Cut the connection: the peer sees a reset, and our takers see ``error``."""
+        check_exception("error", error)
         if not self._transport.closed:
             self._shut()
             self._end(error)

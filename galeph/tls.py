@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from galeph._arguments import check_flag, named
+from galeph.transport.arguments import check_host, check_tls_side
 from galeph.transport.tls import check_context
 
 if TYPE_CHECKING:
@@ -79,14 +81,14 @@ def server_context(
     """
     import ssl
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _harden(context, min_version, ciphers, alpn)
-    _load_certificate(context, certfile, keyfile, password)
     modes = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-    if verify not in modes:
+    if verify not in tuple(modes):
         raise ValueError(f"verify must be one of {', '.join(modes)}, got {verify!r}")
     if verify != "none" and ca is None:
         raise ValueError(f'ca: verify="{verify}" needs to know whom to believe about clients')
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context, min_version, ciphers, alpn)
+    _load_certificate(context, certfile, keyfile, password)
     context.verify_mode = modes[verify]
     if ca is not None:
         _load_ca(context, ca)
@@ -127,14 +129,16 @@ def client_context(
 
     if verify not in ("required", "none"):
         raise ValueError(f"verify must be required or none on a client, got {verify!r}")
+    check_flag("insecure", insecure)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context, min_version, ciphers, alpn)
     # RFC 9525 section 6.1: a certificate without alternative names proves none.
     context.hostname_checks_common_name = False
     if certfile is not None:
         _load_certificate(context, certfile, keyfile, password)
-    elif keyfile is not None:
-        raise ValueError("certfile: there is a keyfile, but no certificate it belongs to")
+    elif keyfile is not None or password is not None:
+        what = "a keyfile" if keyfile is not None else "a password"
+        raise ValueError(f"certfile: there is {what}, but no certificate it belongs to")
     if insecure or verify == "none":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -155,8 +159,13 @@ def self_signed(*hosts: str, alpn: Sequence[str] = ()) -> SSLContext:
         alpn: as for `server_context`.
 
     Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
         ImportError: the package ``cryptography`` is missing: ``pip install 'galeph[selfsigned]'``.
     """
+    for host in hosts:
+        check_host(host, name="hosts")
+        if not host or not host.isascii():
+            raise ValueError(f"hosts must be names or addresses in ASCII, not {host!r}")
     try:
         pem = _make_certificate(hosts or ("localhost", "127.0.0.1", "::1"))
     except ImportError as error:
@@ -183,7 +192,8 @@ def to_server_context(tls: Any, *, alpn: Sequence[str] = ()) -> SSLContext | Non
         alpn: the protocols to offer where ``tls`` is a dict that does not say.
 
     Raises:
-        TypeError, ValueError: ``tls`` is nothing of the kind, or True.
+        TypeError, ValueError: ``tls`` is nothing of the kind, True, or the context of a client.
+        OSError: a file that it names cannot be read.
     """
     if tls is True:
         raise ValueError(
@@ -196,8 +206,8 @@ def to_server_context(tls: Any, *, alpn: Sequence[str] = ()) -> SSLContext | Non
         options = _checked(tls, _SERVER_OPTIONS)
         if "certfile" not in options:
             raise ValueError("tls: certfile is missing; a server needs a certificate")
-        return server_context(**{"alpn": alpn, **options})
-    return _as_context(tls)
+        return _made(server_context, {"alpn": alpn, **options})
+    return _as_context(tls, is_server=True)
 
 
 def to_client_context(
@@ -208,6 +218,10 @@ def to_client_context(
     """Make a client's context of what a user gave as ``tls=``, and the host name to verify.
 
     The name is None where the dict does not say: then it is the host connected to.
+
+    Raises:
+        TypeError, ValueError: ``tls`` is nothing of the kind, or the context of a server.
+        OSError: a file that it names cannot be read.
     """
     if tls is None or tls is False:
         return None, None
@@ -216,8 +230,12 @@ def to_client_context(
     if isinstance(tls, Mapping):
         options = _checked(tls, _CLIENT_OPTIONS)
         server_hostname = options.pop("server_hostname", None)
-        return client_context(**{"alpn": alpn, **options}), server_hostname
-    return _as_context(tls), None
+        if server_hostname is not None:
+            check_host(server_hostname, name="tls: server_hostname")
+            if not server_hostname:
+                raise ValueError("tls: server_hostname must not be empty (None is the host)")
+        return _made(client_context, {"alpn": alpn, **options}), server_hostname
+    return _as_context(tls, is_server=False), None
 
 
 def _checked(options: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
@@ -228,12 +246,20 @@ def _checked(options: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any
     return dict(options)
 
 
-def _as_context(tls: Any) -> SSLContext:
+def _made(make: Callable[..., SSLContext], options: dict[str, Any]) -> SSLContext:
+    try:
+        return make(**options)
+    except (TypeError, ValueError) as error:
+        raise named("tls", error) from error
+
+
+def _as_context(tls: Any, *, is_server: bool) -> SSLContext:
     try:
         check_context(tls)
     except TypeError:
-        text = f"tls must be True, an ssl.SSLContext or a dict of options, not {tls!r}"
-        raise TypeError(text) from None
+        text = f"tls must be {'True, ' * (not is_server)}an ssl.SSLContext or a dict of options"
+        raise TypeError(f"{text}, not {tls!r}") from None
+    check_tls_side(tls, is_server=is_server)
     context: SSLContext = tls
     return context
 
@@ -255,16 +281,33 @@ def _harden(
         if min_version not in _VERSIONS:
             raise ValueError(f"min_version must be TLSv1.2 or TLSv1.3, got {min_version!r}")
         min_version = ssl.TLSVersion[min_version.replace(".", "_")]
+    elif not isinstance(min_version, ssl.TLSVersion):
+        raise TypeError(f"min_version must be TLSv1.2 or TLSv1.3, not {min_version!r}")
+    elif min_version not in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        raise ValueError(f"min_version must be TLSv1.2 or TLSv1.3, got {min_version.name}")
     context.minimum_version = min_version
     if ciphers is not None:
+        if not isinstance(ciphers, str):
+            raise TypeError(f"ciphers must be OpenSSL's cipher list as str, not {ciphers!r}")
         try:
             context.set_ciphers(ciphers)
         except ssl.SSLError as error:
             raise ValueError(f"ciphers: OpenSSL knows none of {ciphers!r}") from error
-    if isinstance(alpn, str):
+    protocols = _checked_alpn(alpn)
+    if protocols:
+        context.set_alpn_protocols(protocols)
+
+
+def _checked_alpn(alpn: Any) -> list[str]:
+    if isinstance(alpn, (str, bytes)) or not isinstance(alpn, Iterable):
         raise TypeError(f"alpn must be a list of protocol names, not {alpn!r}")
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
+    protocols = list(alpn)
+    for protocol in protocols:
+        if not isinstance(protocol, str):
+            raise TypeError(f"alpn: the name of a protocol must be a str, not {protocol!r}")
+        if not protocol.isascii() or not 0 < len(protocol) < 256:  # RFC 7301 section 3.1
+            raise ValueError(f"alpn: a protocol has 1 to 255 bytes of ASCII, not {protocol!r}")
+    return protocols
 
 
 def _load_certificate(
@@ -282,6 +325,8 @@ def _load_certificate(
     for name, file in (("certfile", certfile), ("keyfile", keyfile)):
         if file is not None and not isinstance(file, (str, bytes, os.PathLike)):
             raise TypeError(f"{name} must be a path, not {file!r}")
+    if password is not None and not isinstance(password, (str, bytes)):
+        raise TypeError(f"password must be str or bytes, not {type(password).__name__}")
     try:
         context.load_cert_chain(certfile, keyfile, password or no_password)
     except FileNotFoundError as error:
@@ -300,6 +345,10 @@ def _load_certificate(
 def _load_ca(context: SSLContext, ca: AnyPath | bytes) -> None:
     import ssl
 
+    if not isinstance(ca, (str, bytes, os.PathLike)):
+        raise TypeError(f"ca must be a path or PEM as bytes, not {ca!r}")
+    if not ca:  # the path "" would be the current directory
+        raise ValueError("ca must not be empty")
     try:
         if isinstance(ca, bytes):
             context.load_verify_locations(cadata=ca.decode("ascii"))
@@ -309,6 +358,9 @@ def _load_ca(context: SSLContext, ca: AnyPath | bytes) -> None:
             context.load_verify_locations(cafile=ca)
     except (ssl.SSLError, UnicodeDecodeError) as error:
         raise ValueError(f"ca holds no certificates in PEM: {error}") from error
+    except FileNotFoundError as error:
+        text = f"ca: {error.strerror}"
+        raise FileNotFoundError(error.errno, text, os.fsdecode(ca)) from None
 
 
 # Making a certificate

@@ -13,6 +13,7 @@ from socket import AF_INET6, SOCK_DGRAM
 from typing import Any, NamedTuple
 
 from galeph import clock
+from galeph._arguments import check_count, check_exception, check_flag
 from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import owns
@@ -20,7 +21,7 @@ from galeph.errors import ResolveError, ResourceClosed
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
-from galeph.transport.arguments import check_count, check_host, check_port
+from galeph.transport.arguments import check_host, check_port
 from galeph.transport.base import address_text
 from galeph.transport.datagrams import Datagram, DatagramSocket, bind_datagram_socket
 from galeph.transport.names import check_endpoint, resolve
@@ -119,22 +120,31 @@ class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
         if self._closed:
             return False
         host, port, data = _parts(message)
-        known = self._names.get((host, port))
-        # Only a name that was resolved before can be sent to without waiting.
-        return EXPIRED if known is None else self._sock.try_send(data, known[1]) or EXPIRED
+        try:
+            known = self._names.get((host, port))
+        except TypeError:  # not hashable, so no endpoint
+            known = None
+        if known is None:
+            # Only a name that was resolved before can be sent to without waiting.
+            check_endpoint(host, port)
+            return EXPIRED
+        return self._sock.try_send(data, known[1]) or EXPIRED
 
     def _address_of(self, host: str, port: int) -> Any:
         key = (host, port)
         now = clock.default().monotonic()
-        known = self._names.get(key)
+        try:
+            known = self._names.get(key)
+        except TypeError:  # not hashable, so no endpoint
+            known = None
         if known is None or known[0] < now:
+            check_endpoint(host, port)
             if len(self._names) >= _MOST_NAMES:
                 self._names.clear()
             known = self._names[key] = (now + _NAME_TTL, self._resolve(host, port))
         return known[1]
 
     def _resolve(self, host: str, port: int) -> Any:
-        check_endpoint(host, port)
         family = self._sock.family
         for found in resolve(host, port, kind=SOCK_DGRAM):
             if found.family == family:
@@ -151,6 +161,7 @@ class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
 
     def fail(self, error: BaseException) -> None:
         """Close the socket; takers see ``error``."""
+        check_exception("error", error)
         if not self._closed:
             self._end(error)
             self.close()
@@ -179,10 +190,13 @@ def socket(
     """
     if port is not None:
         check_port(port)
+    check_flag("broadcast", broadcast)
     check_count("buffer", buffer, least=1)
     if host is None:
         host = "0.0.0.0" if port is None else "127.0.0.1"  # noqa: S104  (said in the docstring)
     check_host(host)
+    if not host:
+        raise ValueError('host must not be empty; "0.0.0.0" is every IPv4 interface')
     promise = future(_open, host, port or 0, broadcast=broadcast, buffer=buffer)
     owns(promise, UdpStream.close)
     return promise

@@ -19,7 +19,7 @@ TESTS = ROOT / "tests"
 
 # -- the plan
 
-_VALUES = {"errors", "clock", "deferred", "stream"}
+_VALUES = {"errors", "_arguments", "clock", "deferred", "stream"}
 _COERCIONS = {"bus", "executor", "byte_streams"}
 _PURE = {"message", "protocol"}
 _NETWORK = {"transport"}
@@ -28,20 +28,22 @@ _NETWORK = {"transport"}
 # package's top level is a layer of its own, a folder is one.
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
+    # what every layer asks of arguments (docs/decisions/0007-arguments-at-the-bottom.md)
+    "_arguments": set(),
     # what a clock is, for deferreds; `clock` shows it, and has calls that return deferreds
     # (docs/decisions/0005-clock-below-deferreds.md)
     "_clock": {"errors"},
-    "deferred": {"errors", "_clock"},
-    "clock": {"errors", "_clock", "deferred"},
-    "stream": {"errors", "clock", "deferred"},
+    "deferred": {"errors", "_arguments", "_clock"},
+    "clock": {"errors", "_arguments", "_clock", "deferred"},
+    "stream": {"errors", "_arguments", "clock", "deferred"},
     "bus": _VALUES,
     "executor": _VALUES,
-    "byte_streams": {"errors", "deferred", "stream"},
+    "byte_streams": {"errors", "_arguments", "deferred", "stream"},
     # -- below this line galeph knows about networks
     "message": {"errors"},
     "protocol": {"errors", "message"},
     # deferred: docs/decisions/0003-layers.md
-    "transport": {"errors", "clock", "deferred", "protocol"},
+    "transport": {"errors", "_arguments", "clock", "deferred", "protocol"},
     # tls: what `tls=` may be is decided in one place (docs/decisions/0003-layers.md)
     "tcp": _VALUES | _COERCIONS | {"protocol", "tls"} | _NETWORK,
     "udp": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,

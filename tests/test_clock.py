@@ -213,7 +213,9 @@ class TestWithClock:
         lambda limit: Deferred().timeout(limit),
     ],
 )
-@pytest.mark.parametrize(("limit", "error"), [(math.nan, ValueError), ("1", TypeError)])
+@pytest.mark.parametrize(
+    ("limit", "error"), [(math.nan, ValueError), ("1", TypeError), (True, TypeError)]
+)
 def test_a_limit_is_a_number(wait, limit, error):
     """What is none is refused by its name; as a timer it would stop all others of the loop."""
     with pytest.raises(error, match=r"(timeout|seconds) must be seconds"):

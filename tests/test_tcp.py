@@ -277,6 +277,8 @@ class TestEnding:
     def test_cut(self, serve, dial, held):
         """A connection that is reset fails the stream: takes raise, puts are False."""
         client = dial(serve(held))
+        with pytest.raises(TypeError, match="error must be an exception, not 'why'"):
+            held.only().fail("why")
         held.only().fail(KeyError("why"))
         for _ in range(2):
             with pytest.raises(ConnectionLost):

@@ -170,6 +170,12 @@ class TestClientContext:
             tls.client_context(ca=files["junk"])
         with pytest.raises(ValueError, match="ca holds no certificates"):
             tls.client_context(ca=b"\xff")
+        with pytest.raises(FileNotFoundError, match=r"ca: .*nowhere"):
+            tls.client_context(ca=files["ca"].parent / "nowhere")
+        with pytest.raises(ValueError, match="ca must not be empty"):
+            tls.server_context(certfile=files["both"], ca="")
+        with pytest.raises(TypeError, match="ca must be a path"):
+            tls.server_context(certfile=files["both"], ca=5)
 
     @pytest.mark.parity("TLS-19", "TLS-20")
     def test_verifies(self, files):
@@ -182,8 +188,9 @@ class TestClientContext:
             assert (False, ssl.CERT_NONE) == (context.check_hostname, context.verify_mode)
         with pytest.raises(ValueError, match="verify"):
             tls.client_context(verify="optional")
-        with pytest.raises(ValueError, match="certfile"):
-            tls.client_context(keyfile=files["key"])
+        for alone in ({"keyfile": files["key"]}, {"password": "x"}):
+            with pytest.raises(ValueError, match="certfile"):
+                tls.client_context(**alone)
 
     def test_server_hostname(self, files):
         """The name to verify may be another than the host connected to."""
@@ -256,10 +263,24 @@ class TestCoercion:
     @pytest.mark.parametrize("wrong", ["yes", 1, object(), ["insecure"]])
     def test_of_anything_else(self, wrong):
         """Anything else is a TypeError that names tls."""
-        with pytest.raises(TypeError, match="tls must be"):
+        with pytest.raises(TypeError, match=r"tls must be an ssl\.SSLContext"):
             tls.to_server_context(wrong)
-        with pytest.raises(TypeError, match="tls must be"):
+        with pytest.raises(TypeError, match=r"tls must be True, an ssl\.SSLContext"):
             tls.to_client_context(wrong)
+
+    def test_of_the_other_side(self, files):
+        """A context of the other side is refused at the call, with how to make the right one."""
+        with pytest.raises(ValueError, match=r"^tls: a server .*tls\.server_context"):
+            tls.to_server_context(tls.client_context())
+        with pytest.raises(ValueError, match=r"^tls: a client .*tls\.client_context"):
+            tls.to_client_context(tls.server_context(certfile=files["both"]))
+
+    def test_options_are_named_with_tls(self, files):
+        """What is wrong with one option names both."""
+        with pytest.raises(TypeError, match=r"^tls: alpn must be"):
+            tls.to_server_context({"certfile": files["both"], "alpn": "h2"})
+        with pytest.raises(ValueError, match=r"^tls: server_hostname takes no port"):
+            tls.to_client_context({"server_hostname": "example.com:443"})
 
     def test_unknown_options(self):
         """An option nobody knows is named, with those there are."""

@@ -334,6 +334,35 @@ class TestOpening:
             udp.socket(70000)
         with pytest.raises(ValueError, match="buffer"):
             udp.socket(buffer=0)
+        with pytest.raises(TypeError, match="broadcast"):
+            udp.socket(broadcast="yes")
+        with pytest.raises(ValueError, match=r"host .*0\.0\.0\.0"):
+            udp.socket(host="")
+
+    @pytest.mark.parametrize(
+        ("packet", "error", "name"),
+        [
+            ((5, 1, b""), TypeError, "host"),
+            (([], 1, b""), TypeError, "host"),
+            (("", 1, b""), ValueError, "host"),
+            (("127.0.0.1:9", 9, b""), ValueError, "host takes no port"),
+            (("127.0.0.1", "9", b""), TypeError, "port"),
+            (("127.0.0.1", [], b""), TypeError, "port"),
+            (("127.0.0.1", 0, b""), ValueError, "port"),
+            (("127.0.0.1", 65536, b""), ValueError, "port"),
+        ],
+    )
+    def test_a_packet_to_nowhere(self, opened, packet, error, name):
+        """What is no host or port is refused by name, however it is put; the stream goes on."""
+        stream = opened()
+        for put in (stream.put, stream.put_nowait, lambda one: stream.try_put(one, 0)):
+            with pytest.raises(error, match=name):
+                put(packet)
+        with pytest.raises(error, match=name):
+            stream.put_async(packet).result(2)
+
+        assert stream.put(("127.0.0.1", stream.port, b"to myself")) is True
+        assert b"to myself" == stream.try_take(2).message
 
     def test_nobody_wants_it_any_more(self, monkeypatch):
         """A socket whose only waiter was killed is not opened, or closed."""
@@ -380,6 +409,8 @@ class TestClosing:
     def test_fail(self, opened):
         """Failing it gives takers the error."""
         one = opened(0)
+        with pytest.raises(TypeError, match="error must be an exception"):
+            one.fail("the reason")
         one.fail(KeyError("the reason"))
 
         with pytest.raises(KeyError):

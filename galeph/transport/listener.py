@@ -175,7 +175,10 @@ def adopt_listen_socket(listen_socket: Any) -> socket.socket:
     if isinstance(listen_socket, int) and not isinstance(listen_socket, bool):
         fd = listen_socket
     elif hasattr(listen_socket, "fileno"):
-        fd = listen_socket.fileno()
+        try:
+            fd = listen_socket.fileno()
+        except OSError as error:  # as `io.UnsupportedOperation`, it is a ValueError too
+            raise ValueError(f"listen_socket has no file descriptor: {error}") from error
     else:
         raise TypeError(
             "listen_socket must be a listening socket or a file descriptor, "

@@ -30,6 +30,8 @@ from gevent.event import Event
 from gevent.monkey import get_original
 from greenlet import greenlet
 
+from galeph import clock
+from galeph._arguments import check_count, check_seconds
 from galeph.deferred import Deferred
 from galeph.deferred.producer import checks_thread
 from galeph.errors import (
@@ -40,7 +42,7 @@ from galeph.errors import (
     TLSError,
 )
 from galeph.transport import forks
-from galeph.transport.arguments import check_count, check_host, check_port, check_seconds
+from galeph.transport.arguments import check_host, check_port
 from galeph.transport.base import Transport
 from galeph.transport.drain import Drain, DrainReport
 from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
@@ -54,6 +56,8 @@ _log = logging.getLogger("galeph.server")
 
 # The peer's doing or ours: what a handler meets on a connection that is lost is no bug of his.
 _ENDS = (ConnectionLost, ResourceClosed, TLSError)
+# What listen(2) takes; the kernel caps it far below.
+_MOST_BACKLOG = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +320,13 @@ class Server:
     def wait(self, timeout: float | None = None) -> None:
         """Block until the server has been closed and its last connection has ended.
 
+        Args:
+            timeout: the most seconds to wait; 0 or less never waits, None is no limit.
+
         Raises:
             TimedOut: that took longer than ``timeout``.
         """
+        clock.check_limit("timeout", timeout)
         if not self._over.wait(timeout):
             raise TimedOut(f"{self} was not closed within {timeout} s")
 
@@ -383,7 +391,7 @@ def serve_connections(
     """
     check_host(host)
     check_port(port)
-    check_count("backlog", backlog, least=1)
+    check_count("backlog", backlog, least=1, most=_MOST_BACKLOG)
     check_count("max_connections", max_connections, least=1, optional=True)
     check_seconds("tls_timeout", tls_timeout)
     check_seconds("shutdown_timeout", shutdown_timeout)
