@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from galeph._arguments import check_exception
 from galeph.byte_streams import to_bytes
+from galeph.clock import check_limit
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
 from galeph.http._websocket_session import Session
@@ -209,8 +211,7 @@ class WebSocket(ActiveSource[str | bytes], TransportSink[Any]):
 
     def fail(self, error: BaseException) -> None:
         """Close with 1011, and let takes raise ``error``. Never blocks."""
-        if not isinstance(error, BaseException):
-            raise TypeError(f"fail() needs an exception, not {type(error).__name__}")
+        check_exception("error", error)
         self._session.close(1011, "", error)
 
     def wait_closed(self, timeout: float | None = None) -> bool:
@@ -218,6 +219,7 @@ class WebSocket(ActiveSource[str | bytes], TransportSink[Any]):
 
         While messages wait that nobody takes, the peer's close may stand behind them unread.
         """
+        check_limit("timeout", timeout)
         session = self._session
         session.standby.listen()
         session.gone.wait(timeout)

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from galeph import clock
+from galeph._arguments import check_flag, check_seconds, check_type, named
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import owns
 from galeph.errors import (
@@ -27,7 +28,7 @@ from galeph.errors import (
 )
 from galeph.http.h1_client import OnInterim
 from galeph.http.outgoing import Streamed
-from galeph.http.pool import ConnectionPool, check_seconds, check_type, default_pool
+from galeph.http.pool import ConnectionPool, default_pool
 from galeph.http.redirects import next_hop
 from galeph.http.request import Request
 from galeph.http.request_body import ABSENT, choose_content, settle_body
@@ -38,6 +39,7 @@ from galeph.message.headers import HeaderItems, Headers
 from galeph.message.query import QueryItems
 from galeph.message.url import Target, parse_url
 from galeph.protocol.limits import Limits
+from galeph.transport.arguments import check_handler
 from galeph.transport.timelimit import TimeLimit
 
 __all__ = [
@@ -244,15 +246,23 @@ def _checked(
     body, content_type = content
     if method == "TRACE" and body != b"":
         raise ValueError("body: a TRACE request has none")
-    check_type("pool", pool, ConnectionPool)
-    check_type("timeouts", timeouts, Timeouts)
-    check_type("limits", limits, Limits)
+    # Nothing is asked about what most requests leave as it is: these five calls are 0.6 µs.
+    if follow_redirects is not True:
+        check_flag("follow_redirects", follow_redirects)
+    if raise_for_status is not False:
+        check_flag("raise_for_status", raise_for_status)
+    if pool is not None:
+        check_type("pool", pool, ConnectionPool, shown="galeph.http.ConnectionPool")
+    if timeouts is not None:
+        check_type("timeouts", timeouts, Timeouts, shown="galeph.http.Timeouts")
+    if limits is not None:
+        check_type("limits", limits, Limits, shown="galeph.http.Limits")
+    if on_interim is not None:
+        check_handler(on_interim, name="on_interim")
     ends_at = None
     if deadline is not None:
-        check_seconds("deadline", deadline)
+        check_seconds("deadline", deadline, finite=True)
         ends_at = clock.default().monotonic() + deadline
-    if on_interim is not None and not callable(on_interim):
-        raise TypeError(f"on_interim must be callable, not {on_interim!r}")
     if pool is None:
         pool = default_pool()
     if tls is not None:
@@ -292,10 +302,8 @@ def _make_headers(
         return _DEFAULT_HEADERS.copy()
     try:
         headers = Headers(given)
-    except TypeError as error:
-        raise TypeError(f"headers: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"headers: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise named("headers", error) from error
     if "transfer-encoding" in headers:
         raise ValueError("headers: Transfer-Encoding is set by galeph, from the body")
     if len(headers.get_all("host")) > 1:

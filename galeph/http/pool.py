@@ -20,6 +20,7 @@ from gevent import get_hub, spawn_raw
 from gevent.hub import Waiter
 
 from galeph import clock
+from galeph._arguments import check_count, check_seconds, check_type
 from galeph.errors import PoolFull, PoolTimeout, ResourceClosed
 from galeph.http.h1_client import H1ClientConnection
 from galeph.http.pool_planner import Action, Close, Give, Planner, Slot, Ticket
@@ -35,8 +36,6 @@ from galeph.transport.timelimit import TimeLimit
 __all__ = [
     "ConnectionPool",
     "PoolStats",
-    "check_seconds",
-    "check_type",
     "connection_pool",
     "default_pool",
 ]
@@ -367,12 +366,12 @@ def connection_pool(
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it.
     """
-    _check_count("connections_per_host", connections_per_host, 1)
-    _check_count("total_connections", total_connections, 1)
-    _check_count("max_waiting", max_waiting, 0)
-    check_seconds("idle_timeout", idle_timeout)
-    check_type("limits", limits, Limits)
-    check_type("timeouts", timeouts, Timeouts)
+    check_count("connections_per_host", connections_per_host, least=1)
+    check_count("total_connections", total_connections, least=1)
+    check_count("max_waiting", max_waiting, least=0)
+    check_seconds("idle_timeout", idle_timeout, optional=False, finite=True)
+    check_type("limits", limits, Limits, shown="galeph.http.Limits")
+    check_type("timeouts", timeouts, Timeouts, shown="galeph.http.Timeouts")
     pool = ConnectionPool(
         connections_per_host=connections_per_host,
         total_connections=total_connections,
@@ -385,27 +384,6 @@ def connection_pool(
     if tls is not None:
         pool.check_tls(tls)
     return pool
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}: {value}")
-
-
-def check_seconds(name: str, value: object) -> None:
-    """Raise unless ``value`` is a positive number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be positive and finite: {value!r}")
-
-
-def check_type(name: str, value: object, kind: type) -> None:
-    """Raise unless ``value`` is None or of this class."""
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{name} must be a galeph.http.{kind.__name__}, not {value!r}")
 
 
 def default_pool() -> ConnectionPool:

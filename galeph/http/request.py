@@ -11,8 +11,10 @@ import json as _json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from galeph._arguments import named
 from galeph.errors import DecodingError, LocalProtocolError
 from galeph.http.body import BodyReader, BodySource
+from galeph.message.fields import is_token
 from galeph.message.headers import HeaderItems, Headers
 from galeph.message.media_type import charset_of, parse_media_type
 from galeph.message.query import parse_pairs
@@ -46,6 +48,9 @@ class Request:
         url: an absolute URL, or a path beginning with "/".
         headers: a mapping or pairs.
         body: what to send: bytes, str, a file, an iterable, a Source, or None.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
     """
 
     method: str
@@ -65,9 +70,16 @@ class Request:
     def __init__(
         self, method: str, url: str, headers: HeaderItems | None = None, body: Any = None
     ) -> None:
+        if not isinstance(method, str):
+            raise TypeError(f"method must be a str, not {method!r}")
+        if not is_token(method):
+            raise ValueError(f"method {method!r} is not a token")
         self.method = method
         self.scheme, self.host, self.path, self.query_string = split_url(url)
-        self.headers = headers.copy() if isinstance(headers, Headers) else Headers(headers)
+        try:
+            self.headers = headers.copy() if isinstance(headers, Headers) else Headers(headers)
+        except (TypeError, ValueError) as error:
+            raise named("headers", error) from error
         self._body = body
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import Any
 
 from gevent.event import AsyncResult
 
+from galeph._arguments import named
 from galeph.http.outgoing import Streamed, prepare_body
 from galeph.message.query import encode_pairs
 
@@ -70,16 +71,14 @@ def _encode_json(value: Any) -> bytes:
     try:
         text = _json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
-    except TypeError as error:
-        raise TypeError(f"json: {error}") from error
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
+        raise named("json", error) from error
+    except RecursionError as error:
         raise ValueError(f"json: {error}") from error
 
 
 def _encode_form(form: Any) -> bytes:
     try:
         return encode_pairs(form).encode("ascii")
-    except TypeError as error:
-        raise TypeError(f"form: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"form: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise named("form", error) from error

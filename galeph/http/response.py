@@ -6,6 +6,7 @@ import json as _json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from galeph._arguments import named
 from galeph.errors import DecodingError, StatusError
 from galeph.http.body import BodyReader, BodySource
 from galeph.message.headers import HeaderItems, Headers
@@ -39,7 +40,7 @@ class Response:
         trailers: fields to send behind a body without a declared length.
 
     Raises:
-        TypeError, ValueError: the status or a header cannot be sent.
+        TypeError, ValueError: the status or a header cannot be sent; the text names the argument.
 
     On the client ``body`` is a `BodyReader`, and the response owns its connection until the body
     has been read to its end or `close` is called; ``with response:`` does that.
@@ -67,10 +68,13 @@ class Response:
         if not 200 <= status <= 999:
             raise ValueError(f"status must be from 200 to 999, not {status}")
         self.status = status
-        self.headers = headers if type(headers) is Headers else Headers(headers)
+        try:
+            self.headers = headers if type(headers) is Headers else Headers(headers)
+        except (TypeError, ValueError) as error:
+            raise named("headers", error) from error
         self.body = body
         if trailers is not None:
-            self._trailers = Headers(trailers)
+            self.trailers = trailers
 
     @classmethod
     def _from_event(
@@ -111,7 +115,10 @@ class Response:
     @trailers.setter
     def trailers(self, trailers: HeaderItems | None) -> None:
         self._incoming = None
-        self._trailers = None if trailers is None else Headers(trailers)
+        try:
+            self._trailers = None if trailers is None else Headers(trailers)
+        except (TypeError, ValueError) as error:
+            raise named("trailers", error) from error
 
     # The body, on the client
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from galeph._arguments import check_type, named
 from galeph.http.h1_server import H1ServerConnection
 from galeph.http.service import ErrorHandler, Handler, Service
 from galeph.http.timeouts import Timeouts
@@ -66,23 +67,15 @@ def start_server(
         TransportError: the address cannot be listened on.
     """
     check_handler(handler)
-    if error_handler is not None and not callable(error_handler):
-        raise TypeError(f"error_handler must be callable, not {error_handler!r}")
-    if tls is True:
-        raise ValueError("tls=True names no certificate; galeph.tls.self_signed() makes one")
-    if isinstance(http_versions, str):
-        raise TypeError(f"http_versions must be a sequence of names, not {http_versions!r}")
-    unknown = [version for version in http_versions if version not in _VERSIONS]
-    if unknown or not http_versions:
-        raise ValueError(f"http_versions: cannot speak {unknown or 'nothing'!r}")
+    if error_handler is not None:
+        check_handler(error_handler, name="error_handler")
+    _check_versions(http_versions)
     if server_header is not None:
-        validate_field("Server", server_header)
+        _check_server_header(server_header)
+    check_type("limits", limits, Limits, shown="galeph.http.Limits")
+    check_type("timeouts", timeouts, Timeouts, shown="galeph.http.Timeouts")
     limits = Limits() if limits is None else limits
     timeouts = Timeouts() if timeouts is None else timeouts
-    if not isinstance(limits, Limits):
-        raise TypeError(f"limits must be a galeph.http.Limits, not {limits!r}")
-    if not isinstance(timeouts, Timeouts):
-        raise TypeError(f"timeouts must be a galeph.http.Timeouts, not {timeouts!r}")
     service = Service(
         handler,
         limits=limits,
@@ -108,6 +101,25 @@ def start_server(
         peer_log=service.peer_log,
         count=service.counts,
     )
+
+
+def _check_versions(versions: Any) -> None:
+    if isinstance(versions, (str, bytes)) or not isinstance(versions, Collection):
+        raise TypeError(f"http_versions must be a sequence of names, not {versions!r}")
+    unknown = [version for version in versions if version not in _VERSIONS]
+    if unknown or not versions:
+        raise ValueError(
+            f"http_versions: cannot speak {unknown or 'nothing'!r}, only {', '.join(_VERSIONS)}"
+        )
+
+
+def _check_server_header(value: Any) -> None:
+    try:
+        validate_field("Server", value)
+    except (TypeError, ValueError) as error:
+        raise named("server_header", error) from error
+    if not value:
+        raise ValueError("server_header must not be empty (None leaves it out)")
 
 
 def _tls_context(tls: Any) -> Any:

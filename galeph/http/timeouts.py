@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from galeph._arguments import check_seconds
+
 __all__ = ["Timeouts"]
 
 
@@ -50,10 +52,4 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            value = getattr(self, one.name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise TypeError(f"{one.name} must be a number of seconds or None, not {value!r}")
-            if not value > 0:
-                raise ValueError(f"{one.name} must be positive (None turns it off): {value!r}")
+            check_seconds(one.name, getattr(self, one.name))

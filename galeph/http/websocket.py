@@ -15,6 +15,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from galeph._arguments import check_count, check_type
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import owns
 from galeph.errors import HandshakeFailed, RemoteProtocolError, TimedOut, TransportError
@@ -63,8 +64,17 @@ _SCHEMES = {"ws": "http", "wss": "https"}
 
 
 def is_websocket_upgrade(request: Request) -> bool:
-    """Whether a request asks for a WebSocket, so that one handler can serve pages as well."""
-    return is_upgrade(request.headers)
+    """Whether a request asks for a WebSocket, so that one handler can serve pages as well.
+
+    Raises:
+        TypeError: ``request`` is none.
+    """
+    try:
+        headers = request.headers
+    except AttributeError:
+        text = f"request must be what the handler was called with, not {request!r}"
+        raise TypeError(text) from None
+    return is_upgrade(headers)
 
 
 def websocket_connection(
@@ -112,6 +122,7 @@ def websocket_connection(
     headers = check_own_headers(headers)
     if not isinstance(request, Request):
         raise TypeError(f"request must be what the handler was called with, not {request!r}")
+    _check_options(limits, timeouts, max_message_bytes)
     exchange = request._on_server()
     opened: Deferred[WebSocket] = Deferred()
     answer = answer_request(
@@ -196,13 +207,17 @@ def _to_response(refused: Refused) -> Response:
     return Response(refused.status, fields, f"{refused.reason}\n".encode())
 
 
+def _check_options(
+    limits: Limits | None, timeouts: Timeouts | None, max_message_bytes: int | None
+) -> None:
+    check_type("limits", limits, Limits, shown="galeph.http.Limits")
+    check_type("timeouts", timeouts, Timeouts, shown="galeph.http.Timeouts")
+    check_count("max_message_bytes", max_message_bytes, least=1, optional=True)
+
+
 def _make_engine(role: Role, limits: Limits, max_message_bytes: int | None) -> WebSocketEngine:
     if max_message_bytes is None:
         max_message_bytes = limits.max_message_bytes
-    elif type(max_message_bytes) is not int:
-        raise TypeError(f"max_message_bytes must be an int, not {max_message_bytes!r}")
-    elif max_message_bytes <= 0:
-        raise ValueError(f"max_message_bytes must be positive: {max_message_bytes}")
     return WebSocketEngine(
         role, max_message_bytes=max_message_bytes, max_fragments=limits.max_fragments
     )
@@ -246,14 +261,14 @@ def websocket_client(
         TypeError, ValueError: an argument cannot be used; the text names it.
     """
     target = _parse_url(url)
-    if tls is not None and target.scheme != "https":
-        raise ValueError("tls is for wss:// only")
+    context, server_hostname = _client_context(target, tls)
+    _check_options(limits, timeouts, max_message_bytes)
     subprotocols = check_subprotocols(subprotocols)
     fields = check_own_headers(headers)
     if target.authorization is not None:
         fields.setdefault("Authorization", target.authorization)
-    limits = limits or Limits()
-    timeouts = timeouts or Timeouts()
+    limits = Limits() if limits is None else limits
+    timeouts = Timeouts() if timeouts is None else timeouts
     engine = _make_engine(Role.CLIENT, limits, max_message_bytes)
     h1 = H1Engine(Role.CLIENT, limits)
 
@@ -263,7 +278,15 @@ def websocket_client(
     def open_websocket() -> WebSocket:
         seconds = timeouts.websocket_open
         with TimeLimit(seconds, lambda: TimedOut(f"{shown} did not open within {seconds:g} s")):
-            transport = _connect(target, tls, timeouts)
+            transport = connect(
+                target.host,
+                target.port,
+                timeout=timeouts.connect,
+                resolve_timeout=timeouts.resolve,
+                tls_context=context,
+                server_hostname=server_hostname,
+                tls_timeout=timeouts.tls,
+            )
             try:
                 answer, chosen = _shake_hands(transport, target, fields, subprotocols, h1)
             except BaseException:
@@ -281,21 +304,17 @@ def websocket_client(
     return opened
 
 
-def _connect(target: Target, tls: Any, timeouts: Timeouts) -> Transport:
-    context = server_hostname = None
-    if target.scheme == "https":
-        from galeph.tls import to_client_context
+def _client_context(target: Target, tls: Any) -> tuple[Any, str | None]:
+    """Return the context for ``wss``, and the host name to verify; nothing for ``ws``."""
+    if target.scheme != "https":
+        if tls is not None:
+            raise ValueError("tls is for wss:// only")
+        return None, None
+    if tls is False:
+        raise ValueError("tls: wss does not go without")
+    from galeph.tls import to_client_context
 
-        context, server_hostname = to_client_context(True if tls is None else tls)
-    return connect(
-        target.host,
-        target.port,
-        timeout=timeouts.connect,
-        resolve_timeout=timeouts.resolve,
-        tls_context=context,
-        server_hostname=server_hostname,
-        tls_timeout=timeouts.tls,
-    )
+    return to_client_context(True if tls is None else tls)
 
 
 def _parse_url(url: str) -> Target:

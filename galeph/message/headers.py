@@ -207,7 +207,12 @@ class Headers(Mapping[str, str]):
     def extend(self, items: Iterable[tuple[str, str | int]]) -> None:
         """Append pairs, in order."""
         pair: Any
-        for pair in items:
+        try:
+            pairs = iter(items)
+        except TypeError:
+            text = f"headers are a mapping or pairs of name and value, not {type(items).__name__}"
+            raise TypeError(text) from None
+        for pair in pairs:
             if not isinstance(pair, (tuple, list)) or len(pair) != 2:
                 raise TypeError(f"a header is a pair of name and value, not {type(pair).__name__}")
             self.add(*pair)

@@ -56,7 +56,13 @@ def encode_pairs(items: QueryItems) -> str:
         TypeError: it is neither, a name is no str, or a value no str, int, float or bool.
         ValueError: a text holds half of a surrogate pair.
     """
-    pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
+    try:
+        pairs = iter(items.items() if isinstance(items, Mapping) else items)
+    except TypeError:
+        raise TypeError(
+            f"expected a mapping or pairs of a name and a value, not {items!r}"
+        ) from None
+    pair: Any
     flat: list[tuple[str, str]] = []
     for pair in pairs:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[0], str):

@@ -366,6 +366,10 @@ class TestArguments:
             (ValueError, "tls", ("GET", "https://h/"), {"tls": False}),
             (TypeError, "tls", ("GET", "https://h/"), {"tls": {"nonsense": 1}}),
             (TypeError, "on_interim", ("GET", "http://h/"), {"on_interim": 5}),
+            (TypeError, "follow_redirects", ("GET", "http://h/"), {"follow_redirects": "no"}),
+            (TypeError, "raise_for_status", ("GET", "http://h/"), {"raise_for_status": "no"}),
+            (TypeError, "params: .*not 5", ("GET", "http://h/"), {"params": 5}),
+            (TypeError, "headers: .*not int", ("GET", "http://h/"), {"headers": 5}),
             (TypeError, "nonsense", ("GET", "http://h/"), {"nonsense": 5}),
         ],
     )

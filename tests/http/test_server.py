@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import io
 import logging
+import ssl
 
 import gevent
 import pytest
@@ -549,7 +550,14 @@ class TestArguments:
             ({"http_versions": ()}, ValueError, "http_versions"),
             ({"limits": 7}, TypeError, "limits"),
             ({"timeouts": 7}, TypeError, "timeouts"),
-            ({"server_header": "a\r\nb"}, ValueError, "Server"),
+            ({"server_header": "a\r\nb"}, ValueError, "server_header: header Server"),
+            ({"server_header": 5}, TypeError, "server_header"),
+            ({"server_header": ""}, ValueError, "server_header must not be empty"),
+            ({"http_versions": 5}, TypeError, "http_versions must be a sequence"),
+            ({"http_versions": ("http/1.1", 5)}, ValueError, "http_versions: cannot speak .5."),
+            ({"error_handler": coroutine}, TypeError, "error_handler must block"),
+            ({"host": "localhost:80"}, ValueError, "host takes no port"),
+            ({"tls": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}, ValueError, "^tls: a server"),
             ({"tls": True}, ValueError, "tls"),
             ({"port": -1}, ValueError, "port"),
             ({"port": 65536}, ValueError, "port"),

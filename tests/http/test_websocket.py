@@ -301,6 +301,14 @@ def test_arguments_are_checked_before_anything_happens():
         websocket_client(b"ws://x")
     with pytest.raises(ValueError, match="tls"):
         websocket_client("ws://x", tls=True)
+    with pytest.raises(ValueError, match="tls: wss does not go without"):
+        websocket_client("wss://x", tls=False)
+    for name, kind in (("limits", "Limits"), ("timeouts", "Timeouts")):
+        for wrong in (5, {}, []):
+            with pytest.raises(TypeError, match=rf"{name} must be a galeph\.http\.{kind}"):
+                websocket_client("ws://x", **{name: wrong})
+            with pytest.raises(TypeError, match=rf"{name} must be a galeph\.http\.{kind}"):
+                websocket_connection(request, **{name: wrong})
     with pytest.raises(ValueError, match="headers: Sec-WebSocket-Key"):
         websocket_client("ws://x", headers={"Sec-WebSocket-Key": "x"})
     for wrong, error in ((0, ValueError), ("1", TypeError)):

@@ -449,10 +449,22 @@ def test_fail_closes_with_1011_and_raises_the_error(ws_pair):
     websocket.fail(LookupError("gone"))
     with pytest.raises(LookupError, match="gone"):
         websocket.take()
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="error must be an exception"):
         websocket.fail("no exception")
 
     assert peer.receive() == (CLOSE, b"\x03\xf3")
+
+
+def test_a_time_to_wait_that_is_none(ws_pair):
+    """What is no time is refused by name, and the WebSocket goes on."""
+    websocket, peer = ws_pair
+    for timeout, error in (("1", TypeError), (True, TypeError), (float("nan"), ValueError)):
+        with pytest.raises(error, match="timeout"):
+            websocket.wait_closed(timeout)
+
+    assert websocket.wait_closed(-1) is False
+    assert websocket.put("still here") is True
+    assert (TEXT, b"still here") == peer.receive()
 
 
 def test_lost_connection_ends_a_loop_of_puts(ws_pair):

@@ -247,8 +247,8 @@ def check_subprotocols(subprotocols: Iterable[Any]) -> tuple[str, ...]:
     Raises:
         ValueError, TypeError: one is no token, or stands there twice (section 4.1, item 10).
     """
-    if isinstance(subprotocols, str):
-        raise TypeError("subprotocols is a sequence of str, not one str")
+    if isinstance(subprotocols, (str, bytes)) or not isinstance(subprotocols, Iterable):
+        raise TypeError(f"subprotocols must be a sequence of str, not {subprotocols!r}")
     names = tuple(subprotocols)
     for name in names:
         if not isinstance(name, str) or not is_token(name):
@@ -266,10 +266,12 @@ def check_origins(origins: Origins | None) -> Origins | None:
     """
     if origins is None or origins == "same":
         return origins
-    if isinstance(origins, str):
-        raise TypeError("origins is a collection of str, or 'same'")
+    if isinstance(origins, (str, bytes)) or not isinstance(origins, Iterable):
+        raise TypeError(f"origins must be a collection of str, or 'same', not {origins!r}")
     allowed = tuple(origins)
     for origin in allowed:
+        if origin is not None and not isinstance(origin, str):
+            raise TypeError(f"origins: {origin!r} is neither a str nor None")
         if origin is not None and origin != "null" and ("://" not in origin or origin[-1] == "/"):
             raise ValueError(f"origins: {origin!r} is not like 'https://example.com'")
     return allowed
@@ -279,9 +281,14 @@ def check_own_headers(headers: HeaderItems | None) -> Headers:
     """Return the user's further fields as `Headers`.
 
     Raises:
-        ValueError: one is malformed, or belongs to the handshake.
+        ValueError, TypeError: one is malformed, or belongs to the handshake.
     """
-    fields = Headers(headers)
+    try:
+        fields = Headers(headers)
+    except TypeError as error:
+        raise TypeError(f"headers: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"headers: {error}") from error
     for name, _ in fields.raw:
         if name.lower() in _OWN_FIELDS:
             raise ValueError(f"headers: {name} is a part of the handshake")
