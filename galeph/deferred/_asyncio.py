@@ -58,13 +58,15 @@ def from_asyncio(
         A deferred of what it returns or raises.
 
     Raises:
-        TypeError: ``coro`` cannot be awaited.
+        TypeError: ``coro`` cannot be awaited, or ``loop`` is no loop.
         RuntimeError: ``loop`` is closed; the coroutine is closed then, too.
     """
     import asyncio
 
     if not isawaitable(coro):
         raise TypeError(f"coro must be a coroutine or another awaitable, not {coro!r}")
+    if loop is not None:
+        _check_loop(loop)
     if asyncio.isfuture(coro):
         loop = coro.get_loop()
     elif loop is None:
@@ -155,10 +157,11 @@ def to_asyncio(deferred: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Future
         loop: the loop in which the future is awaited.
 
     Raises:
-        TypeError: ``deferred`` is nothing that arrives later.
+        TypeError: ``deferred`` is nothing that arrives later, or ``loop`` is no loop.
         RuntimeError: called in the thread of the loop for a deferred that belongs to no thread.
     """
     source = to_deferred(deferred)
+    _check_loop(loop)
     future = loop.create_future()
     # First of all: once it is done this is for the loop's own thread only.
     future.add_done_callback(partial(_cancel_source, source))
@@ -223,3 +226,13 @@ def _arrive(
 def _cancel_source(source: Deferred[Any], future: asyncio.Future[Any]) -> None:
     if future.cancelled():
         source.cancel("the asyncio future was cancelled")
+
+
+# -- both
+
+
+def _check_loop(loop: object) -> None:
+    import asyncio
+
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        raise TypeError(f"loop must be an event loop of asyncio, not {loop!r}")

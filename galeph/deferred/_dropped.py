@@ -27,6 +27,7 @@ from typing import Any
 
 from gevent._hub_local import get_hub_if_exists
 
+from galeph._arguments import check_flag
 from galeph.deferred._runner import runner_of
 from galeph.errors import Cancelled
 
@@ -117,7 +118,11 @@ def detect_dropped_errors(enabled: bool) -> bool:  # noqa: FBT001  (a switch)
 
     Returns:
         What it was before.
+
+    Raises:
+        TypeError: ``enabled`` is not True or False.
     """
+    check_flag("enabled", enabled)
     before, DROPPED.is_enabled = DROPPED.is_enabled, enabled
     return before
 

@@ -41,6 +41,7 @@ class HungListener(Callbacks):
     __slots__ = ("listener",)
 
     def __init__(self, listener: Listener, context: Context) -> None:
+        _check_listener(listener)
         super().__init__(listener.on_success, listener.on_error, context)
         self.listener = listener
 
@@ -59,6 +60,12 @@ def listener(
         on_error = _ignore
     check_callable("on_error", on_error)
     return Listener(on_success, on_error)
+
+
+def _check_listener(listener: object) -> None:
+    if not isinstance(listener, Listener):
+        text = f"listener must be what galeph.deferred.listener makes, not {listener!r}"
+        raise TypeError(text)
 
 
 def take_off(deferred: Deferred[Any], listener: Listener) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from gevent import Greenlet
 
+from galeph._arguments import check_flag
 from galeph.deferred._coerce import copy_when_ready, said_by
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import DROPPED, report_soon
@@ -36,7 +37,11 @@ def deferred(*, from_thread: bool = False, executor: Executor | None = None) -> 
         from_thread: an OS thread will realize it. The hub of the calling thread is its owner and
             keeps running until then, so that waiting for it is no `Deadlock`.
         executor: where functions hung on it run (see `Deferred.onto`).
+
+    Raises:
+        TypeError: ``from_thread`` is not True or False, or ``executor`` is none.
     """
+    check_flag("from_thread", from_thread)
     if DROPPED.left:
         report_soon()
     made: Deferred[Any] = Deferred()

@@ -22,6 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 
+from galeph._arguments import check_count
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import DROPPED, report_soon
 from galeph.deferred._entries import check_callable
@@ -83,13 +84,14 @@ class ThreadPool:
     Args:
         threads: how many there are at most.
         most_waiting: how many functions may wait for a thread at most.
+
+    Raises:
+        TypeError, ValueError: one of them is no int, or too small; the text names it.
     """
 
     def __init__(self, threads: int = _THREADS, *, most_waiting: int = _MOST_WAITING) -> None:
-        if threads < 1:
-            raise ValueError(f"threads must be at least 1, got {threads}")
-        if most_waiting < 0:
-            raise ValueError(f"most_waiting must not be negative, got {most_waiting}")
+        check_count("threads", threads, least=1)
+        check_count("most_waiting", most_waiting, least=0)
         self._limit = threads
         self._most_waiting = most_waiting
         self._begin()

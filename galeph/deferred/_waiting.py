@@ -29,12 +29,14 @@ MISSING: Any = object()
 _base_wait = AsyncResult.wait
 
 
-def wait(deferred: Deferred[Any], timeout: float | None) -> Timeout | None:
-    """Block until there is an outcome.
+def wait(deferred: Deferred[Any], timeout: float | Timeout | None) -> Timeout | None:
+    """Block until there is an outcome. A `gevent.Timeout` limits as well as seconds do.
 
     Returns:
         None; or the `gevent.Timeout` of our own making, if ``timeout`` seconds ran out first.
     """
+    if timeout is not None and not isinstance(timeout, Timeout):
+        clock.check_limit("timeout", timeout)
     adopt(deferred)
     limit = None if timeout is None else Timeout.start_new(timeout)
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from weakref import ref
 
+from galeph._arguments import check_number, check_seconds
 from galeph.clock import Timer
 from galeph.clock import default as default_clock
 from galeph.stream.coerce import source as to_source
@@ -46,12 +47,11 @@ def batch(
 
     Raises:
         ValueError: ``size`` or ``latency`` is not above 0.
-        TypeError: ``metric`` is not callable, or ``source`` cannot be made a source.
+        TypeError: one of them is no number, ``metric`` is not callable, or ``source`` cannot be
+            made a source.
     """
-    if not size > 0:
-        raise ValueError(f"size must be above 0, not {size!r}")
-    if latency is not None and not latency > 0:
-        raise ValueError(f"latency must be above 0 seconds, not {latency!r}")
+    check_number("size", size)
+    check_seconds("latency", latency)
     if metric is not None:
         check_callable("metric", metric)
     if latency is None:

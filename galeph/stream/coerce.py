@@ -121,8 +121,8 @@ def source(x: Any, default: Any = _MISSING) -> Any:
         return make(x)
     if default is _MISSING:
         raise TypeError(
-            "x must be a stream, a queue, something deferred, a file that does not block the hub "
-            f"or an iterable, not {type(x).__name__}"
+            "a source must be a stream, a queue, something deferred, a file that does not block "
+            f"the hub or an iterable, not {type(x).__name__}"
         )
     return default
 
@@ -156,8 +156,8 @@ def sink(x: Any, default: Any = _MISSING) -> Any:
         return make(x)
     if default is _MISSING:
         raise TypeError(
-            "x must be a stream, a queue, a deferred or a file that does not block the hub, not "
-            f"{type(x).__name__}"
+            "a sink must be a stream, a queue, a deferred or a file that does not block the hub, "
+            f"not {type(x).__name__}"
         )
     return default
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from galeph._arguments import check_flag, check_seconds
 from galeph.deferred import Deferred
 from galeph.stream.callbacks import Callback, Function
 from galeph.stream.coerce import sink as to_sink
@@ -54,10 +55,11 @@ def connect(
         and leaves both open.
 
     Raises:
-        TypeError: one of the two is no stream and cannot be made one.
+        TypeError: one of the two is no stream and cannot be made one, or an option is of another
+            type than it should be; the text names it.
         ValueError: ``timeout`` is not above 0.
     """
-    _check_timeout(timeout)
+    _check_options(downstream, upstream, timeout)
     link = Link(
         to_source(source)._origin(),
         to_sink(sink)._target(),
@@ -141,11 +143,12 @@ def connect_via(
         Cancelling it disconnects the two and leaves both open.
 
     Raises:
-        TypeError: one of the two is no stream and cannot be made one, or ``fn`` is not callable.
+        TypeError: one of the two is no stream and cannot be made one, ``fn`` is not callable, or an
+            option is of another type than it should be; the text names it.
         ValueError: ``timeout`` is not above 0.
     """
     _check_callable(fn)
-    _check_timeout(timeout)
+    _check_options(downstream, upstream, timeout)
     origin = to_source(source)
     return connect(
         origin,
@@ -176,6 +179,7 @@ def _check_callable(fn: object) -> None:
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
 
 
-def _check_timeout(timeout: float | None) -> None:
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be above 0 seconds, not {timeout!r}")
+def _check_options(downstream: object, upstream: object, timeout: object) -> None:
+    check_flag("downstream", downstream)
+    check_flag("upstream", upstream)
+    check_seconds("timeout", timeout)

@@ -196,6 +196,10 @@ class Source(Operable[T_co]):
         Raises:
             Exception: what the stream failed with, once the messages before it are taken.
         """
+        check_limit("timeout", timeout)
+        return self._iterate(timeout)
+
+    def _iterate(self, timeout: float | None) -> Iterator[T_co]:
         while not isinstance(message := self._take(timeout), Nothing):
             yield message
 
@@ -348,7 +352,11 @@ class Sink(Endpoint, Generic[T_contra]):
 
     def put_all(self, messages: Iterable[T_contra]) -> bool:
         """Put one after the other; False at the first that is refused, the rest untouched."""
-        return all(self.put(message) for message in messages)
+        try:
+            left = iter(messages)
+        except TypeError as error:
+            raise TypeError(f"messages must be iterable, not {messages!r}") from error
+        return all(map(self.put, left))
 
     def put_nowait(self, message: T_contra) -> None:
         """Put the way `gevent.queue.Queue.put_nowait` does.
@@ -439,6 +447,9 @@ class Sink(Endpoint, Generic[T_contra]):
 
 
 def _isolated(fn: Callable[[], object]) -> Callable[[None], None]:
+    if not callable(fn):
+        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
+
     def call(_: None) -> None:
         try:
             fn()

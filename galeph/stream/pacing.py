@@ -10,6 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
+from galeph._arguments import check_number, check_seconds
 from galeph.clock import Timer
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
@@ -50,13 +51,11 @@ def throttle(
 
     Raises:
         ValueError: ``max_rate`` is not above 0, or ``max_backlog`` is negative.
-        TypeError: ``source`` cannot be made a source.
+        TypeError: one of them is no number, or ``source`` cannot be made a source.
     """
-    if not max_rate > 0:
-        raise ValueError(f"max_rate must be above 0 messages a second, not {max_rate!r}")
+    check_number("max_rate", max_rate)
     backlog = max_rate if max_backlog is None else max_backlog
-    if not backlog >= 0:
-        raise ValueError(f"max_backlog must not be negative, but is {backlog!r}")
+    check_number("max_backlog", backlog, zero=True)
     return Derived(to_source(source), _Throttle(max_rate, backlog), "throttle")
 
 
@@ -111,12 +110,11 @@ def periodically(
 
     Raises:
         ValueError: ``period`` is not above 0, or ``initial_delay`` is negative.
-        TypeError: ``fn`` is not callable.
+        TypeError: one of them is no number, or ``fn`` is not callable.
     """
-    if not period > 0:
-        raise ValueError(f"period must be above 0 seconds, not {period!r}")
-    if initial_delay is not None and not initial_delay >= 0:
-        raise ValueError(f"initial_delay must not be negative, but is {initial_delay!r}")
+    check_seconds("period", period, optional=False)
+    if initial_delay is not None:
+        check_seconds("initial_delay", initial_delay, zero=True, optional=False)
     check_callable("fn", fn)
     ticker = _Ticker(period, fn)
     ticker.start(ticker.until_next_multiple() if initial_delay is None else initial_delay)

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeVar
 
+from galeph._arguments import check_buffer, check_exception, check_flag
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel, stopped
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
@@ -61,6 +62,9 @@ class Stream(Source[T], Sink[T]):
         description: a name for people, shown in `description`; or a function that makes a new
             description of the one there would be.
 
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
+
     It closes when more than 16,384 puts, or takes, wait. It belongs to the hub (the OS thread) that
     made it. From another thread only `put_threadsafe` and `close_threadsafe` are allowed.
     """
@@ -94,10 +98,14 @@ class Stream(Source[T], Sink[T]):
     ) -> None:
         if transform is not None:
             raise TypeError(f"transform is for Stream itself, not for {type(self).__name__}")
-        if not isinstance(buffer, (int, float)):
-            raise TypeError(f"buffer must be a number, not {type(buffer).__name__}")
+        if type(buffer) is not int:
+            check_buffer("buffer", buffer, is_metered=metric is not None)
         if metric is not None and not callable(metric):
             raise TypeError(f"metric must be callable, not {type(metric).__name__}")
+        if permanent is not False:
+            check_flag("permanent", permanent)
+        if not (description is None or isinstance(description, str) or callable(description)):
+            raise TypeError(f"description must be a str or a function, not {description!r}")
         super().__init__()
         # On the instance, and not as defaults of the class: put and take read them all.
         self._call_soon = self._hub.loop.run_callback
@@ -411,8 +419,7 @@ class Stream(Source[T], Sink[T]):
         Raises:
             TypeError: ``error`` is no exception.
         """
-        if not isinstance(error, BaseException):
-            raise TypeError(f"fail() needs an exception, not {type(error).__name__}")
+        check_exception("error", error)
         if not self._closed and not self._is_permanent:
             self._failure = stopped(error)
             self._finish()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from galeph._arguments import check_buffer
 from galeph.stream.boxed import Pool
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
@@ -47,9 +48,12 @@ def transform(
         buffer: how many outputs may be made before they are wanted; with 0 only when they are.
 
     Raises:
-        TypeError: ``fn`` is not callable, or ``source`` cannot be made a source.
+        TypeError: ``fn`` is not callable, ``buffer`` is no number, or ``source`` cannot be made a
+            source.
+        ValueError: ``buffer`` is not a whole number.
     """
     check_callable("fn", fn)
+    check_buffer("buffer", buffer, is_metered=False)
     stage = _Transform(fn)
     made = to_source(source)
     if buffer > 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
+from galeph._arguments import check_buffer, check_count
 from galeph.deferred import Deferred, success
 from galeph.stream.boxed import Pool
 from galeph.stream.coerce import source as to_source
@@ -42,7 +43,9 @@ def buffer(
     Raises:
         TypeError: ``limit`` is no number, ``metric`` is not callable, or ``source`` cannot be made
             a source.
+        ValueError: ``limit`` is not a whole number, and there is no ``metric``.
     """
+    check_buffer("limit", limit, is_metered=metric is not None)
     return Reservoir(to_source(source), AS_IT_IS, "buffer", Pool(limit, metric=metric))
 
 
@@ -61,7 +64,8 @@ def dropping(n: int, source: Any = None) -> Source[Any]:
         TypeError: ``n`` is no integer, or ``source`` cannot be made a source.
         ValueError: ``n`` is negative.
     """
-    return _window(_Dropping(_checked(n, 0)), "dropping", source)
+    check_count("n", n, least=0)
+    return _window(_Dropping(n), "dropping", source)
 
 
 @overload
@@ -79,15 +83,8 @@ def sliding(n: int, source: Any = None) -> Source[Any]:
         TypeError: ``n`` is no integer, or ``source`` cannot be made a source.
         ValueError: ``n`` is not above 0.
     """
-    return _window(_Sliding(_checked(n, 1)), "sliding", source)
-
-
-def _checked(n: Any, least: int) -> int:
-    if not isinstance(n, int):
-        raise TypeError(f"n must be an integer, not {type(n).__name__}")
-    if n < least:
-        raise ValueError(f"n must be at least {least}, not {n}")
-    return n
+    check_count("n", n, least=1)
+    return _window(_Sliding(n), "sliding", source)
 
 
 def _window(stream: _Window, name: str, source: Any) -> Source[Any]:

@@ -79,6 +79,9 @@ class TestAdding:
             deferred.listener(1)
         with pytest.raises(TypeError, match="on_error must be callable"):
             deferred.listener(id, 1)
+        for made in (Deferred(), deferred.success(1)):
+            with pytest.raises(TypeError, match="listener must be what"):
+                made.add_listener(print)
 
 
 class TestCancelling:

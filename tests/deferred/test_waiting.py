@@ -231,10 +231,20 @@ class TestTimeout:
 
         assert [("a", 1.0), ("b", 2.0)] == seen
 
-    def test_needs_a_number(self):
-        """What is no number of seconds is a TypeError."""
-        with pytest.raises(TypeError):
-            Deferred().timeout("1")
+    @pytest.mark.parametrize(
+        ("seconds", "error"),
+        [("1", TypeError), ([], TypeError), (True, TypeError), (float("nan"), ValueError)],
+    )
+    def test_needs_a_number(self, seconds, error):
+        """What is no number of seconds is refused by name, and the deferred stays pending."""
+        d = Deferred()
+        with pytest.raises(error, match="seconds must be"):
+            d.timeout(seconds)
+        for wait in (d.result, d.wait, lambda timeout: d.get(timeout=timeout)):
+            with pytest.raises(error, match="timeout must be"):
+                wait(seconds)
+
+        assert not d.ready()
 
     def test_real_clock(self):
         """By default it goes by the system's clock."""

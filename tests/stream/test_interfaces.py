@@ -110,6 +110,23 @@ class TestSource:
         with pytest.raises(ShutDown):
             source.get()
 
+    @pytest.mark.parametrize(
+        ("timeout", "error"),
+        [("1", TypeError), ([], TypeError), (True, TypeError), (float("nan"), ValueError)],
+    )
+    def test_a_limit_that_is_none(self, timeout, error):
+        """What is no time is refused by name, at the call, and nothing is taken."""
+        source = Letters("a")
+        for take in (
+            source.try_take,
+            source.to_iterator,
+            lambda timeout: source.get(timeout=timeout),
+        ):
+            with pytest.raises(error, match="timeout"):
+                take(timeout)
+
+        assert "a" == source.take()
+
     def test_ends_once(self):
         """The first end counts: drained stays drained."""
         source = Letters()
@@ -171,6 +188,20 @@ class TestSink:
             sink.put_nowait("c")
 
     @pytest.mark.parity("TOP-22")
+    def test_wrong_arguments(self):
+        """What is no function, no series and no time is refused by name."""
+        source, sink = Letters(), Heap()
+        with pytest.raises(TypeError, match="fn must be callable"):
+            sink.on_closed(5)
+        with pytest.raises(TypeError, match="fn must be callable"):
+            source.on_drained(None)
+        with pytest.raises(TypeError, match="messages must be iterable, not 5"):
+            sink.put_all(5)
+        with pytest.raises(ValueError, match="timeout"):
+            sink.try_put("a", float("nan"))
+
+        assert [] == sink.heap
+
     def test_shows_that_it_is_a_sink_and_its_description(self):
         """What it can do, and the facts."""
         assert "<stream sink synchronous=True closed=False>" == repr(Heap())

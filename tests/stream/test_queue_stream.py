@@ -519,10 +519,10 @@ class TestFailing:
             assert thrown is caught.value.__cause__
 
     def test_refuses_what_is_no_exception(self):
-        """A TypeError names what was given, and the stream goes on."""
+        """A TypeError names the argument, and the stream goes on."""
         stream = Stream(1)
 
-        with pytest.raises(TypeError, match="str"):
+        with pytest.raises(TypeError, match="error must be an exception, not 'cut'"):
             stream.fail("cut")
         assert stream.put("a") is True
 
@@ -993,11 +993,30 @@ class TestArguments:
         assert stream.try_put("a", 0) is False
         assert 0 == stream.description()["buffer_capacity"]
 
-    @pytest.mark.parametrize("wrong", [{"buffer": "5"}, {"metric": 5}])
-    def test_wrong_ones_are_named(self, wrong):
-        """A TypeError names the argument before anything happens."""
-        with pytest.raises(TypeError, match=next(iter(wrong))):
+    @pytest.mark.parametrize(
+        ("wrong", "error"),
+        [
+            ({"buffer": "5"}, TypeError),
+            ({"buffer": True}, TypeError),
+            ({"buffer": float("nan")}, ValueError),
+            ({"buffer": 1.5}, ValueError),
+            ({"buffer": 1.5, "transform": iter}, ValueError),
+            ({"metric": 5}, TypeError),
+            ({"permanent": "no"}, TypeError),
+            ({"description": 5}, TypeError),
+        ],
+    )
+    def test_wrong_ones_are_named(self, wrong, error):
+        """A TypeError or ValueError names the argument before anything happens."""
+        with pytest.raises(error, match=next(iter(wrong))):
             Stream(**wrong)
+
+    def test_sizes_that_are_no_ints(self):
+        """A buffer may be endless, and half of one is room where a metric weighs."""
+        endless, weighed = Stream(float("inf")), Stream(1.5, metric=float)
+
+        assert endless.put_all(range(1000)) is True
+        assert [True, False] == [weighed.try_put(1.5, 0), weighed.try_put(0.1, 0)]
 
 
 class TestDescription:

@@ -281,7 +281,7 @@ class TestWindows:
 
     def test_its_size_is_checked(self, window, left):
         """An error names it before anything is connected."""
-        with pytest.raises(TypeError, match="n must be an integer"):
+        with pytest.raises(TypeError, match="n must be an int"):
             window(1.5)
         with pytest.raises(ValueError, match="n must be at least"):
             window(-1, [])
