@@ -1,0 +1,452 @@
+"""A walk over every public call: each argument, wrong in every way that a user gets it wrong.
+
+`CALLS` says for each public function of the network, of streams and of deferreds what is wrong for
+each of its arguments. An argument that may be anything says so by an empty list. Who adds a
+function or an argument is told by a test that it is missing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from galeph import deferred, executor, http, stream, tcp, tls, udp
+
+NAN = math.nan
+HUGE = 10**400  # an int that no float can be
+ANYTHING: list[Any] = []
+FLAGS = ["no", 1, 0, None]
+FUNCTIONS = [5, "f", None]
+MAYBE_FUNCTIONS = [5, "f"]
+COUNTS = ["1", 1.5, True, -1, NAN]
+PORTS = ["80", 1.5, True, -1, 65536, NAN]
+TIMES = ["1", True, [], 0, -1, NAN, HUGE]  # that must be above 0, and may be None
+NUMBERS = ["1", None, True, 0, -1, NAN, HUGE]
+BUFFERS = ["1", None, True, 1.5, NAN]
+SOURCES = [5, "text", None]
+LIMITS_OBJECTS = [5, {}, [], http.Timeouts()]
+TIMEOUTS_OBJECTS = [5, {}, [], 10.0, http.Limits()]
+HEADERS = [5, "X: y", b"x", ["ab"], [("a",)], {"a": None}, {"a": b"x"}, {5: "x"}, {"a b": "c"}]
+HEADERS += [{"a": "b\r\nc"}, {"a": ["b", None]}]
+PAIRS = [5, "a=b", [("a",)], {"a": object()}, {5: "x"}, ["ab"]]
+CLIENT_HOSTS = [None, b"localhost", 5, "", "a b", "a\r\nb", "a\0b", " localhost", "*", "user@host"]
+CLIENT_HOSTS += ["http://localhost", "localhost:80", "[::1]", "[::1]:80", "::1::", "/run/socket"]
+SERVER_HOSTS = [one for one in CLIENT_HOSTS if one != ""]
+TLS = [5, "x", b"x", object(), ["certfile"], {"nonsense": 1}, {5: 6}, {"certfile": 5}]
+TLS += [{"certfile": "x", "alpn": wrong} for wrong in (5, "h2", b"h2", [5], [""], ["x" * 256])]
+TLS += [{"certfile": "x", "min_version": wrong} for wrong in (5, None, "SSLv3", [])]
+TLS += [{"certfile": "x", "ciphers": wrong} for wrong in (5, b"x", "NONSENSE")]
+TLS += [{"certfile": "x", "verify": wrong} for wrong in ("perhaps", None, [])]
+TLS += [{"certfile": "x", "keyfile": 5}, {"certfile": "x", "password": 5}]
+SERVER_TLS = [*TLS, True, {}, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)]
+CLIENT_TLS = [*TLS, {"insecure": "no"}, {"ca": 5}, {"ca": ""}, {"ca": b"x"}, {"keyfile": "x"}]
+CLIENT_TLS += [{"server_hostname": wrong} for wrong in (5, "", "a b", "https://h/", "h:443")]
+CLIENT_TLS += [ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)]
+URLS = [5, None, b"http://h/", "", "h", "ftp://h/", "http://", "http://h:99999/", " http://h/"]
+
+REQUEST = http.Request("GET", "/")
+
+
+def handle(*_: object) -> None:
+    """Do nothing."""
+
+
+class Awaitable:
+    """Something that nobody will complain of if it is never awaited."""
+
+    def __await__(self) -> Any:
+        yield
+
+
+@dataclass
+class Call:
+    """A public function, arguments that it takes, and for each of them what it does not."""
+
+    fn: Any
+    wrong: dict[str, list[Any]]
+    right: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """What it takes; of a class, what its instances are made of."""
+        if not isinstance(self.fn, type):
+            return inspect.signature(self.fn)
+        whole = inspect.signature(self.fn.__init__)
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+    def __call__(self, **arguments: Any) -> object:
+        given = self.signature.bind_partial()
+        given.arguments.update(self.right | arguments)
+        return self.fn(*given.args, **given.kwargs)
+
+
+CALLS = [
+    Call(
+        tcp.client,
+        {
+            "host": CLIENT_HOSTS,
+            "port": [*PORTS, 0, None],
+            "tls": CLIENT_TLS,
+            "timeout": TIMES,
+            "tls_timeout": TIMES,
+        },
+        {"host": "localhost", "port": 1},
+    ),
+    Call(
+        tcp.start_server,
+        {
+            "handler": FUNCTIONS,
+            "port": PORTS,
+            "host": SERVER_HOSTS,
+            "tls": SERVER_TLS,
+            "listen_socket": ["x", object(), True, -1, 99999, HUGE],
+            "backlog": [*COUNTS, 0, 2**31],
+            "max_connections": [*COUNTS, 0],
+            "tls_timeout": TIMES,
+        },
+        {"handler": handle},
+    ),
+    Call(
+        udp.socket,
+        {
+            "port": PORTS,
+            "host": [one for one in CLIENT_HOSTS if one is not None],
+            "broadcast": FLAGS,
+            "buffer": [*COUNTS, 0],
+        },
+    ),
+    Call(
+        tls.client_context,
+        {
+            "ca": [5, [], "", b"", b"x"],
+            "certfile": [5, []],
+            "keyfile": ["x", 5],
+            "password": [5, [], "x"],
+            "verify": ["perhaps", None, []],
+            "insecure": FLAGS,
+            "alpn": [5, None, "h2", b"h2", [5], [""], ["x" * 256], ["é"]],
+            "ciphers": [5, b"x", "NONSENSE"],
+            "min_version": [5, None, [], "TLSv1.1", ssl.TLSVersion.TLSv1_1],
+        },
+    ),
+    Call(
+        tls.server_context,
+        {
+            "certfile": [5, None],
+            "keyfile": [5, []],
+            "password": [5, []],
+            "ca": ANYTHING,  # read behind the certificate: tests/test_tls.py
+            "verify": ["perhaps", None, []],
+            "alpn": [5, None, "h2", [5], [""]],
+            "ciphers": [5, "NONSENSE"],
+            "min_version": [5, None, "SSLv3"],
+        },
+        {"certfile": "x"},
+    ),
+    Call(tls.self_signed, {"hosts": [(5,), ("",), (None,), ("a b",), ("é",)], "alpn": [5, "h2"]}),
+    Call(tls.to_client_context, {"tls": CLIENT_TLS, "alpn": [5, "h2"]}, {"tls": {}}),
+    Call(
+        tls.to_server_context,
+        {"tls": SERVER_TLS, "alpn": [5, "h2"]},
+        {"tls": {"certfile": "x"}},
+    ),
+    Call(
+        http.request,
+        {
+            "method": [5, None, b"GET", "", "A B", "G\r\nT", "CONNECT"],
+            "url": URLS,
+            "params": PAIRS,
+            "headers": HEADERS,
+            "body": [5, True, {"a": 1}, object()],
+            "form": PAIRS,
+            "json": [object(), {1, 2}, NAN, b"x"],
+            "follow_redirects": FLAGS,
+            "raise_for_status": FLAGS,
+            "on_interim": MAYBE_FUNCTIONS,
+            "pool": [5, {}, True],
+            "tls": [*CLIENT_TLS, False],
+            "deadline": [*TIMES, math.inf],
+            "timeouts": TIMEOUTS_OBJECTS,
+            "limits": LIMITS_OBJECTS,
+        },
+        {"method": "GET", "url": "https://h/"},
+    ),
+    *[
+        Call(
+            fn,
+            {"url": URLS, "options": [{"headers": 5}, {"nonsense": 5}, {"raise_for_status": 5}]},
+            {"url": "http://h/"},
+        )
+        for fn in (http.get, http.head, http.post, http.put, http.patch, http.delete)
+    ],
+    Call(http.options, {"url": URLS, "options": [{"tls": 5}]}, {"url": "http://h/"}),
+    Call(http.trace, {"url": URLS, "options": [{"body": b"x"}]}, {"url": "http://h/"}),
+    Call(
+        http.start_server,
+        {
+            "handler": FUNCTIONS,
+            "port": PORTS,
+            "host": SERVER_HOSTS,
+            "listen_socket": ["x", object(), True, -1],
+            "backlog": [*COUNTS, 0, 2**31],
+            "tls": SERVER_TLS,
+            "http_versions": [5, None, "", "http/1.1", b"x", [], {}, [5], ["h9"], [[]], object()],
+            "error_handler": MAYBE_FUNCTIONS,
+            "server_header": [5, b"x", "", " x", "a\r\nb", "\0"],
+            "limits": [*LIMITS_OBJECTS],
+            "timeouts": [*TIMEOUTS_OBJECTS],
+        },
+        {"handler": handle},
+    ),
+    Call(
+        http.connection_pool,
+        {
+            "connections_per_host": [*COUNTS, None, 0],
+            "total_connections": [*COUNTS, None, 0],
+            "max_waiting": [*COUNTS, None],
+            "idle_timeout": [*TIMES, None, math.inf],
+            "tls": [*CLIENT_TLS, False],
+            "limits": LIMITS_OBJECTS,
+            "timeouts": TIMEOUTS_OBJECTS,
+        },
+    ),
+    Call(http.is_websocket_upgrade, {"request": [5, None, {}]}),
+    Call(
+        http.websocket_connection,
+        {
+            "request": [5, None, {}],
+            "subprotocols": [5, None, "x", b"x", [5], ["a b"], [""], ["a", "a"]],
+            "origins": [5, b"x", "https://h", [5], ["h"], ["https://h/"], [""]],
+            "headers": [*HEADERS, {"Upgrade": "x"}],
+            "max_message_bytes": [*COUNTS, 0],
+            "limits": LIMITS_OBJECTS,
+            "timeouts": TIMEOUTS_OBJECTS,
+        },
+        {"request": REQUEST},
+    ),
+    Call(
+        http.websocket_client,
+        {
+            "url": [5, None, b"ws://h", "", "h", "http://h/", "ws://", "ws://h/#x", "ws://h h/"],
+            "subprotocols": [5, None, "x", b"x", [5], ["a b"], [""], ["a", "a"]],
+            "headers": [*HEADERS, {"Sec-WebSocket-Key": "x"}],
+            "tls": [*CLIENT_TLS, False],
+            "max_message_bytes": [*COUNTS, 0],
+            "limits": LIMITS_OBJECTS,
+            "timeouts": TIMEOUTS_OBJECTS,
+        },
+        {"url": "wss://h/"},
+    ),
+    Call(
+        http.Request,
+        {"method": [5, None, b"GET", "", "A B"], "url": URLS, "headers": HEADERS, "body": ANYTHING},
+        {"method": "GET", "url": "/"},
+    ),
+    Call(
+        http.Response,
+        {
+            "status": ["200", None, True, 200.0, 99, 199, 1000, -1, NAN],
+            "headers": HEADERS,
+            "body": ANYTHING,  # judged when it is sent: that of a Deferred is not known before
+            "trailers": HEADERS,
+        },
+    ),
+    Call(http.Timeouts, dict.fromkeys(http.Timeouts.__dataclass_fields__, TIMES)),
+    Call(http.Limits, dict.fromkeys(http.Limits.__dataclass_fields__, COUNTS)),
+    # -- streams
+    Call(
+        stream.Stream,
+        {
+            "buffer": BUFFERS,
+            "metric": MAYBE_FUNCTIONS,
+            "transform": MAYBE_FUNCTIONS,
+            "permanent": FLAGS,
+            "description": [5, b"x", object(), {}],
+        },
+    ),
+    Call(
+        stream.batch,
+        {"size": NUMBERS, "source": SOURCES, "latency": TIMES, "metric": MAYBE_FUNCTIONS},
+        {"size": 1, "source": ()},
+    ),
+    Call(
+        stream.buffer,
+        {"limit": BUFFERS, "source": SOURCES, "metric": MAYBE_FUNCTIONS},
+        {"limit": 1, "source": ()},
+    ),
+    Call(stream.concat, {"source": SOURCES}),
+    Call(
+        stream.connect,
+        {
+            "source": SOURCES,
+            "sink": [5, "x", None, ()],
+            "downstream": FLAGS,
+            "upstream": FLAGS,
+            "timeout": TIMES,
+            "description": ANYTHING,
+        },
+        {"source": (), "sink": stream.Stream()},
+    ),
+    Call(
+        stream.connect_via,
+        {
+            "source": SOURCES,
+            "fn": FUNCTIONS,
+            "sink": [5, "x", None, ()],
+            "downstream": FLAGS,
+            "upstream": FLAGS,
+            "timeout": TIMES,
+            "description": ANYTHING,
+        },
+        {"source": (), "fn": handle, "sink": stream.Stream()},
+    ),
+    *[
+        Call(fn, {"source": SOURCES, "fn": FUNCTIONS}, {"source": (), "fn": handle})
+        for fn in (stream.consume, stream.consume_async)
+    ],
+    Call(stream.drain_into, {"source": SOURCES, "sink": [5, ()]}, {"source": (), "sink": []}),
+    *[
+        Call(fn, {"n": ["1", None, 1.5, True, -1], "source": [5, "text"]}, {"n": 1})
+        for fn in (stream.dropping, stream.sliding)
+    ],
+    Call(
+        stream.filter,
+        {"predicate": FUNCTIONS, "source": SOURCES},
+        {"predicate": handle, "source": ()},
+    ),
+    *[
+        Call(
+            fn,
+            {"fn": FUNCTIONS, "sources": [(5,), ((), "x"), (None,)]},
+            {"fn": handle, "sources": ((),)},
+        )
+        for fn in (stream.map, stream.mapcat)
+    ],
+    Call(stream.zip, {"sources": [(5,), ((), "x"), (None,)]}),
+    Call(stream.realize_each, {"source": SOURCES}),
+    Call(
+        stream.onto,
+        {"stream": [5, None, ()], "executor": [5, None, handle]},
+        {"stream": stream.Stream(), "executor": executor.fixed_executor(1)},
+    ),
+    Call(stream.partition_by, {"fn": FUNCTIONS, "source": SOURCES}, {"fn": handle, "source": ()}),
+    Call(
+        stream.periodically,
+        {"period": NUMBERS, "fn": FUNCTIONS, "initial_delay": ["1", True, -1, NAN, HUGE]},
+        {"period": 1, "fn": handle},
+    ),
+    *[
+        Call(
+            fn,
+            {"fn": FUNCTIONS, "source": SOURCES, "initial": ANYTHING},
+            {"fn": handle, "source": ()},
+        )
+        for fn in (stream.reduce, stream.reductions)
+    ],
+    Call(stream.sink_only, {"stream": [5, None, ()]}),
+    Call(stream.source_only, {"stream": [5, None, ()]}),
+    Call(
+        stream.splice, {"sink": [5, ()], "source": SOURCES}, {"sink": stream.Stream(), "source": ()}
+    ),
+    Call(
+        stream.throttle,
+        {"max_rate": NUMBERS, "source": SOURCES, "max_backlog": ["1", True, -1, NAN, HUGE]},
+        {"max_rate": 1, "source": ()},
+    ),
+    Call(
+        stream.transform,
+        {"fn": FUNCTIONS, "source": SOURCES, "buffer": BUFFERS},
+        {"fn": handle, "source": ()},
+    ),
+    # -- deferreds
+    Call(deferred.alt, {"xs": [()]}),
+    Call(deferred.connect, {"source": ANYTHING, "target": [5, None]}, {"source": 1}),
+    Call(deferred.deferred, {"from_thread": FLAGS, "executor": [5, handle]}),
+    Call(deferred.detect_dropped_errors, {"enabled": FLAGS}),
+    Call(deferred.error, {"exception": [5, None, ValueError, "x"]}),
+    Call(deferred.flow, {"fn": [5, "f"], "executor": [5, handle]}),
+    Call(
+        deferred.from_asyncio,
+        {"coro": [5, None, handle], "loop": [5, "x", asyncio]},
+        {"coro": Awaitable()},
+    ),
+    *[
+        Call(fn, {"fn": FUNCTIONS, "args": ANYTHING, "kwargs": ANYTHING})
+        for fn in (deferred.future, deferred.in_thread)
+    ],
+    Call(
+        deferred.future_with,
+        {"executor": [5, None], "fn": FUNCTIONS, "args": ANYTHING, "kwargs": ANYTHING},
+        {"executor": executor.fixed_executor(1), "fn": handle},
+    ),
+    Call(
+        deferred.listener,
+        {"on_success": FUNCTIONS, "on_error": MAYBE_FUNCTIONS},
+        {"on_success": handle},
+    ),
+    Call(deferred.loop, {"fn": FUNCTIONS, "args": ANYTHING}),
+    Call(
+        deferred.to_asyncio,
+        {"deferred": [5, None], "loop": [5, None, asyncio]},
+        {"deferred": deferred.success(1), "loop": asyncio.AbstractEventLoop()},
+    ),
+    Call(deferred.to_future, {"deferred": [5, None]}),
+    Call(
+        deferred.ThreadPool,
+        {"threads": [*COUNTS, None, 0], "most_waiting": [*COUNTS, None]},
+    ),
+]
+
+# What takes anything at all, or nothing.
+FREE = {
+    *(stream.can_be_sink, stream.can_be_source, stream.is_sink, stream.is_source),
+    *(stream.is_stream, stream.sink, stream.source),  # these two: tests/stream/test_coerce.py
+    *(deferred.dropped_errors, deferred.is_deferrable, deferred.recur, deferred.report_dropped),
+    *(deferred.success, deferred.take_dropped, deferred.to_deferred, deferred.unwrap),
+    deferred.zip,
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        pytest.param(call, name, id=f"{call.fn.__module__}.{call.fn.__name__}-{name}")
+        for call in CALLS
+        for name in call.wrong
+    ],
+)
+def test_a_wrong_argument_is_named_at_the_call(call, name):
+    """It is a TypeError or ValueError, raised by the call itself, and its text has the name."""
+    for wrong in call.wrong[name]:
+        named = next(iter(wrong)) if name == "options" else name.removesuffix("s")
+        with pytest.raises((TypeError, ValueError), match=named) as caught:
+            call(**{name: wrong})
+
+        assert type(caught.value) in {TypeError, ValueError}, wrong
+
+
+@pytest.mark.parametrize("module", [tcp, udp, tls, http, stream, deferred])
+def test_every_function_is_here(module):
+    """No public function is left out, and none of its arguments."""
+    listed = {call.fn: set(call.wrong) for call in CALLS}
+    missing = []
+    for name in module.__all__:
+        fn = getattr(module, name)
+        if not inspect.isfunction(fn) or fn in FREE:
+            continue
+        arguments = set(Call(fn, {}).signature.parameters)
+        missing += [f"{name}({one})" for one in arguments - listed.get(fn, set())]
+
+    assert [] == missing
+
+
+def test_every_argument_is_there():
+    """Nothing is told about an argument that the function does not have."""
+    for call in CALLS:
+        assert set(call.wrong) <= set(call.signature.parameters)
