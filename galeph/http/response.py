@@ -64,7 +64,9 @@ class Response:
         trailers: HeaderItems | None = None,
     ) -> None:
         if type(status) is not int:
-            raise TypeError(f"status must be an int, not {status!r}")
+            if not isinstance(status, int) or isinstance(status, bool):
+                raise TypeError(f"status must be an int, not {status!r}")
+            status = int(status)  # an HTTPStatus, which would be slower and print as itself
         if not 200 <= status <= 999:
             raise ValueError(f"status must be from 200 to 999, not {status}")
         self.status = status

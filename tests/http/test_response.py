@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import pytest
 
 from galeph import http
@@ -40,6 +42,12 @@ class TestMade:
         """A status is from 200 to 999."""
         with pytest.raises(ValueError, match="status"):
             http.Response(status)
+
+    def test_a_status_of_the_standard_library(self):
+        """It is its number."""
+        response = http.Response(HTTPStatus.NOT_FOUND)
+
+        assert (404, int) == (response.status, type(response.status))
 
     @pytest.mark.parametrize("status", ["200", 200.0, True, None])
     def test_statuses_that_are_no_numbers(self, status):
