@@ -64,7 +64,7 @@ class Response:
         trailers: HeaderItems | None = None,
     ) -> None:
         if type(status) is not int:
-            if not isinstance(status, int) or isinstance(status, bool):
+            if isinstance(status, bool) or not isinstance(status, int):
                 raise TypeError(f"status must be an int, not {status!r}")
             status = int(status)  # an HTTPStatus, which would be slower and print as itself
         if not 200 <= status <= 999:
