@@ -1,9 +1,10 @@
-"""Making a connection: resolve, try the addresses in turn, wrap in TLS.
+"""Making a connection: resolve, try the addresses, wrap in TLS.
 
-Everything here blocks the calling greenlet only. Names go through the resolver of gevent's hub.
-One deadline covers resolving and connecting; within it the look-up of the name may have a shorter
-one, and an address that does not answer gives way to the next after ten seconds. The handshake has
-a deadline of its own.
+Everything here blocks the calling greenlet only. One deadline covers resolving and connecting, and
+within it the look-up of the name may have a shorter one; the handshake has one of its own. A name
+with several addresses is connected to by Happy Eyeballs (see `galeph.transport.racing`), and the
+family that has won is tried first the next time: a machine whose IPv6 leads nowhere waits for it
+once in ten minutes, not at every connection.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from functools import partial
 from typing import Any
 
 from gevent import get_hub
-from gevent.monkey import get_original
 
 from galeph import clock
-from galeph.errors import ConnectError, ConnectTimeout, GalephError, ResolveTimeout, TimedOut
+from galeph.errors import ConnectTimeout, ResolveTimeout
 from galeph.transport.base import Transport
-from galeph.transport.names import SocketAddress, check_endpoint, resolve
+from galeph.transport.names import Resolver, SocketAddress, check_endpoint, resolve
+from galeph.transport.racing import ATTEMPT_DELAY, interleave, open_socket, race
 from galeph.transport.seam import connect_error
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.timelimit import TimeLimit
@@ -29,7 +30,11 @@ from galeph.transport.tls import check_context, client_handshake
 __all__ = ["connect"]
 
 _WRITE = 2
-_ADDRESS_TIMEOUT = 10.0
+# Names whose family is remembered, and for how long. RFC 8305 section 4 leaves both to us; networks
+# change, and a phone's more often than a server's.
+_MOST_FAMILIES = 1000
+_FAMILY_TTL = 600.0
+_CACHE_FAMILIES: dict[str, tuple[float, int]] = {}
 
 
 def connect(
@@ -41,6 +46,8 @@ def connect(
     tls_context: Any = None,
     server_hostname: str | None = None,
     tls_timeout: float | None = 10.0,
+    resolver: Resolver | None = None,
+    happy_eyeballs: bool = True,
 ) -> Transport:
     """Block until there is a connection to ``host`` and ``port``, and return it.
 
@@ -52,6 +59,9 @@ def connect(
         tls_context: an ``ssl.SSLContext`` of the client's side, or None for plain TCP.
         server_hostname: the name the certificate must prove, where it is not ``host``.
         tls_timeout: seconds for the TLS handshake; None is no limit.
+        resolver: who knows the addresses of names; None for the resolver of gevent's hub.
+        happy_eyeballs: False to try the next address only when one has failed, or has not
+            answered for ten seconds.
 
     Raises:
         ResolveError: the name has no address. `ResolveTimeout`: that was not known in time.
@@ -68,11 +78,15 @@ def connect(
     patience = min((t for t in (timeout, resolve_timeout) if t is not None), default=None)
     late = f"resolving {host}: no answer within {patience} s"
     with TimeLimit(patience, partial(ResolveTimeout, late)):
-        addresses = resolve(host, port)
+        addresses = resolve(host, port, resolver=resolver)
     if timeout is not None:
         timeout -= clock.default().monotonic() - started
     with TimeLimit(timeout, partial(ConnectTimeout, f"not connected to {target} in time")):
-        transport = _connect_first(addresses, target)
+        if len(addresses) == 1:
+            sock, address = _connected(addresses[0], target), addresses[0]
+        else:
+            sock, address = _connect_any(host, target, addresses, happy_eyeballs=happy_eyeballs)
+    transport = SocketTransport(sock, peer=address.address)
     if tls_context is None:
         return transport
     return client_handshake(
@@ -83,42 +97,45 @@ def connect(
     )
 
 
-def _connect_first(addresses: list[SocketAddress], target: str) -> SocketTransport:
-    """Try one address after the other; raise the last failure."""
-    last: GalephError = ConnectError(errno.EADDRNOTAVAIL, f"{target} has no address")
-    for number, address in enumerate(addresses, 1):
-        what = f"connecting to {target} at {address.address[0]}"
-        limit = TimeLimit(
-            None if number == len(addresses) else _ADDRESS_TIMEOUT,
-            partial(ConnectTimeout, f"no answer within {_ADDRESS_TIMEOUT} s ({what})"),
-        )
-        try:
-            with limit:
-                return SocketTransport(_connected(address), peer=address.address)
-        except TimedOut as error:  # an OSError too: told apart before those
-            if not limit.has_expired:
-                raise  # it is a limit of the caller's over more than this address
-            last = error
-        except OSError as error:
-            last = connect_error(error, what)
-    raise last
+def _connect_any(
+    host: str, target: str, addresses: list[SocketAddress], *, happy_eyeballs: bool
+) -> tuple[socket.socket, SocketAddress]:
+    """Connect to one of several addresses, and remember which family that was."""
+    is_mixed = len({address.family for address in addresses}) > 1
+    if is_mixed:
+        addresses = interleave(addresses, _last_good_family(host))
+    sock, address = race(addresses, target, delay=ATTEMPT_DELAY if happy_eyeballs else None)
+    if is_mixed:
+        if len(_CACHE_FAMILIES) >= _MOST_FAMILIES:
+            _CACHE_FAMILIES.clear()
+        _CACHE_FAMILIES[host] = (clock.default().monotonic() + _FAMILY_TTL, address.family)
+    return sock, address
 
 
-def _connected(to: SocketAddress) -> socket.socket:
+def _last_good_family(host: str) -> int | None:
+    known = _CACHE_FAMILIES.get(host)
+    return known[1] if known is not None and clock.default().monotonic() < known[0] else None
+
+
+def _connected(to: SocketAddress, target: str) -> socket.socket:
     """Block until a new socket is connected."""
-    sock: socket.socket = get_original("socket", "socket")(to.family, to.kind, to.protocol)
     try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = sock.connect_ex(to.address)
-        if code == errno.EINPROGRESS:
-            _wait_writable(sock)
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-    except BaseException:
-        sock.close()
-        raise
+        sock, is_connected = open_socket(to)
+        try:
+            if not is_connected:
+                _wait_writable(sock)
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code:
+                    raise OSError(code, os.strerror(code))
+        except BaseException:
+            sock.close()
+            raise
+    except TimeoutError as error:
+        if error.errno != errno.ETIMEDOUT:
+            raise  # it is a limit of the caller's
+        raise connect_error(error, f"connecting to {target} at {to.address[0]}") from error
+    except OSError as error:
+        raise connect_error(error, f"connecting to {target} at {to.address[0]}") from error
     return sock
 
 

@@ -1,14 +1,16 @@
 """From host and port to socket addresses.
 
-An address written as one is taken as it is, at once; a name goes to the resolver of gevent's hub,
-which blocks the calling greenlet only.
+An address written as one is taken as it is, at once. A name goes to the `Resolver` that the caller
+was given, and without one to the resolver of gevent's hub; either blocks the calling greenlet only.
+galeph's own resolver is `galeph.dns.Resolver`, which this layer does not know.
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from gevent import get_hub
 from gevent.monkey import get_original
@@ -17,7 +19,25 @@ from galeph.errors import ResolveError
 from galeph.transport.arguments import check_host, check_port
 from galeph.transport.seam import connect_error
 
-__all__ = ["SocketAddress", "check_endpoint", "resolve"]
+__all__ = ["Resolver", "SocketAddress", "check_endpoint", "check_resolver", "resolve"]
+
+# With these flags the C library asks nobody and does not block.
+_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
+
+@runtime_checkable
+class Resolver(Protocol):
+    """Whoever knows the addresses of names. What `resolver=` takes; any object may be one."""
+
+    def addresses(self, host: str) -> Sequence[str]:
+        """Return the addresses of a name as text, the one to try first in front.
+
+        May block the calling greenlet. Called with names only, never with an address.
+
+        Raises:
+            ResolveError: there is none; its number says why, as that of ``getaddrinfo`` does.
+            ResolveTimeout: that was not known in time.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +58,58 @@ def check_endpoint(host: Any, port: Any) -> None:
     check_port(port, least=1)
 
 
-def resolve(host: str, port: int, *, kind: int = socket.SOCK_STREAM) -> list[SocketAddress]:
-    """Return the addresses of ``host`` in the system's order of preference, at least one.
+def check_resolver(resolver: Any) -> None:
+    """Raise TypeError unless ``resolver`` is None or can be asked for addresses."""
+    if resolver is not None and not callable(getattr(resolver, "addresses", None)):
+        raise TypeError(f"resolver must have a method addresses(host), {resolver!r} has none")
+
+
+def resolve(
+    host: str, port: int, *, kind: int = socket.SOCK_STREAM, resolver: Resolver | None = None
+) -> list[SocketAddress]:
+    """Return the addresses of ``host`` in the resolver's order of preference, at least one.
+
+    Args:
+        host: a name or an address.
+        port: a number.
+        kind: of the socket.
+        resolver: who knows names; None for the hub's resolver.
 
     Raises:
         ResolveError: it has none.
     """
-    numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     try:
-        # With these flags the C library asks nobody and does not block.
-        found = get_original("socket", "getaddrinfo")(host, port, 0, kind, 0, numeric)
+        found = _read(host, port, kind)
     except UnicodeError as error:
         raise connect_error(error, f"resolving {host}") from error
     except OSError:
-        found = _ask(host, port, kind)
+        if resolver is None:
+            found = _ask_hub(host, port, kind)
+        else:
+            found = _ask(resolver, host, port, kind)
     if not found:
         raise ResolveError(socket.EAI_NONAME, f"{host} has no address")
     return [SocketAddress(one[0], one[1], one[2], one[4]) for one in found]
 
 
-def _ask(host: str, port: int, kind: int) -> Any:
+def _read(address: str, port: int, kind: int) -> list[Any]:
+    """What ``getaddrinfo`` makes of an address that is written as one."""
+    found: list[Any] = get_original("socket", "getaddrinfo")(address, port, 0, kind, 0, _NUMERIC)
+    return found
+
+
+def _ask(resolver: Resolver, host: str, port: int, kind: int) -> list[Any]:
+    found = []
+    for address in resolver.addresses(host):
+        try:
+            found += _read(address, port, kind)
+        except (OSError, UnicodeError) as error:
+            text = f"the resolver has given {address!r} for {host}, which is no address"
+            raise ResolveError(socket.EAI_FAIL, text) from error
+    return found
+
+
+def _ask_hub(host: str, port: int, kind: int) -> Any:
     try:
         return get_hub().resolver.getaddrinfo(host, port, 0, kind)
     except TimeoutError:

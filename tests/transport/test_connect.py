@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -22,11 +21,13 @@ from galeph.errors import (
     TLSError,
     TLSTimeout,
 )
-from galeph.testing import ManualClock
+from galeph.testing import ManualClock, kill_walk
 from galeph.transport import connect as connect_module
 from galeph.transport.connect import connect
 from galeph.transport.names import SocketAddress
+from galeph.transport.racing import race
 from galeph.transport.serving import serve_connections
+from galeph.transport.timelimit import TimeLimit
 from tests.transport.certificates import client_context, server_context
 from tests.transport.wire import Socket
 
@@ -94,7 +95,7 @@ class TestConnecting:
     def test_tells_the_next_address_from_the_first(self, server, monkeypatch):
         """An address that refuses gives way to the next."""
         found = addresses("127.0.0.2", "127.0.0.1", port=server.port)
-        monkeypatch.setattr(connect_module, "resolve", lambda *_: found)
+        monkeypatch.setattr(connect_module, "resolve", lambda *_, **__: found)
         transport = connect("two.example", server.port)
 
         assert "127.0.0.1" == transport.info.remote_addr
@@ -147,8 +148,7 @@ class TestFailing:
         found = addresses("127.0.0.1", port=silent_listener) + addresses(
             "127.0.0.1", port=server.port
         )
-        monkeypatch.setattr(connect_module, "resolve", lambda *_: found)
-        monkeypatch.setattr(connect_module, "_ADDRESS_TIMEOUT", 0.02)
+        monkeypatch.setattr(connect_module, "resolve", lambda *_, **__: found)
         transport = connect("two.example", 80)
 
         assert server.port == transport.info.remote_port
@@ -156,14 +156,14 @@ class TestFailing:
 
     def test_the_name_is_not_resolved_in_time(self, monkeypatch):
         """Resolving counts against the limit, and says so."""
-        monkeypatch.setattr(connect_module, "resolve", lambda *_: gevent.sleep(5))
+        monkeypatch.setattr(connect_module, "resolve", lambda *_, **__: gevent.sleep(5))
 
         with pytest.raises(ResolveTimeout):
             connect("slow.example", 80, timeout=0.02)
 
     def test_the_look_up_has_a_limit_of_its_own(self, monkeypatch):
         """A name that is not known in its time is a ResolveTimeout that says so, by its name."""
-        monkeypatch.setattr(connect_module, "resolve", lambda *_: gevent.sleep(50))
+        monkeypatch.setattr(connect_module, "resolve", lambda *_, **__: gevent.sleep(50))
         with ManualClock() as manual:
             looking = future(connect, "slow.example", 80, timeout=30, resolve_timeout=4)
             manual.advance(3.9)
@@ -176,7 +176,7 @@ class TestFailing:
     @pytest.mark.parametrize(("timeout", "resolve_timeout"), [(2, 20), (2, None)])
     def test_the_look_up_gets_no_more_than_all_of_it(self, monkeypatch, timeout, resolve_timeout):
         """The limit of the whole holds for the name as well."""
-        monkeypatch.setattr(connect_module, "resolve", lambda *_: gevent.sleep(50))
+        monkeypatch.setattr(connect_module, "resolve", lambda *_, **__: gevent.sleep(50))
         with ManualClock() as manual:
             looking = future(
                 connect, "slow.example", 80, timeout=timeout, resolve_timeout=resolve_timeout
@@ -233,17 +233,121 @@ class TestTLS:
                 connect("127.0.0.1", port, tls_context=client_context(), tls_timeout=0.02)
 
 
-def test_limit_of_the_caller_is_no_failed_address(monkeypatch):
-    """A deadline over more than one address ends the attempt: the next one is not tried."""
-    tried = []
+@pytest.fixture
+def families():
+    """A server on IPv4, and a resolver that gives IPv6 first, where nobody listens."""
+    connecting._CACHE_FAMILIES.clear()
+    with serve_connections(echo) as made:
+        yield made, Fixed("::1", "127.0.0.1")
+    connecting._CACHE_FAMILIES.clear()
 
-    def expired(address):
-        tried.append(address)
-        raise errors.DeadlineExceeded("the deadline passed")
 
-    monkeypatch.setattr(connecting, "_connected", expired)
-    address = SimpleNamespace(address=("127.0.0.1", 1))
-    with pytest.raises(errors.DeadlineExceeded):
-        connecting._connect_first([address, address], "name:1")
+class Fixed:
+    """A resolver that always gives these addresses."""
 
-    assert 1 == len(tried)
+    def __init__(self, *found):
+        self.found = found
+        self.asked = []
+
+    def addresses(self, host):
+        self.asked.append(host)
+        return self.found
+
+
+class TestResolver:
+    def test_is_asked_for_names(self, server):
+        """`resolver` is asked instead of the hub's, and not for what is an address already."""
+        resolver = Fixed("127.0.0.1")
+        connect("nowhere.invalid", server.port, resolver=resolver).close()
+        connect("127.0.0.1", server.port, resolver=resolver).close()
+
+        assert ["nowhere.invalid"] == resolver.asked
+
+    def test_what_it_raises_is_raised(self, closed_port):
+        """Its error is the caller's."""
+
+        class Ignorant:
+            def addresses(self, host):
+                raise ResolveError(socket.EAI_NONAME, host)
+
+        with pytest.raises(ResolveError, match="name"):
+            connect("name", closed_port, resolver=Ignorant())
+
+
+class TestFamilies:
+    def test_the_family_that_worked_is_tried_first(self, families, monkeypatch):
+        """The second connection to a name does not try what failed the first time."""
+        server, resolver = families
+        orders = []
+
+        def noted(given, *args, **options):
+            orders.append([each.address[0] for each in given])
+            return race(given, *args, **options)
+
+        monkeypatch.setattr(connecting, "race", noted)
+        for _ in range(2):
+            connect("two.example", server.port, resolver=resolver).close()
+        connect("other.example", server.port, resolver=resolver).close()
+
+        there, back = ["::1", "127.0.0.1"], ["127.0.0.1", "::1"]
+        assert [there, back, there] == orders
+
+    def test_is_forgotten(self, families):
+        """After ten minutes a family that failed is tried again."""
+        server, resolver = families
+        with ManualClock() as now:
+            connect("two.example", server.port, resolver=resolver).close()
+
+            assert socket.AF_INET == connecting._last_good_family("two.example")
+            now.advance(600)
+            assert connecting._last_good_family("two.example") is None
+
+    def test_are_bounded(self, families):
+        """However many names there are."""
+        server, resolver = families
+        for number in range(connecting._MOST_FAMILIES):
+            connecting._CACHE_FAMILIES[str(number)] = (0.0, 0)
+        connect("two.example", server.port, resolver=resolver).close()
+
+        assert ["two.example"] == list(connecting._CACHE_FAMILIES)
+
+    def test_switched_off(self, server, silent_listener, monkeypatch):
+        """Without Happy Eyeballs the next address is tried when one has been given up."""
+        delays = []
+        monkeypatch.setattr(
+            connecting,
+            "race",
+            lambda *args, delay: (delays.append(delay), race(*args, delay=0.01))[1],
+        )
+        resolver = Fixed("127.0.0.2", "127.0.0.1")
+        connect("name", server.port, resolver=resolver, happy_eyeballs=False).close()
+        connect("name", server.port, resolver=resolver).close()
+
+        assert [None, 0.25] == delays
+
+    def test_one_address_is_no_race(self, server, monkeypatch):
+        """A name with one address costs what it did."""
+        monkeypatch.setattr(connecting, "race", None)
+        connect("name", server.port, resolver=Fixed("127.0.0.1")).close()
+
+
+@pytest.mark.parametrize("hosts", [["127.0.0.1"], ["127.0.0.1", "127.0.0.2"]])
+def test_limit_of_the_caller_is_no_failed_address(silent_listener, hosts):
+    """A deadline over more than this ends the attempt, and is no failure of an address."""
+    limit = TimeLimit(0.02, lambda: errors.DeadlineExceeded("the deadline passed"))
+    with pytest.raises(errors.DeadlineExceeded), limit:
+        connect("name", silent_listener, resolver=Fixed(hosts[0], *hosts[1:]))
+
+
+def test_killed_at_every_switch(silent_listener, server):
+    """A connect that is interrupted leaves nothing behind, and one that is not has a transport."""
+
+    def scenario(victim):
+        def work():
+            transport = connect("name", server.port, resolver=Fixed("127.0.0.2", "127.0.0.1"))
+            transport.close()
+
+        victim.spawn(work)
+        victim.join()
+
+    kill_walk(scenario, at_least=2)

@@ -9,7 +9,7 @@ import pytest
 from gevent import get_hub
 
 from galeph.errors import ConnectTimeout, ResolveError
-from galeph.transport.names import SocketAddress, check_endpoint, resolve
+from galeph.transport.names import SocketAddress, check_endpoint, check_resolver, resolve
 from galeph.transport.timelimit import TimeLimit
 
 
@@ -95,6 +95,49 @@ class TestResolve:
 
         with pytest.raises(ConnectTimeout), TimeLimit(0.01, ConnectTimeout):
             resolve("slow.example", 80)
+
+
+class Fixed:
+    """A resolver that always gives these addresses."""
+
+    def __init__(self, *found):
+        self.found = found
+
+    def addresses(self, host):
+        return self.found
+
+
+class TestAnyResolver:
+    def test_its_order_is_kept(self):
+        """What it gives becomes socket addresses, in its order."""
+        found = resolve("name", 80, resolver=Fixed("127.0.0.2", "::1", "127.0.0.1"))
+
+        assert ["127.0.0.2", "::1", "127.0.0.1"] == [each.address[0] for each in found]
+        assert [socket.AF_INET, socket.AF_INET6, socket.AF_INET] == [each.family for each in found]
+
+    def test_a_link_local_address(self):
+        """An address with its interface keeps it."""
+        (found,) = resolve("name", 80, resolver=Fixed("fe80::1%lo"))
+
+        assert socket.if_nametoindex("lo") == found.address[3]
+
+    @pytest.mark.parametrize("wrong", ["other.example", "", "1.2.3.4.5", "x" * 70])
+    def test_no_address(self, wrong):
+        """What is none is not asked for again, it is an error of the resolver."""
+        with pytest.raises(ResolveError, match="no address"):
+            resolve("name", 80, resolver=Fixed(wrong))
+
+    def test_nothing(self):
+        """An empty answer is a ResolveError."""
+        with pytest.raises(ResolveError, match="no address"):
+            resolve("name", 80, resolver=Fixed())
+
+    def test_check_resolver(self):
+        """What cannot be asked is refused."""
+        check_resolver(None)
+        check_resolver(Fixed())
+        with pytest.raises(TypeError, match="resolver"):
+            check_resolver("8.8.8.8")
 
 
 class TestCheckEndpoint:
