@@ -20,6 +20,7 @@ _MODULES = (
     "byte_streams",
     "clock",
     "deferred",
+    "dns",
     "errors",
     "executor",
     "http",

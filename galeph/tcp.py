@@ -24,6 +24,7 @@ from galeph._arguments import check_exception, check_seconds
 from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future, to_deferred
 from galeph.deferred.producer import on_ready, owns
+from galeph.dns import default_resolver
 from galeph.errors import ResourceClosed, TransportError
 from galeph.stream.active import ActiveSource, TransportSink
 from galeph.stream.hosting import host as host_stream
@@ -35,7 +36,7 @@ from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
 from galeph.transport.drain import DrainReport
 from galeph.transport.metering import MeteredTransport
-from galeph.transport.names import check_endpoint
+from galeph.transport.names import Resolver, check_endpoint, check_resolver
 from galeph.transport.sending import was_sent_anyway
 from galeph.transport.serving import Connection, Server, ServerStats, serve_connections
 
@@ -290,6 +291,8 @@ def client(
     tls: Any = None,
     timeout: float | None = 30.0,
     tls_timeout: float | None = 10.0,
+    resolver: Resolver | None = None,
+    happy_eyeballs: bool = True,
 ) -> Deferred[TcpStream]:
     """Connect; return at once a Deferred of the stream.
 
@@ -302,6 +305,9 @@ def client(
         tls: True, an ``ssl.SSLContext``, or a dict of options for `galeph.tls.client_context`.
         timeout: seconds for resolving and connecting together; None is no limit.
         tls_timeout: seconds for the TLS handshake; None is no limit.
+        resolver: who knows the addresses of names: a `galeph.dns.Resolver`, or any object with
+            ``addresses(host)``; None for `galeph.dns.default_resolver`.
+        happy_eyeballs: whether several addresses are tried side by side (RFC 8305).
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it. Whatever
@@ -311,6 +317,7 @@ def client(
     check_endpoint(host, port)
     check_seconds("timeout", timeout)
     check_seconds("tls_timeout", tls_timeout)
+    check_resolver(resolver)
     context, server_hostname = to_client_context(tls)
 
     def connected() -> TcpStream:
@@ -322,6 +329,8 @@ def client(
                 tls_context=context,
                 server_hostname=server_hostname,
                 tls_timeout=tls_timeout,
+                resolver=default_resolver() if resolver is None else resolver,
+                happy_eyeballs=happy_eyeballs,
             ),
         )
 

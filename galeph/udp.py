@@ -17,6 +17,7 @@ from galeph._arguments import check_count, check_exception, check_flag
 from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import owns
+from galeph.dns import default_resolver
 from galeph.errors import ResolveError, ResourceClosed
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
@@ -24,7 +25,7 @@ from galeph.stream.ownership import checks_owner
 from galeph.transport.arguments import check_host, check_port
 from galeph.transport.base import address_text
 from galeph.transport.datagrams import Datagram, DatagramSocket, bind_datagram_socket
-from galeph.transport.names import check_endpoint, resolve
+from galeph.transport.names import Resolver, check_endpoint, check_resolver, resolve
 
 __all__ = ["Packet", "UdpStream", "socket"]
 
@@ -56,9 +57,10 @@ class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
 
     _kind = "udp"
 
-    def __init__(self, sock: DatagramSocket) -> None:
+    def __init__(self, sock: DatagramSocket, resolver: Resolver | None = None) -> None:
         super().__init__()
         self._sock = sock
+        self._resolver = resolver
         self._names: dict[tuple[str, int], tuple[float, Any]] = {}
 
     @property
@@ -146,7 +148,8 @@ class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
 
     def _resolve(self, host: str, port: int) -> Any:
         family = self._sock.family
-        for found in resolve(host, port, kind=SOCK_DGRAM):
+        resolver = default_resolver() if self._resolver is None else self._resolver
+        for found in resolve(host, port, kind=SOCK_DGRAM, resolver=resolver):
             if found.family == family:
                 return found.address
         kind = "IPv6" if family == AF_INET6 else "IPv4"
@@ -173,6 +176,7 @@ def socket(
     host: str | None = None,
     broadcast: bool = False,
     buffer: int = 64,
+    resolver: Resolver | None = None,
 ) -> Deferred[UdpStream]:
     """Open a UDP socket; return at once a Deferred of its stream.
 
@@ -183,6 +187,8 @@ def socket(
             there to send and to hear answers is bound to every IPv4 interface ("0.0.0.0").
         broadcast: whether sending to broadcast addresses is allowed.
         buffer: how many packets are read ahead of the takers.
+        resolver: who knows the addresses of the names that packets are put for: as that of
+            `galeph.tcp.client`.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it. Whatever
@@ -197,15 +203,18 @@ def socket(
     check_host(host)
     if not host:
         raise ValueError('host must not be empty; "0.0.0.0" is every IPv4 interface')
-    promise = future(_open, host, port or 0, broadcast=broadcast, buffer=buffer)
+    check_resolver(resolver)
+    promise = future(_open, host, port or 0, broadcast=broadcast, buffer=buffer, resolver=resolver)
     owns(promise, UdpStream.close)
     return promise
 
 
-def _open(host: str, port: int, *, broadcast: bool, buffer: int) -> UdpStream:
+def _open(
+    host: str, port: int, *, broadcast: bool, buffer: int, resolver: Resolver | None
+) -> UdpStream:
     to = resolve(host, port, kind=SOCK_DGRAM)[0]
     sock = bind_datagram_socket(to, broadcast=broadcast)
-    return UdpStream(DatagramSocket(sock, most_waiting=buffer))
+    return UdpStream(DatagramSocket(sock, most_waiting=buffer), resolver)
 
 
 def _packet(datagram: Datagram) -> Packet:

@@ -45,10 +45,12 @@ LAYERS: dict[str, set[str]] = {
     # deferred: docs/decisions/0003-layers.md
     "transport": {"errors", "_arguments", "clock", "deferred", "protocol"},
     # tls: what `tls=` may be is decided in one place (docs/decisions/0003-layers.md)
-    "tcp": _VALUES | _COERCIONS | {"protocol", "tls"} | _NETWORK,
-    "udp": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
+    # dns: names go to the hub's default resolver (docs/decisions/0007-resolver-below-clients.md)
+    "tcp": _VALUES | _COERCIONS | {"protocol", "tls", "dns"} | _NETWORK,
+    "udp": _VALUES | _COERCIONS | {"protocol", "dns"} | _NETWORK,
     "tls": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
-    "dns": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
+    # tls: DNS over TLS takes `tls=` as everybody does
+    "dns": _VALUES | _COERCIONS | {"protocol", "tls"} | _NETWORK,
     "http": _VALUES | _COERCIONS | _PURE | _NETWORK | {"tls", "dns"},
     "adapters": {"errors", "byte_streams", "stream", "http"},
     # tls: `--tls-self-signed` (docs/decisions/0003-layers.md)

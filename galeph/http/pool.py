@@ -21,6 +21,7 @@ from gevent.hub import Waiter
 
 from galeph import clock
 from galeph._arguments import check_count, check_seconds, check_type
+from galeph.dns import default_resolver
 from galeph.errors import PoolFull, PoolTimeout, ResourceClosed
 from galeph.http.h1_client import H1ClientConnection
 from galeph.http.pool_planner import Action, Close, Give, Planner, Slot, Ticket
@@ -31,6 +32,7 @@ from galeph.transport import forks
 from galeph.transport.base import Transport
 from galeph.transport.connect import connect
 from galeph.transport.deadlines import Deadlines
+from galeph.transport.names import Resolver, check_resolver
 from galeph.transport.timelimit import TimeLimit
 
 __all__ = [
@@ -91,6 +93,7 @@ class ConnectionPool:
         tls: Any,
         limits: Limits,
         timeouts: Timeouts,
+        resolver: Resolver | None,
     ) -> None:
         self.limits = limits
         self.timeouts = timeouts
@@ -101,6 +104,7 @@ class ConnectionPool:
         }
         self._idle_timeout = idle_timeout
         self._tls = tls
+        self._resolver = resolver
         self._tls_contexts: dict[str, tuple[Any, str | None]] = {}
         self._hub: Any = None
         self._closed = False
@@ -210,6 +214,7 @@ class ConnectionPool:
             # A name that ends with a dot is the same name, but stands so in no certificate.
             server_hostname=server_hostname or host.rstrip("."),
             tls_timeout=timeouts.tls,
+            resolver=default_resolver() if self._resolver is None else self._resolver,
         )
 
     def _key(self, target: Target, tls: Any) -> _Key:
@@ -345,6 +350,7 @@ def connection_pool(
     tls: Any = None,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
+    resolver: Resolver | None = None,
 ) -> ConnectionPool:
     """Make a pool of connections, to be given to requests as ``pool=``.
 
@@ -362,6 +368,9 @@ def connection_pool(
             `galeph.tls.client_context`; None verifies against the system's certificates.
         limits: sizes above which a response is refused; a request's own come first.
         timeouts: how long a server may take; a request's own come first.
+        resolver: who knows the addresses of hosts, for all connections of the pool: a
+            `galeph.dns.Resolver`, or any object with ``addresses(host)``. It stays yours to
+            close. None for `galeph.dns.default_resolver`.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it.
@@ -372,6 +381,7 @@ def connection_pool(
     check_seconds("idle_timeout", idle_timeout, optional=False, finite=True)
     check_type("limits", limits, Limits, shown="galeph.http.Limits")
     check_type("timeouts", timeouts, Timeouts, shown="galeph.http.Timeouts")
+    check_resolver(resolver)
     pool = ConnectionPool(
         connections_per_host=connections_per_host,
         total_connections=total_connections,
@@ -380,6 +390,7 @@ def connection_pool(
         tls=tls,
         limits=_LIMITS if limits is None else limits,
         timeouts=Timeouts() if timeouts is None else timeouts,
+        resolver=resolver,
     )
     if tls is not None:
         pool.check_tls(tls)

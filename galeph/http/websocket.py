@@ -18,6 +18,7 @@ from typing import Any
 from galeph._arguments import check_count, check_type
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import owns
+from galeph.dns import default_resolver
 from galeph.errors import HandshakeFailed, RemoteProtocolError, TimedOut, TransportError
 from galeph.http._websocket_stream import WebSocket
 from galeph.http.body import BodyReader
@@ -49,6 +50,7 @@ from galeph.protocol.websocket.handshake import (
 from galeph.stream.hosting import host
 from galeph.transport.base import Transport
 from galeph.transport.connect import connect
+from galeph.transport.names import Resolver, check_resolver
 from galeph.transport.timelimit import TimeLimit
 
 WebSocket.__module__ = __name__  # where users find it
@@ -235,6 +237,7 @@ def websocket_client(
     max_message_bytes: int | None = None,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
+    resolver: Resolver | None = None,
 ) -> Deferred[WebSocket]:
     """Open a WebSocket to a server. Returns at once.
 
@@ -251,6 +254,8 @@ def websocket_client(
         max_message_bytes: refuse larger messages with 1009; by default as ``limits`` say.
         limits: `Limits`.
         timeouts: `Timeouts`.
+        resolver: who knows the server's addresses: a `galeph.dns.Resolver`, or any object with
+            ``addresses(host)``; None for `galeph.dns.default_resolver`.
 
     Returns:
         A Deferred of the `WebSocket`. It fails with `HandshakeFailed` if the server does not
@@ -267,6 +272,7 @@ def websocket_client(
     fields = check_own_headers(headers)
     if target.authorization is not None:
         fields.setdefault("Authorization", target.authorization)
+    check_resolver(resolver)
     limits = Limits() if limits is None else limits
     timeouts = Timeouts() if timeouts is None else timeouts
     engine = _make_engine(Role.CLIENT, limits, max_message_bytes)
@@ -286,6 +292,7 @@ def websocket_client(
                 tls_context=context,
                 server_hostname=server_hostname,
                 tls_timeout=timeouts.tls,
+                resolver=default_resolver() if resolver is None else resolver,
             )
             try:
                 answer, chosen = _shake_hands(transport, target, fields, subprotocols, h1)

@@ -182,11 +182,10 @@ class TestTimeouts:
             assert first.cancel()
             clock.advance(0)
 
-    def test_a_name_that_nobody_answers_for(self, clock, monkeypatch):
+    def test_a_name_that_nobody_answers_for(self, clock):
         """A look-up that takes too long is a ResolveTimeout that names the host."""
-        never = SimpleNamespace(getaddrinfo=lambda *_: gevent.event.Event().wait(60))
-        monkeypatch.setattr(gevent.get_hub(), "resolver", never)
-        with pool_of() as pool:
+        never = SimpleNamespace(addresses=lambda _: gevent.event.Event().wait(60))
+        with pool_of(resolver=never) as pool:
             timeouts = http.Timeouts(resolve=4)
             pending = http.get("http://user:word@slow.example/", pool=pool, timeouts=timeouts)
             clock.advance(3.9)

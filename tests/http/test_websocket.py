@@ -789,12 +789,12 @@ def test_handshake_has_a_deadline(fake_server):
     assert issubclass(TimedOut, TimeoutError)
 
 
-def test_name_that_nobody_answers_for(monkeypatch):
+def test_name_that_nobody_answers_for():
     """The look-up has a limit of its own, and the error names the host."""
-    never = SimpleNamespace(getaddrinfo=lambda *_: gevent.sleep(60))
-    monkeypatch.setattr(gevent.get_hub(), "resolver", never)
+    never = SimpleNamespace(addresses=lambda _: gevent.sleep(60))
     with ManualClock() as clock:
-        opening = websocket_client("ws://slow.example/", timeouts=Timeouts(resolve=4))
+        timeouts = Timeouts(resolve=4)
+        opening = websocket_client("ws://slow.example/", timeouts=timeouts, resolver=never)
         clock.advance(4.1)
 
         assert isinstance(opening.exception, ResolveTimeout)

@@ -1,0 +1,166 @@
+"""`Question`: what is asked, and which answers are believed. Pure: random bits are an argument.
+
+Nothing authenticates plain DNS, so what is hard to guess has to: 16 bits of id, the port (which the
+kernel draws anew for each question), and the case of every letter in the name, which a server
+repeats as it came (0x20, draft-vixie-dnsext-dns0x20). An answer that does not fit is *ignored*, it
+does not fail the question: the true one may be right behind it (CVE-2023-29483). Where only the
+case of the name is wrong the question is asked again over TCP, since some servers do not keep it,
+and a forger gains nothing by that.
+
+What dnspython does with the rest of an answer is worth little if the answer is a bomb; its size and
+the number of its records are looked at before.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dns.message import Message
+
+__all__ = ["ID_BITS", "Question", "Verdict"]
+
+ID_BITS = 16
+_HEADER = 12
+_QR, _TC, _OPCODE, _RCODE = 0x8000, 0x0200, 0x7800, 0x000F
+# FORMERR, SERVFAIL, NOTIMP, REFUSED: some servers leave the question out of these.
+_MAY_LACK_QUESTION = frozenset({1, 2, 4, 5})
+# No host needs so many, and each costs 10 to 30 µs to read.
+_MAX_RECORDS = 1000
+
+
+class Verdict(Enum):
+    """What to do about something that came back."""
+
+    BELIEVE = "believe"
+    IGNORE = "ignore"
+    ASK_OVER_TCP = "ask over TCP"
+
+
+class Question:
+    """One question to one server.
+
+    Args:
+        name: ASCII, without a last dot.
+        rdtype: the number of the record type.
+        random_bits: at least 16 bits, and one for each letter of the name.
+        mixed_case: whether the letters are sent in random case.
+        max_payload_size: how long an answer over UDP may be; None to leave EDNS out.
+        recursion_desired: whether the server is to ask others.
+
+    Attributes:
+        wire: the query, as it is sent.
+        ignored: why each thing was ignored that came back.
+        reply: the answer that was believed.
+        was_truncated: whether it had to be asked over TCP.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rdtype: int,
+        *,
+        random_bits: int,
+        mixed_case: bool = True,
+        max_payload_size: int | None = 1232,
+        recursion_desired: bool = True,
+    ) -> None:
+        import dns.flags
+        import dns.message
+        import dns.name
+        import dns.rdatatype
+
+        query_id = random_bits & 0xFFFF
+        asked = _mix_case(name, random_bits >> ID_BITS) if mixed_case else name
+        query = dns.message.make_query(
+            dns.name.from_text(asked),
+            dns.rdatatype.RdataType.make(rdtype),
+            use_edns=-1 if max_payload_size is None else 0,
+            payload=max_payload_size or 0,
+            flags=dns.flags.RD if recursion_desired else 0,
+            id=query_id,
+        )
+        self.name = name
+        self.rdtype = rdtype
+        self.wire: bytes = query.to_wire()
+        # A name that is the first of its message is not compressed, here and in the answer.
+        self._section = self.wire[_HEADER : self.wire.index(b"\0", _HEADER) + 5]
+        self.ignored: list[str] = []
+        self.reply: Message | None = None
+        self.was_truncated = False
+
+    @property
+    def rdtype_text(self) -> str:
+        """The record type by its name."""
+        import dns.rdatatype
+
+        return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(self.rdtype))
+
+    def judge(self, wire: bytes, *, over_stream: bool = False) -> Verdict:
+        """Look at what came back from where the question went; `reply` is set if it is believed.
+
+        Args:
+            wire: a message.
+            over_stream: whether it came over a connection, whose two ends are certain.
+        """
+        reason, is_case_wrong = self._check_envelope(wire)
+        if not reason and not over_stream and (is_case_wrong or _flags(wire) & _TC):
+            self.was_truncated = True
+            return Verdict.ASK_OVER_TCP
+        if not reason:
+            reason = self._read(wire)
+        if not reason:
+            return Verdict.BELIEVE
+        self.ignored.append(reason)
+        return Verdict.IGNORE
+
+    def _check_envelope(self, wire: bytes) -> tuple[str, bool]:
+        """Return what is wrong with the head and the question, and whether the case is."""
+        if len(wire) < _HEADER:
+            return "too short", False
+        if wire[:2] != self.wire[:2]:
+            return "wrong id", False
+        flags = _flags(wire)
+        if not flags & _QR or flags & _OPCODE:
+            return "no answer to a query", False
+        counts = [int.from_bytes(wire[at : at + 2]) for at in range(4, _HEADER, 2)]
+        if sum(counts[1:]) > _MAX_RECORDS:
+            return f"{sum(counts[1:])} records", False
+        if counts[0] == 0 and flags & _RCODE in _MAY_LACK_QUESTION:
+            return "", False
+        section = self._section
+        found = wire[_HEADER : _HEADER + len(section)]
+        if counts[0] != 1 or found[-4:] != section[-4:] or found.lower() != section.lower():
+            return "wrong question", False
+        return "", found != section
+
+    def _read(self, wire: bytes) -> str:
+        """Parse the message; return what is wrong with it."""
+        import dns.exception
+        import dns.message
+
+        at = _HEADER + len(self._section)
+        if wire[_HEADER:at] == self._section:
+            # Names in the answer point to this one, and would come in its random case.
+            wire = wire[:_HEADER] + self._section[:-4].lower() + wire[at - 4 :]
+        try:
+            self.reply = dns.message.from_wire(wire)
+        except (dns.exception.DNSException, ValueError, LookupError, AssertionError) as error:
+            # The last three are what dnspython would raise if a type's own code met something
+            # that its author did not think of.
+            return f"malformed: {type(error).__name__}"
+        return ""
+
+
+def _flags(wire: bytes) -> int:
+    return int.from_bytes(wire[2:4])
+
+
+def _mix_case(name: str, bits: int) -> str:
+    """Write each letter in the case that the next bit says."""
+    mixed = []
+    for char in name:
+        mixed.append(char.upper() if bits & 1 else char)
+        bits >>= 1
+    return "".join(mixed)
