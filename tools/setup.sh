@@ -97,6 +97,7 @@ set_up_system() {
 chromium chromium
 chromedriver chromium-driver
 nginx nginx-light
+unbound unbound
 wrk wrk
 curl curl
 openssl openssl

@@ -188,11 +188,12 @@ def _listen(host, serve, tls):
     """A UDP socket and a TCP server on one port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(20):
-        udp = socket.socket(family, socket.SOCK_DGRAM)
-        udp.bind((host, 0))
         listener = socket.socket(family, socket.SOCK_STREAM)
+        # In this order: of TCP many a port is still waiting for stragglers.
+        listener.bind((host, 0))
+        udp = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            listener.bind(udp.getsockname())
+            udp.bind(listener.getsockname())
         except OSError:
             udp.close()
             listener.close()
