@@ -22,6 +22,7 @@ from typing import Any, Self
 from gevent import get_hub
 
 from galeph import clock
+from galeph.clock import default as default_clock
 from galeph.deferred import Deferred, future
 from galeph.dns.answers import Kind, Reading
 from galeph.dns.cache import Cache
@@ -157,6 +158,7 @@ class Resolver:
         # The fast path looks into it without a call between.
         self._entries = self._cache.entries
         self._look_at = 0.0
+        self._hits = 0
         self._hub: Any = None
         self._closed = False
         forks.abandon_in_child(self)
@@ -175,15 +177,17 @@ class Resolver:
             ResourceClosed: the resolver is or was closed.
             TypeError: ``host`` is no text.
         """
-        now = clock.default().monotonic()
+        now = default_clock().monotonic()
         entry = self._entries.get(host)
-        if entry is not None and now < entry.expires_at and now < self._look_at:
+        if entry is not None and entry.expires_at > now < self._look_at:
             outcome = entry.value
             turns = outcome.turns
             if turns:
-                self._counters.hits += 1
+                self._hits += 1
                 entry.was_used = True
-                turn = outcome.turn = (outcome.turn + 1) % len(turns)
+                turn = outcome.turn = outcome.turn - 1
+                if turn < 0:
+                    turn = outcome.turn = len(turns) - 1
                 return turns[turn]  # type: ignore[no-any-return]
         outcome = self._outcome_of(host, now)
         if outcome.failure is not None:
@@ -207,7 +211,7 @@ class Resolver:
             return Outcome((), Failure(socket.EAI_NONAME, str(error)))
         known: Outcome | None = self._cache.get(name, now)
         if known is not None:
-            self._counters.hits += 1
+            self._hits += 1
             return known
         written = self._machine.known(name) or (_LOOPBACK if is_local(name) else None)
         if written is not None:
@@ -336,7 +340,7 @@ class Resolver:
         if reading is None:
             reading = self._share(key, self._find)
         else:
-            self._counters.hits += 1
+            self._hits += 1
         if isinstance(reading, Failure):
             self._counters.failed += 1
             raise reading.error()
@@ -426,7 +430,8 @@ class Resolver:
 
     def stats(self) -> ResolverStats:
         """What it has done, and what it holds."""
-        return self._counters.stats(entries=len(self._cache), in_flight=len(self._flights))
+        held = {"entries": len(self._cache), "in_flight": len(self._flights)}
+        return self._counters.stats(hits=self._hits, **held)
 
     def clear(self) -> None:
         """Forget what is cached, and which servers were silent."""

@@ -42,7 +42,6 @@ class Counters:
 
     __slots__ = (
         "failed",
-        "hits",
         "ignored",
         "misses",
         "queries",
@@ -52,10 +51,10 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        self.hits = self.misses = self.shared = self.failed = 0
+        self.misses = self.shared = self.failed = 0
         self.queries = self.silent = self.truncated = self.ignored = 0
 
-    def stats(self, *, entries: int, in_flight: int) -> ResolverStats:
-        """Return them as they stand."""
+    def stats(self, *, hits: int, entries: int, in_flight: int) -> ResolverStats:
+        """Return them as they stand, with those that are counted or known elsewhere."""
         numbers = {name: getattr(self, name) for name in self.__slots__}
-        return ResolverStats(**numbers, entries=entries, in_flight=in_flight)
+        return ResolverStats(**numbers, hits=hits, entries=entries, in_flight=in_flight)
