@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from galeph._arguments import check_exception, check_seconds
+from galeph._arguments import check_exception, check_flag, check_seconds
 from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future, to_deferred
 from galeph.deferred.producer import on_ready, owns
@@ -317,6 +317,7 @@ def client(
     check_endpoint(host, port)
     check_seconds("timeout", timeout)
     check_seconds("tls_timeout", tls_timeout)
+    check_flag("happy_eyeballs", happy_eyeballs)
     check_resolver(resolver)
     context, server_hostname = to_client_context(tls)
 

@@ -45,7 +45,7 @@ LAYERS: dict[str, set[str]] = {
     # deferred: docs/decisions/0003-layers.md
     "transport": {"errors", "_arguments", "clock", "deferred", "protocol"},
     # tls: what `tls=` may be is decided in one place (docs/decisions/0003-layers.md)
-    # dns: names go to the hub's default resolver (docs/decisions/0007-resolver-below-clients.md)
+    # dns: names go to the hub's default resolver (docs/decisions/0008-resolver-below-clients.md)
     "tcp": _VALUES | _COERCIONS | {"protocol", "tls", "dns"} | _NETWORK,
     "udp": _VALUES | _COERCIONS | {"protocol", "dns"} | _NETWORK,
     "tls": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,

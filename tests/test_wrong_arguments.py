@@ -57,6 +57,9 @@ def handle(*_: object) -> None:
     """Do nothing."""
 
 
+RESOLVERS = [5, "127.0.0.1", object()]
+
+
 class Awaitable:
     """Something that nobody will complain of if it is never awaited."""
 
@@ -95,6 +98,8 @@ CALLS = [
             "tls": CLIENT_TLS,
             "timeout": TIMES,
             "tls_timeout": TIMES,
+            "resolver": RESOLVERS,
+            "happy_eyeballs": FLAGS,
         },
         {"host": "localhost", "port": 1},
     ),
@@ -119,6 +124,7 @@ CALLS = [
             "host": [one for one in CLIENT_HOSTS if one is not None],
             "broadcast": FLAGS,
             "buffer": [*COUNTS, 0],
+            "resolver": RESOLVERS,
         },
     ),
     Call(
@@ -211,6 +217,7 @@ CALLS = [
             "total_connections": [*COUNTS, None, 0],
             "max_waiting": [*COUNTS, None],
             "idle_timeout": [*TIMES, None, math.inf],
+            "resolver": RESOLVERS,
             "tls": [*CLIENT_TLS, False],
             "limits": LIMITS_OBJECTS,
             "timeouts": TIMEOUTS_OBJECTS,
@@ -233,6 +240,7 @@ CALLS = [
     Call(
         http.websocket_client,
         {
+            "resolver": RESOLVERS,
             "url": [5, None, b"ws://h", "", "h", "http://h/", "ws://", "ws://h/#x", "ws://h h/"],
             "subprotocols": [5, None, "x", b"x", [5], ["a b"], [""], ["a", "a"]],
             "headers": [*HEADERS, {"Sec-WebSocket-Key": "x"}],

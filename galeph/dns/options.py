@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from galeph._arguments import check_count, check_seconds
 from galeph.dns.families import AddressTypes, check_address_types
 from galeph.dns.hostnames import InvalidName, encode_host
 from galeph.dns.nameservers import to_nameservers
 from galeph.dns.policy import Policy
 from galeph.dns.system_files import is_address
-from galeph.transport.arguments import check_count, check_seconds
 from galeph.transport.names import Resolver as AnyResolver
 
 __all__ = ["Options"]

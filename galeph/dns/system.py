@@ -14,10 +14,10 @@ from typing import Any
 
 from gevent.monkey import get_original
 
+from galeph._arguments import check_count, check_seconds
 from galeph.deferred import Deferred, ThreadPool, future
 from galeph.dns.flights import Flights
 from galeph.errors import Rejected, ResolveError, ResolveTimeout
-from galeph.transport.arguments import check_count, check_seconds
 from galeph.transport.seam import connect_error
 from galeph.transport.timelimit import TimeLimit
 
