@@ -507,12 +507,13 @@ class TestTheSystemClock:
             if len(calls) == 5:
                 enough.set()
 
+        begun = clock.default().monotonic()
         job = clock.every(0.004, work)
         arrived = enough.wait(5)
         job.cancel()
 
         assert arrived
-        assert calls[4] - calls[0] >= 0.015
+        assert calls[4] - begun >= 0.015  # the first may have been late
 
 
 class Recording:
