@@ -106,6 +106,8 @@ openssl openssl
 node nodejs
 git git
 make make
+strace strace
+faketime faketime
 PROGRAMS
     if [ ${#missing[@]} -gt 0 ]; then apt_install "${missing[@]}"; fi
 }
