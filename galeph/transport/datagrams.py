@@ -46,18 +46,26 @@ def bind_datagram_socket(to: SocketAddress, *, broadcast: bool) -> socket.socket
     """Make a UDP socket bound to an address.
 
     Raises:
-        TransportError: the address is taken, not ours, or not allowed; the errno says which.
+        TransportError: the address is taken, not ours, or not allowed, or there are no descriptors;
+            the errno says which.
     """
+    try:
+        return _bound(to, broadcast=broadcast)
+    except OSError as error:
+        host, port = to.address[:2]
+        raise TransportError(error.errno, f"{error.strerror} (binding {host}:{port})") from error
+
+
+def _bound(to: SocketAddress, *, broadcast: bool) -> socket.socket:
     sock: socket.socket = get_original("socket", "socket")(to.family, to.kind, to.protocol)
     try:
         sock.setblocking(False)
         if broadcast:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.bind(to.address)
-    except OSError as error:
+    except BaseException:
         sock.close()
-        host, port = to.address[:2]
-        raise TransportError(error.errno, f"{error.strerror} (binding {host}:{port})") from error
+        raise
     return sock
 
 

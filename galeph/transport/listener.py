@@ -28,7 +28,7 @@ from gevent.monkey import get_original
 from gevent.server import StreamServer
 
 from galeph.errors import TransportError
-from galeph.transport.names import resolve
+from galeph.transport.names import SocketAddress, resolve
 from galeph.transport.peer_log import PeerLog
 
 __all__ = ["Listener", "adopt_listen_socket", "bind_listen_socket"]
@@ -141,21 +141,26 @@ def bind_listen_socket(host: str, port: int, *, backlog: int) -> socket.socket:
     """Bind and listen. Blocks only to resolve ``host``, where that is a name.
 
     Raises:
-        TransportError: the address is taken, not ours, or not allowed; the errno says which.
+        TransportError: the address is taken, not ours, or not allowed, or there are no descriptors;
+            the errno says which.
         ResolveError: the host has no address.
     """
     # The empty host is every IPv4 interface.
     to = resolve(host or "0.0.0.0", port)[0]  # noqa: S104  (the caller asked for it)
+    try:
+        return _listening(to, backlog)
+    except OSError as error:
+        text = f"{error.strerror} (listening on {host}:{port})"
+        raise TransportError(error.errno, text) from error
+
+
+def _listening(to: SocketAddress, backlog: int) -> socket.socket:
     sock: socket.socket = get_original("socket", "socket")(to.family, to.kind, to.protocol)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(to.address)
         sock.listen(backlog)
-    except OSError as error:
-        sock.close()
-        text = f"{error.strerror} (listening on {host}:{port})"
-        raise TransportError(error.errno, text) from error
     except BaseException:
         sock.close()
         raise

@@ -44,6 +44,10 @@ class Program:
         assert line, f"{self._process.args[1:]} has ended"
         return json.loads(line)
 
+    def complaints(self):
+        """All it has written to its standard error, once it has ended (``stderr=PIPE``)."""
+        return self._process.stderr.read().decode()
+
     def wait(self):
         """Let it end by itself; return its exit status."""
         self._process.stdin.close()
@@ -68,6 +72,8 @@ def running(*arguments, before=(), env=None, stderr=None):
         process.wait()
         process.stdin.close()
         process.stdout.close()
+        if process.stderr is not None:
+            process.stderr.close()
 
 
 def serve_commands(ready, answer, commands=sys.stdin):

@@ -1,0 +1,333 @@
+"""F21, F22 and F29: wall clocks that jump, processes that stand still, timers by the thousand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+
+import gevent
+import gevent.event
+import pytest
+from gevent import socket
+
+from tests.faults.kit.process import running
+from tests.faults.kit.wall_clock import WallClock
+from tests.http.raw import GET, Reader, post, read_to_end
+from tests.http.scripted import OK, scripted
+from tests.transport.certificates import authority, client_context
+
+DAY, HOUR = 86400, 3600
+
+SERVER = """
+import sys
+from gevent.fileobject import FileObject
+from galeph import http
+from tests.faults.kit.process import serve_commands
+
+timeouts = http.Timeouts(
+    first_byte=TIMEOUT, head=TIMEOUT, keep_alive=TIMEOUT, body_progress=TIMEOUT, tls=TIMEOUT
+)
+tls = {"certfile": sys.argv[1], "keyfile": sys.argv[2]} if sys.argv[1:] else None
+
+def handler(request):
+    return {"body": request.body.read() or b"fine"}
+
+server = http.start_server(handler, timeouts=timeouts, tls=tls)
+serve_commands({"port": server.port}, lambda command: server.stats().active,
+               FileObject(0, closefd=False))
+"""
+
+
+def connect(port):
+    return socket.create_connection(("127.0.0.1", port), 20)
+
+
+class TestJumps:
+    @pytest.mark.unpatched_only
+    @pytest.mark.fault("F21", part="server")
+    def test_server(self, tmp_path):
+        """No jump of the wall clock ends a connection early, and Date is right after each."""
+        clock = WallClock(tmp_path / "offset")
+        script = SERVER.replace("TIMEOUT", "30")
+        with running("-c", script, env=clock.env) as server, connect(server.ready["port"]) as sock:
+            reader = Reader(sock)
+            dates = []
+            for offset in (0, HOUR, -HOUR, DAY, -DAY, 0):
+                clock.jump(offset)
+                # Its sweep of the deadlines, and its cached Date, go by the second.
+                gevent.sleep(1.1)
+                sock.sendall(GET)
+                answer = reader.read()
+                assert b"fine" == answer.body
+                dates.append(http_seconds(answer.headers["date"]) - offset)
+            assert 1 == server.ask()
+
+        assert max(dates) - min(dates) < 30
+
+    @pytest.mark.unpatched_only
+    @pytest.mark.fault("F21", part="server")
+    def test_timeouts_are_not_late(self, tmp_path):
+        """Nor does a clock that jumps back put an end off."""
+        clock = WallClock(tmp_path / "offset")
+        script = SERVER.replace("TIMEOUT", "1")
+        with running("-c", script, env=clock.env) as server, connect(server.ready["port"]) as sock:
+            clock.jump(-DAY)
+            with gevent.Timeout(20):
+                assert b"" == read_to_end(sock)
+
+    @pytest.mark.unpatched_only
+    @pytest.mark.fault("F21", part="clock")
+    def test_timers(self, tmp_path):
+        """Timers, sleeps and timeouts go by the monotonic clock, forwards and backwards."""
+        clock = WallClock(tmp_path / "offset")
+        with running("-c", TIMERS, env=clock.env) as program:
+            for offset in (HOUR, -HOUR, DAY, -DAY):
+                waiting = gevent.spawn(program.ask, timeout=0.5)
+                gevent.sleep(0.1)
+                clock.jump(offset)
+                lasted = waiting.get(timeout=20)
+
+                assert 3 == len(lasted)
+                assert all(0.45 < one for one in lasted)
+
+
+TIMERS = """
+import time
+from gevent.fileobject import FileObject
+from galeph import clock, deferred, stream
+from tests.faults.kit.process import serve_commands
+
+def measure(command):
+    timeout = command["timeout"]
+    lasted = []
+    for wait in (
+        lambda: clock.call_later(timeout, int).result(10),
+        lambda: stream.Stream().try_take(timeout),
+        lambda: deferred.deferred().timeout(timeout, None).result(10),
+    ):
+        began = time.monotonic()
+        wait()
+        lasted.append(time.monotonic() - began)
+    return lasted
+
+serve_commands(None, measure, FileObject(0, closefd=False))
+"""
+
+
+def http_seconds(date):
+    return parsedate_to_datetime(date).timestamp()
+
+
+# Longer than the timeouts below, and than the sweep of deadlines takes for a slow turn.
+STOPPED_FOR = 4.5
+
+
+@contextmanager
+def paused(pid):
+    """Stop a process, and let it go on some time after the block."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+        gevent.sleep(STOPPED_FOR)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+class TestPauses:
+    """The process is stopped for longer than any of its timeouts, and then goes on."""
+
+    @pytest.mark.unpatched_only
+    @pytest.mark.fault("F22", part="server")
+    @pytest.mark.parametrize("is_tls", [False, True], ids=["http", "https"])
+    def test_server(self, is_tls, tmp_path):
+        """Whatever had arrived when the process went on is served, although its time was over."""
+        arguments = certificate_files(tmp_path) if is_tls else []
+        script = SERVER.replace("TIMEOUT", "2")
+        with running("-c", script, *arguments) as server:
+            port = server.ready["port"]
+            kind = TLSTalk if is_tls else Talk
+            talks = [kind(port, *words) for words in TALKS.values()]
+            if is_tls:
+                talks.append(TLSInTwoParts(port, b"", GET))
+            for talk in talks:
+                talk.say_first()
+            gevent.sleep(0.2)
+            with paused(server.pid):
+                for talk in talks:
+                    talk.say_the_rest()
+            answers = [talk.answer() for talk in talks]
+
+        assert {200} == {answer.status for answer in answers}
+
+    @pytest.mark.unpatched_only
+    @pytest.mark.fault("F22", part="client")
+    def test_client(self):
+        """A response that arrived in the pause is a response, not a timeout."""
+        answer = gevent.event.Event()
+
+        def script(peer):
+            peer.read()
+            asked.set()
+            answer.wait()
+            peer.send(OK)
+            peer.wait_closed()
+
+        asked = gevent.event.Event()
+        with scripted(script) as server, running("-c", CLIENT, server.url) as client:
+            assert asked.wait(10)
+            with paused(client.pid):
+                answer.set()
+            outcome = client.ask()
+
+        assert "ok" == outcome
+
+
+CLIENT = """
+import sys
+from gevent.fileobject import FileObject
+from galeph import http
+from tests.faults.kit.process import serve_commands
+
+pending = http.get(sys.argv[1], timeouts=http.Timeouts(response_head=2, read_progress=2))
+
+def outcome(command):
+    try:
+        return pending.result(10).text()
+    except Exception as error:
+        return repr(error)
+
+serve_commands(None, outcome, FileObject(0, closefd=False))
+"""
+
+POST = post(b"a body of some length")
+# What is said before the pause and what in it: on a new connection, with an incomplete head, with
+# an incomplete body, and on a connection that was idle.
+TALKS = {
+    "new": (b"", GET),
+    "head": (GET[:10], GET[10:]),
+    "body": (POST[:-9], POST[-9:]),
+    "idle": (GET, GET),
+}
+
+
+class Talk:
+    """A request in two parts, one before the pause and one in it."""
+
+    def __init__(self, port, first, rest):
+        self._port = port
+        self._first, self._rest = first, rest
+        self._sock = None
+
+    def connect(self):
+        self._sock = connect(self._port)
+
+    def say_first(self):
+        if self._first:
+            self.connect()
+            self._sock.sendall(self._first)
+        if self._first == GET:
+            Reader(self._sock).read()
+
+    def say_the_rest(self):
+        if self._sock is None:
+            self.connect()
+        self._sock.sendall(self._rest)
+
+    def answer(self):
+        with self._sock:
+            return Reader(self._sock).read()
+
+
+class TLSTalk(Talk):
+    """The same over TLS: what is new says no more than its ClientHello in the pause."""
+
+    def connect(self):
+        super().connect()
+        self._sock = TLSOver(self._sock)
+        if self._first:
+            self._sock.shake_hands()
+        else:
+            self._sock.say_hello()
+
+    def say_the_rest(self):
+        if self._first:
+            super().say_the_rest()
+        else:
+            self.connect()
+
+    def answer(self):
+        if not self._first:
+            self._sock.shake_hands()
+            self._sock.sendall(self._rest)
+        return super().answer()
+
+
+class TLSInTwoParts(TLSTalk):
+    """The ClientHello itself is what comes in two parts."""
+
+    def say_first(self):
+        self.connect()
+
+    def connect(self):
+        self._sock = TLSOver(connect(self._port))
+        self._sock.say_hello(most=100)
+
+    def say_the_rest(self):
+        self._sock.flush()
+
+
+class TLSOver:
+    """TLS that is written and read when it is told to, on a socket of gevent's."""
+
+    def __init__(self, sock):
+        self._sock = sock
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = client_context().wrap_bio(self._in, self._out, server_hostname="localhost")
+
+    def say_hello(self, most=-1):
+        with pytest.raises(ssl.SSLWantReadError):
+            self._tls.do_handshake()
+        self._sock.sendall(self._out.read(most))
+
+    def flush(self):
+        self._sock.sendall(self._out.read())
+
+    def shake_hands(self):
+        self._until_done(self._tls.do_handshake)
+        self.flush()
+
+    def sendall(self, data):
+        self._tls.write(data)
+        self.flush()
+
+    def recv(self, size):
+        return self._until_done(lambda: self._tls.read(size))
+
+    def _until_done(self, step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.flush()
+                records = self._sock.recv(65536)
+                if not records:
+                    raise EOFError from None
+                self._in.write(records)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._sock.close()
+
+
+def certificate_files(folder):
+    """A certificate and its key in files."""
+    issued = authority().issue_cert("localhost", "127.0.0.1")
+    certificate, key = folder / "certificate", folder / "key"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    return certificate, key
