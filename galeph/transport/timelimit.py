@@ -16,15 +16,30 @@ from galeph import clock
 
 __all__ = ["TimeLimit"]
 
+# A timer that is later than this was kept from running: the hub was blocked, or the process stood
+# still. Meanwhile nobody could read what had arrived, so nobody's time has run out yet.
+_LATE = 1.0
+
 
 class TimeLimit:
     """Raise ``make_error()`` in the greenlet that entered, if it has not left in time.
 
     None is no limit. The error arrives at a point where the greenlet is blocked, never later than
     the end of the ``with`` block. ``has_expired`` says afterwards whether it was raised.
+
+    When the process stood still, the limit is as much later as its timer was, by no more than its
+    own length: what had arrived meanwhile is read first.
     """
 
-    __slots__ = ("_callback", "_greenlet", "_make_error", "_seconds", "_timer", "has_expired")
+    __slots__ = (
+        "_callback",
+        "_due",
+        "_greenlet",
+        "_make_error",
+        "_seconds",
+        "_timer",
+        "has_expired",
+    )
 
     def __init__(self, seconds: float | None, make_error: Callable[[], Exception]) -> None:
         self._seconds = seconds
@@ -32,13 +47,19 @@ class TimeLimit:
         self._timer: clock.Timer | None = None
         self._greenlet: Any = None
         self._callback: Any = None
+        self._due = 0.0
         self.has_expired = False
 
     def __enter__(self) -> Self:
         if self._seconds is not None:
             self._greenlet = getcurrent()
-            self._timer = clock.default().start_timer(self._seconds, self._expire)
+            self._start(self._seconds)
         return self
+
+    def _start(self, seconds: float) -> None:
+        now = clock.default()
+        self._due = now.monotonic() + seconds
+        self._timer = now.start_timer(seconds, self._expire)
 
     def __exit__(
         self,
@@ -55,6 +76,10 @@ class TimeLimit:
             callback.stop()
 
     def _expire(self) -> None:
+        late = clock.default().monotonic() - self._due
+        if late > _LATE and self._seconds is not None:
+            self._start(min(late, self._seconds))
+            return
         # A manual clock may call this from any greenlet; only the hub may throw into another.
         self._callback = get_hub().loop.run_callback(self._throw)
 

@@ -46,16 +46,17 @@ def connect(port):
 
 
 class TestJumps:
+    @pytest.mark.long
     @pytest.mark.unpatched_only
     @pytest.mark.fault("F21", part="server")
-    def test_server(self, tmp_path):
+    def test_server(self, long_form, tmp_path):
         """No jump of the wall clock ends a connection early, and Date is right after each."""
         clock = WallClock(tmp_path / "offset")
         script = SERVER.replace("TIMEOUT", "30")
         with running("-c", script, env=clock.env) as server, connect(server.ready["port"]) as sock:
             reader = Reader(sock)
             dates = []
-            for offset in (0, HOUR, -HOUR, DAY, -DAY, 0):
+            for offset in (0, HOUR, -HOUR, DAY, -DAY, 0) if long_form else (HOUR, -DAY):
                 clock.jump(offset)
                 # Its sweep of the deadlines, and its cached Date, go by the second.
                 gevent.sleep(1.1)
@@ -96,22 +97,26 @@ class TestJumps:
 
 TIMERS = """
 import time
+import gevent
 from gevent.fileobject import FileObject
 from galeph import clock, deferred, stream
 from tests.faults.kit.process import serve_commands
 
 def measure(command):
     timeout = command["timeout"]
-    lasted = []
-    for wait in (
+    began = time.monotonic()
+
+    def lasted(wait):
+        wait()
+        return time.monotonic() - began
+
+    waits = (
         lambda: clock.call_later(timeout, int).result(10),
         lambda: stream.Stream().try_take(timeout),
         lambda: deferred.deferred().timeout(timeout, None).result(10),
-    ):
-        began = time.monotonic()
-        wait()
-        lasted.append(time.monotonic() - began)
-    return lasted
+    )
+    waiting = [gevent.spawn(lasted, wait) for wait in waits]
+    return [one.get() for one in waiting]
 
 serve_commands(None, measure, FileObject(0, closefd=False))
 """
@@ -126,62 +131,57 @@ STOPPED_FOR = 4.5
 
 
 @contextmanager
-def paused(pid):
-    """Stop a process, and let it go on some time after the block."""
-    os.kill(pid, signal.SIGSTOP)
+def paused(*pids):
+    """Stop processes, and let them go on some time after the block."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
     try:
         yield
         gevent.sleep(STOPPED_FOR)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 class TestPauses:
-    """The process is stopped for longer than any of its timeouts, and then goes on."""
+    """Processes are stopped for longer than any of their timeouts, and then go on."""
 
     @pytest.mark.unpatched_only
     @pytest.mark.fault("F22", part="server")
-    @pytest.mark.parametrize("is_tls", [False, True], ids=["http", "https"])
-    def test_server(self, is_tls, tmp_path):
-        """Whatever had arrived when the process went on is served, although its time was over."""
-        arguments = certificate_files(tmp_path) if is_tls else []
-        script = SERVER.replace("TIMEOUT", "2")
-        with running("-c", script, *arguments) as server:
-            port = server.ready["port"]
-            kind = TLSTalk if is_tls else Talk
-            talks = [kind(port, *words) for words in TALKS.values()]
-            if is_tls:
-                talks.append(TLSInTwoParts(port, b"", GET))
-            for talk in talks:
-                talk.say_first()
-            gevent.sleep(0.2)
-            with paused(server.pid):
-                for talk in talks:
-                    talk.say_the_rest()
-            answers = [talk.answer() for talk in talks]
-
-        assert {200} == {answer.status for answer in answers}
-
-    @pytest.mark.unpatched_only
     @pytest.mark.fault("F22", part="client")
-    def test_client(self):
-        """A response that arrived in the pause is a response, not a timeout."""
-        answer = gevent.event.Event()
+    def test_what_arrived_in_the_pause(self, tmp_path):
+        """It is served, and a response is a response, although the time for it was over."""
+        script = SERVER.replace("TIMEOUT", "2")
+        answer, asked = gevent.event.Event(), gevent.event.Event()
 
-        def script(peer):
+        def answer_when_told(peer):
             peer.read()
             asked.set()
             answer.wait()
             peer.send(OK)
             peer.wait_closed()
 
-        asked = gevent.event.Event()
-        with scripted(script) as server, running("-c", CLIENT, server.url) as client:
+        with (
+            running("-c", script) as plain,
+            running("-c", script, *certificate_files(tmp_path)) as tls,
+            scripted(answer_when_told) as peer,
+            running("-c", CLIENT, peer.url) as client,
+        ):
+            talks = [Talk(plain.ready["port"], *words) for words in TALKS.values()]
+            talks += [TLSTalk(tls.ready["port"], *words) for words in TALKS.values()]
+            talks.append(TLSInTwoParts(tls.ready["port"], b"", GET))
             assert asked.wait(10)
-            with paused(client.pid):
+            for talk in talks:
+                talk.say_first()
+            gevent.sleep(0.2)
+            with paused(plain.pid, tls.pid, client.pid):
                 answer.set()
+                for talk in talks:
+                    talk.say_the_rest()
+            answers = [talk.answer() for talk in talks]
             outcome = client.ask()
 
+        assert {200} == {answer.status for answer in answers}
         assert "ok" == outcome
 
 
@@ -331,3 +331,65 @@ def certificate_files(folder):
     issued.cert_chain_pems[0].write_to_path(certificate)
     issued.private_key_pem.write_to_path(key)
     return certificate, key
+
+
+# Sets and cancels many of one kind; says what memory and watchers that has left.
+MANY_TIMERS = """
+import gc
+import psutil
+from gevent import get_hub
+from gevent.fileobject import FileObject
+from galeph import clock, deferred
+from galeph.transport.timelimit import TimeLimit
+from tests.faults.kit.process import serve_commands
+
+def call_later():
+    return clock.call_later(3600, int).cancel
+
+def timeout():
+    return deferred.deferred().timeout(3600).cancel
+
+def time_limit():
+    limit = TimeLimit(3600, TimeoutError)
+    limit.__enter__()
+    return lambda: limit.__exit__(None, None, None)
+
+def periodical():
+    return clock.every(3600, int).cancel
+
+KINDS = {one.__name__: one for one in (call_later, timeout, time_limit, periodical)}
+
+def set_and_cancel(command):
+    make = KINDS[command["kind"]]
+    cancels = [make() for _ in range(command["count"])]
+    while_set = get_hub().loop.activecnt
+    for cancel in cancels:
+        cancel()
+    del cancels, cancel
+    gc.collect()
+    return {
+        "while_set": while_set,
+        "watchers": get_hub().loop.activecnt,
+        "bytes": psutil.Process().memory_info().rss,
+    }
+
+serve_commands(None, set_and_cancel, FileObject(0, closefd=False))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.unpatched_only
+@pytest.mark.fault("F29")
+@pytest.mark.parametrize("kind", ["call_later", "timeout", "time_limit", "periodical"])
+def test_timers_that_are_cancelled(kind, long_form):
+    """100,000 timers that were set and cancelled leave no watcher, and no more memory than before.
+
+    The first round fills the allocator; the third takes nothing that the second has not had.
+    """
+    count = 100_000 if long_form else 10_000
+    with running("-c", MANY_TIMERS) as program:
+        _, second, third = (program.ask(kind=kind, count=count) for _ in range(3))
+
+    assert second["while_set"] >= count
+    assert second["watchers"] == third["watchers"] < 10
+    assert third["bytes"] - second["bytes"] < 4 * 1024 * 1024

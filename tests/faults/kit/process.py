@@ -18,7 +18,8 @@ import gevent
 from gevent import subprocess
 
 ROOT = Path(__file__).resolve().parents[3]
-_PATIENCE = 20.0
+# How long a program may take over one answer, on a machine that does much else.
+_PATIENCE = 60.0
 
 
 class Program:
