@@ -28,7 +28,7 @@ ALERTS = {
 }
 # RFC 5246 section 7.2.2: no_renegotiation, a warning after which the peer gives up.
 NO_RENEGOTIATION = 100
-STRIDE = 29
+STRIDE = 61
 
 
 def certificate_files(folder):

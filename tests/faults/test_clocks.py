@@ -355,7 +355,7 @@ def time_limit():
     return lambda: limit.__exit__(None, None, None)
 
 def periodical():
-    return clock.every(3600, int).cancel
+    return clock.every(3600, int, initial_delay=3600).cancel
 
 KINDS = {one.__name__: one for one in (call_later, timeout, time_limit, periodical)}
 
