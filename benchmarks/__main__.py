@@ -12,7 +12,7 @@ from benchmarks.machine import LOAD_CORE, SERVER_CORE
 from benchmarks.model import Case, Disqualified, Plan, Round, Sample
 from benchmarks.readme import RESULTS
 
-_SHARES = ("server_busy", "load_busy")
+_SHARES = ("server_busy", "load_busy", "idle_busy")
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def _has_shares(result: Sample | str) -> bool:
 
 def _described(sample: Sample) -> str:
     shares = (f"{name} {sample.facts[name]:.0%}" for name in _SHARES if name in sample.facts)
-    return f"{sample.rate:12,.0f}/s  {', '.join(shares)}"
+    return f"{sample.rate:12,.0f}{sample.unit}  {', '.join(shares)}"
 
 
 if __name__ == "__main__":

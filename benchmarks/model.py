@@ -33,10 +33,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement: a rate in units of work a second, with what was seen beside it."""
+    """One measurement: a rate in units of work a second, with what was seen beside it.
+
+    Where it is no speed, ``unit`` says what it is a rate of.
+    """
 
     rate: float
     facts: dict[str, float] = field(default_factory=dict)
+    unit: str = "/s"
 
 
 # Contender -> what it did in this round, or the words of its disqualification.

@@ -24,7 +24,7 @@ from benchmarks.machine import SERVER_CORE, pinned_to, session_cpu_seconds
 from benchmarks.model import Disqualified, Plan, Round, Row, Sample
 from benchmarks.profiler import record
 
-__all__ = ["Load", "Server", "ServerCase"]
+__all__ = ["Load", "Server", "ServerCase", "running"]
 
 _START_TIMEOUT = 15.0
 _STOP_TIMEOUT = 3.0
@@ -81,14 +81,14 @@ class ServerCase:
 
     def profile(self, contender: str, plan: Plan, output: str) -> None:
         server = next(server for server in self.servers if server.name == contender)
-        with _running(server) as (leader, port):
+        with running(server) as (leader, port):
             self.load.probe(port)
             self.load.run(port, plan.warmup)
             with record(leader, plan.seconds, output):
                 self.load.run(port, plan.seconds)
 
     def _sample(self, server: Server, plan: Plan) -> Sample:
-        with _running(server) as (leader, port):
+        with running(server) as (leader, port):
             self.load.probe(port)
             self.load.run(port, plan.warmup)
             before, began = session_cpu_seconds(leader), time.perf_counter()
@@ -104,7 +104,7 @@ class ServerCase:
 
 
 @contextmanager
-def _running(server: Server) -> Iterator[tuple[int, int]]:
+def running(server: Server) -> Iterator[tuple[int, int]]:
     """Start the server on its core in a session of its own; stop the whole session after."""
     port = _free_port()
     with tempfile.TemporaryFile("w+") as log:
