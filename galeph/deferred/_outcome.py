@@ -8,6 +8,9 @@ their own. `stopped` says it as galeph's own errors, the original chained.
 
 from __future__ import annotations
 
+# AsyncResult imports it when it is given its first exception. Where that is about descriptors, of
+# which none is left, the import would fail, and the waiters would never hear of anything.
+import pickle  # noqa: F401
 from concurrent.futures import Future
 from contextlib import suppress
 from reprlib import recursive_repr
