@@ -25,6 +25,7 @@ _MODULES = (
     "executor",
     "http",
     "stream",
+    "systemd",
     "tcp",
     "testing",
     "tls",

@@ -18,14 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
+from gevent.event import Event
+
+from galeph import clock
 from galeph._arguments import check_exception, check_flag, check_seconds
 from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future, to_deferred
 from galeph.deferred.producer import on_ready, owns
 from galeph.dns import default_resolver
-from galeph.errors import ResourceClosed, TransportError
+from galeph.errors import Rejected, ResourceClosed, TransportError
+from galeph.protocol.proxy_header import ProxyHeader
 from galeph.stream.active import ActiveSource, TransportSink
 from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Nothing
@@ -34,16 +38,22 @@ from galeph.tls import to_client_context, to_server_context
 from galeph.transport.arguments import check_handler
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
+from galeph.transport.deadlines import Deadlines
 from galeph.transport.drain import DrainReport
+from galeph.transport.idle import IdleTransport
 from galeph.transport.metering import MeteredTransport
 from galeph.transport.names import Resolver, check_endpoint, check_resolver
+from galeph.transport.options import ServerOptions
+from galeph.transport.proxied import header_for
 from galeph.transport.sending import was_sent_anyway
 from galeph.transport.serving import Connection, Server, ServerStats, serve_connections
 
 __all__ = [
     "ConnectionInfo",
     "DrainReport",
+    "ProxyHeader",
     "Server",
+    "ServerOptions",
     "ServerStats",
     "TcpStream",
     "client",
@@ -67,6 +77,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
 
     _kind = "tcp"
     _watch: EndWatch | None = None
+    _closing: Event | None = None
+    _must_end = False
 
     def __init__(self, transport: Transport) -> None:
         super().__init__()
@@ -190,6 +202,28 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
             self._end(error)
             self._transport.abort()
 
+    @property
+    def closing(self) -> Event:
+        """Set when it is time to end: the server closes, or our side of the stream is closed.
+
+        For a handler that does not take, or has more to do than to take: `Event.wait` blocks until
+        then. The connection is cut when the server's time is up.
+        """
+        if self._closing is None:
+            self._closing = Event()
+            if self._must_end:
+                self._closing.set()
+            else:
+                self.on_closed(self._closing.set)
+        return self._closing
+
+    def prepare_to_end(self) -> None:
+        """Tell the handler that the server closes: takers see the end, `closing` is set."""
+        self._must_end = True
+        if self._closing is not None:
+            self._closing.set()
+        self.end_reading()
+
     # Being hosted
 
     def _give_back(self, message: Any) -> None:
@@ -225,31 +259,51 @@ def start_server(
     backlog: int = 1024,
     max_connections: int | None = 10_000,
     tls_timeout: float | None = 10.0,
+    idle_timeout: float | None = None,
+    shutdown_timeout: float | None = 15.0,
+    executor: Any = None,
+    shutdown_executor: bool = True,
+    **options: Unpack[ServerOptions],
 ) -> Server:
     """Serve TCP: call ``handler(stream, info)`` for every connection, in a greenlet of its own.
 
     It is listening when this returns. The handler may block. When it has returned, and the
     Deferred or Greenlet that it may have returned is done, the connection lasts for as long as
     something is connected to the stream, and is closed then. What the handler raises closes the
-    connection and is logged once.
+    connection and is logged once. ``stream.closing`` tells a handler that the server is closing.
 
     Args:
         handler: gets the stream and who is at its ends.
         port: 0 lets the system choose; see `Server.port`.
         host: the interface; an address, a name, or "" for every IPv4 interface.
         tls: an ``ssl.SSLContext``, or a dict of options for `galeph.tls.server_context`.
-        listen_socket: a listening socket or descriptor to use instead. It stays yours to close.
+        listen_socket: a listening socket or descriptor to use instead, or a list of them. They
+            stay yours to close.
         backlog: how many connections the kernel may hold for us (it caps this itself).
         max_connections: above it none is accepted until one has ended; None is no limit.
         tls_timeout: seconds for a handshake; None is no limit.
+        idle_timeout: seconds without a byte in either direction after which a connection is
+            closed, so that takers see the end; None, for the protocol is yours, is no limit.
+        shutdown_timeout: seconds for what is under way when the server is closed, where
+            `Server.close` is not told otherwise; None is no limit.
+        executor: runs the handlers, in greenlets of this thread, in place of the connections'
+            own: `galeph.executor.fixed_executor(100)` runs a hundred at a time and measures them.
+            A connection that it rejects is reset and counted as refused.
+        shutdown_executor: whether the executor is shut down when the server has ended.
+        options: what every server has: `ServerOptions`.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it.
         TransportError: the address cannot be listened on.
     """
     check_handler(handler)
+    check_seconds("idle_timeout", idle_timeout)
+    if not (executor is None or hasattr(executor, "submit")):
+        raise TypeError(f"executor must have a submit(), not {executor!r}")
+    check_flag("shutdown_executor", shutdown_executor)
+    service = _Service(handler, idle_timeout, executor)
     return serve_connections(
-        partial(_serve, handler),
+        service.serve,
         host=host,
         port=port,
         listen_socket=listen_socket,
@@ -257,26 +311,84 @@ def start_server(
         max_connections=max_connections,
         tls_context=to_server_context(tls),
         tls_timeout=tls_timeout,
+        shutdown_timeout=shutdown_timeout,
+        count=service.counts,
+        on_end=executor.shutdown if executor is not None and shutdown_executor else None,
+        **options,
     )
 
 
-def _serve(handler: Callable[[TcpStream, ConnectionInfo], object], connection: Connection) -> None:
-    if connection.is_draining:
-        return
-    stream = TcpStream(connection.transport)
-    connection.on_drain = stream.end_reading
-    try:
-        result = handler(stream, stream.info)
-        awaited = to_deferred(result) if hasattr(result, "rawlink") else None
-        if awaited is not None:
-            on_ready(awaited, _close_if_failed, stream, awaited)
-        stream.keep_while_connected()
-        if awaited is not None:
-            awaited.get()
-            # What it did may have connected the stream to something.
+class _Service:
+    """What the connections of one server share."""
+
+    def __init__(
+        self,
+        handler: Callable[[TcpStream, ConnectionInfo], object],
+        idle_timeout: float | None,
+        executor: Any,
+    ) -> None:
+        self._handler = handler
+        self._idle_timeout = idle_timeout
+        self._executor = executor
+        self._clock = clock.default()
+        self._deadlines = Deadlines(self._clock)
+        self._idle_closed = 0
+
+    def counts(self) -> dict[str, int]:
+        """What `Server.stats` shows beside the rest."""
+        return {} if self._idle_timeout is None else {"idle_closed": self._idle_closed}
+
+    def _note_idle(self) -> None:
+        self._idle_closed += 1
+
+    def serve(self, connection: Connection) -> None:
+        """Serve one connection until it ends."""
+        if connection.is_draining:
+            return
+        if self._idle_timeout is not None:
+            connection.transport = IdleTransport(
+                connection.transport,
+                self._deadlines,
+                timeout=self._idle_timeout,
+                monotonic=self._clock.monotonic,
+                on_idle=self._note_idle,
+            )
+        stream = TcpStream(connection.transport)
+        connection.on_drain = stream.prepare_to_end
+        try:
+            work = self._begin(connection, stream)
+            if work is None:
+                return
+            result = work()
+            awaited = to_deferred(result) if hasattr(result, "rawlink") else None
+            if awaited is not None:
+                on_ready(awaited, _close_if_failed, stream, awaited)
             stream.keep_while_connected()
-    finally:
-        stream.close()
+            if awaited is not None:
+                awaited.get()
+                # What it did may have connected the stream to something.
+                stream.keep_while_connected()
+        finally:
+            stream.close()
+
+    def _begin(self, connection: Connection, stream: TcpStream) -> Callable[[], object] | None:
+        """Return what runs the handler to its end; None if the executor takes no more."""
+        if self._executor is None:
+            return partial(self._handler, stream, stream.info)
+        try:
+            work = self._executor.submit(self._handler, stream, stream.info)
+        except Rejected as error:
+            connection.refuse(str(error))
+            return None
+        return partial(_wait_for, work)
+
+
+def _wait_for(work: Deferred[Any]) -> Any:
+    try:
+        return work.get()
+    except BaseException:
+        work.cancel()  # if it was the wait that was interrupted, and not the work
+        raise
 
 
 def _close_if_failed(stream: TcpStream, awaited: Deferred[Any]) -> None:
@@ -293,6 +405,7 @@ def client(
     tls_timeout: float | None = 10.0,
     resolver: Resolver | None = None,
     happy_eyeballs: bool = True,
+    proxy_header: ProxyHeader | ConnectionInfo | None = None,
 ) -> Deferred[TcpStream]:
     """Connect; return at once a Deferred of the stream.
 
@@ -308,6 +421,8 @@ def client(
         resolver: who knows the addresses of names: a `galeph.dns.Resolver`, or any object with
             ``addresses(host)``; None for `galeph.dns.default_resolver`.
         happy_eyeballs: whether several addresses are tried side by side (RFC 8305).
+        proxy_header: what to say first, by the PROXY protocol, before TLS: a header, or the
+            ``info`` of the connection that this one speaks for.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it. Whatever
@@ -320,6 +435,7 @@ def client(
     check_flag("happy_eyeballs", happy_eyeballs)
     check_resolver(resolver)
     context, server_hostname = to_client_context(tls)
+    first = None if proxy_header is None else header_for(proxy_header).encode()
 
     def connected() -> TcpStream:
         return TcpStream(
@@ -332,6 +448,7 @@ def client(
                 tls_timeout=tls_timeout,
                 resolver=default_resolver() if resolver is None else resolver,
                 happy_eyeballs=happy_eyeballs,
+                proxy_header=first,
             ),
         )
 

@@ -51,6 +51,8 @@ LAYERS: dict[str, set[str]] = {
     "tls": _VALUES | _COERCIONS | {"protocol"} | _NETWORK,
     # tls: DNS over TLS takes `tls=` as everybody does
     "dns": _VALUES | _COERCIONS | {"protocol", "tls"} | _NETWORK,
+    # docs/decisions/0009-server-options.md
+    "systemd": {"errors", "clock", "deferred"},
     "http": _VALUES | _COERCIONS | _PURE | _NETWORK | {"tls", "dns"},
     "adapters": {"errors", "byte_streams", "stream", "http"},
     # tls: `--tls-self-signed` (docs/decisions/0003-layers.md)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from galeph._arguments import check_type, named
 from galeph.http.h1_server import H1ServerConnection
@@ -13,6 +13,7 @@ from galeph.http.timeouts import Timeouts
 from galeph.message.fields import validate_field
 from galeph.protocol.limits import Limits
 from galeph.transport.arguments import check_handler
+from galeph.transport.options import ServerOptions
 from galeph.transport.serving import Connection, Server, serve_connections
 
 __all__ = ["start_server"]
@@ -36,6 +37,7 @@ def start_server(
     # how much, how long
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
+    **options: Unpack[ServerOptions],
 ) -> Server:
     """Serve HTTP: call ``handler(request)`` for each request, in a greenlet of its connection.
 
@@ -48,7 +50,8 @@ def start_server(
         handler: takes a `Request`.
         port: 0 lets the system choose; see ``server.port``.
         host: the interface to listen on.
-        listen_socket: a listening socket to use instead; it stays yours to close.
+        listen_socket: a listening socket or descriptor to use instead, or a list of them. They
+            stay yours to close.
         backlog: how many connections the kernel may hold before they are accepted.
         tls: an ``ssl.SSLContext``, or a dict of options for `galeph.tls.server_context`.
         http_versions: what to speak; "http/1.1".
@@ -57,6 +60,7 @@ def start_server(
         server_header: the value of the Server field; None leaves it out.
         limits: sizes and counts above which a request is refused.
         timeouts: how long a peer may take.
+        options: what every server has: `galeph.tcp.ServerOptions`.
 
     Returns:
         The running `Server`: ``port``, ``close()``, ``wait()``, ``serve_forever()``; a context
@@ -100,6 +104,7 @@ def start_server(
         shutdown_timeout=timeouts.shutdown,
         peer_log=service.peer_log,
         count=service.counts,
+        **options,
     )
 
 

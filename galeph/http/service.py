@@ -28,7 +28,7 @@ from galeph.message.status import reason_phrase
 from galeph.protocol import events
 from galeph.protocol.h1 import H1Engine
 from galeph.protocol.limits import Limits
-from galeph.transport.base import ConnectionInfo
+from galeph.transport.base import ConnectionInfo, address_text
 from galeph.transport.deadlines import NEVER, Deadlines
 from galeph.transport.peer_log import PeerLog
 
@@ -159,7 +159,8 @@ class Service:
 
     def log_peer(self, level: int, info: ConnectionInfo, message: str, *args: object) -> None:
         """Write one line about a peer, if the rate allows it."""
-        self.peer_log.log(level, f"%s:%s {message}", info.remote_addr, info.remote_port, *args)
+        peer = address_text(info.remote_addr, info.remote_port)
+        self.peer_log.log(level, f"%s {message}", peer, *args)
 
     def note_refusal(self, info: ConnectionInfo, case: str, why: str, outcome: str) -> None:
         """Count what a peer sent that must not be served, and write one line about it."""
@@ -178,9 +179,8 @@ class Service:
         The query is left out: it may hold what is not for a log.
         """
         _LOGGER.error(
-            "%s:%s %s %s: %s failed",
-            info.remote_addr,
-            info.remote_port,
+            "%s %s %s: %s failed",
+            address_text(info.remote_addr, info.remote_port),
             asked.method,
             asked.target.partition("?")[0],
             what,

@@ -17,13 +17,22 @@ from typing import Literal
 
 from galeph.errors import RemoteProtocolError
 
-__all__ = ["MAX_BYTES", "Endpoint", "ProxyHeader", "crc32c", "parse_proxy_header"]
+__all__ = [
+    "MAX_BYTES",
+    "Endpoint",
+    "ProxyHeader",
+    "crc32c",
+    "least_missing",
+    "parse_proxy_header",
+]
 
 _V1_MAX_BYTES = 107  # with its CRLF (section 2.1)
 # Version 2 could say 65,551. Addresses take 232 at most, and TLVs of real proxies some hundred.
 MAX_BYTES = 4096
 _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _V2_FIXED_BYTES = 16
+# "PROXY UNKNOWN" and CRLF: no header of either version is shorter.
+_LEAST_BYTES = 15
 
 _LOCAL, _PROXY = 0, 1
 # Of the second nibble: only what can stand for a connection of bytes.
@@ -89,6 +98,25 @@ def parse_proxy_header(data: bytes | bytearray) -> tuple[ProxyHeader, int] | Non
     if b"PROXY ".startswith(start[:6]):
         return _parse_v1(data)
     raise _refused("the connection begins with something else")
+
+
+def least_missing(data: bytes | bytearray) -> int:
+    """Say how many more bytes are the header's for certain, where it is not complete.
+
+    So it can be read to its last byte and not beyond: what follows may be for somebody else.
+    ``data`` is what `parse_proxy_header` has returned None for.
+    """
+    if len(data) < _LEAST_BYTES:
+        return _LEAST_BYTES - len(data)
+    if data[:1] == _SIGNATURE[:1]:
+        end = _V2_FIXED_BYTES
+        if len(data) >= end:
+            end += int.from_bytes(data[14:16], "big")
+        return end - len(data)
+    # Each field that has not begun yet takes a blank and one byte, and then there is CRLF.
+    fields = 2 if data[6:7] == b"U" else 6
+    fields_left = max(0, fields - 1 - data.count(b" "))
+    return 1 if data[-1:] == b"\r" else 2 * fields_left + 2
 
 
 # -- version 1

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from galeph.protocol.proxy_header import ProxyHeader
+
 __all__ = ["Buffer", "ConnectionInfo", "EndWatch", "TLSInfo", "Transport", "address_text"]
 
 Buffer = bytes | bytearray | memoryview
@@ -33,7 +35,12 @@ class ConnectionInfo:
 
     ``remote_addr`` and ``server_name`` are addresses as text (a path for unix sockets);
     ``server_name`` and ``server_port`` are those of the server's side, whichever side we are, and
-    ``local_addr`` and ``local_port`` ours; these make no difference to whether two are equal.
+    ``local_addr`` and ``local_port`` ours.
+
+    Where a connection came with a PROXY header, ``remote_addr`` and ``server_name`` with their
+    ports are what it says. ``proxy`` is the header, with its TLVs, and ``proxy_addr`` and
+    ``proxy_port`` are who has sent it. Neither these nor the local end make a difference to
+    whether two are equal.
     """
 
     remote_addr: str
@@ -43,6 +50,9 @@ class ConnectionInfo:
     tls: TLSInfo | None = None
     local_addr: str = field(default="", kw_only=True, compare=False)
     local_port: int = field(default=0, kw_only=True, compare=False)
+    proxy: ProxyHeader | None = field(default=None, kw_only=True, compare=False)
+    proxy_addr: str = field(default="", kw_only=True, compare=False)
+    proxy_port: int = field(default=0, kw_only=True, compare=False)
 
     def description(self) -> dict[str, object]:
         """Say it as plain data: both addresses as text, and the version of TLS."""

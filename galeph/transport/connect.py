@@ -21,6 +21,7 @@ from galeph import clock
 from galeph.errors import ConnectTimeout, ResolveTimeout
 from galeph.transport.base import Transport
 from galeph.transport.names import Resolver, SocketAddress, check_endpoint, resolve
+from galeph.transport.proxied import send_first
 from galeph.transport.racing import ATTEMPT_DELAY, interleave, open_socket, race
 from galeph.transport.seam import connect_error
 from galeph.transport.sockets import SocketTransport
@@ -48,6 +49,7 @@ def connect(
     tls_timeout: float | None = 10.0,
     resolver: Resolver | None = None,
     happy_eyeballs: bool = True,
+    proxy_header: bytes | None = None,
 ) -> Transport:
     """Block until there is a connection to ``host`` and ``port``, and return it.
 
@@ -62,6 +64,7 @@ def connect(
         resolver: who knows the addresses of names; None for the resolver of gevent's hub.
         happy_eyeballs: False to try the next address only when one has failed, or has not
             answered for ten seconds.
+        proxy_header: what to send before anything else, within ``timeout``.
 
     Raises:
         ResolveError: the name has no address. `ResolveTimeout`: that was not known in time.
@@ -86,7 +89,9 @@ def connect(
             sock, address = _connected(addresses[0], target), addresses[0]
         else:
             sock, address = _connect_any(host, target, addresses, happy_eyeballs=happy_eyeballs)
-    transport = SocketTransport(sock, peer=address.address)
+        transport = SocketTransport(sock, peer=address.address)
+        if proxy_header is not None:
+            send_first(transport, proxy_header)
     if tls_context is None:
         return transport
     return client_handshake(

@@ -8,9 +8,12 @@ none.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from gevent import spawn_raw
 
 from galeph import clock
 from galeph.deferred import Deferred
@@ -20,8 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Drain", "DrainReport"]
 
+_log = logging.getLogger("galeph.server")
+
 # What a killed greenlet gets to clean up before the drain is over without it.
 _GRACE = 1.0
+# Of those that were cut, in a log line.
+_MOST_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class DrainReport:
 
     ``idle`` were closed at once, ``finished`` ended by themselves in time, ``cut`` were still at
     work at the timeout; of these, ``stuck`` did not end although their greenlet was killed.
+    ``cut_peers`` says who they were.
     """
 
     idle: int
@@ -37,6 +45,7 @@ class DrainReport:
     cut: int
     stuck: int
     seconds: float
+    cut_peers: tuple[str, ...] = ()
 
 
 class Drain:
@@ -52,13 +61,14 @@ class Drain:
         self._on_end = on_end
         self._clock = clock.default()
         self._started = self._clock.monotonic()
+        self._timeout = float("inf")
         self._deadline = float("inf")
         self._timer: clock.Timer | None = None
         self._promises: list[Deferred[DrainReport]] = []
         self._report: DrainReport | None = None
         self._total = len(connections)
         self._idle = 0
-        self._cut = 0
+        self._cut_peers: tuple[str, ...] = ()
 
     def begin(self) -> None:
         """Tell every connection, or close it if it is idle."""
@@ -79,8 +89,8 @@ class Drain:
             return promise
         self._promises.append(promise)
         deadline = self._clock.monotonic() + timeout
-        if deadline < self._deadline and not self._cut:
-            self._deadline = deadline
+        if deadline < self._deadline and not self._cut_peers:
+            self._deadline, self._timeout = deadline, timeout
             self._set_timer(timeout, self._cut_all)
         return promise
 
@@ -91,10 +101,15 @@ class Drain:
 
     def _cut_all(self) -> None:
         left = tuple(self._connections)
-        self._cut = len(left)
+        self._cut_peers = tuple(connection.peer for connection in left)
         self._set_timer(_GRACE, self._finish)
         for connection in left:
             connection.cut()
+        if self._timeout:
+            # In a greenlet of its own: a log handler may block, and this may be the hub.
+            text = "%d connections had not ended within %s s of closing, and were cut: %s"
+            shown = ", ".join(self._cut_peers[:_MOST_SHOWN])
+            spawn_raw(_log.error, text, len(left), self._timeout, shown)
 
     def _set_timer(self, seconds: float, fn: Callable[[], object]) -> None:
         if self._timer is not None:
@@ -107,10 +122,11 @@ class Drain:
             self._timer = None
         self._report = DrainReport(
             idle=self._idle,
-            finished=self._total - self._idle - self._cut,
-            cut=self._cut,
+            finished=self._total - self._idle - len(self._cut_peers),
+            cut=len(self._cut_peers),
             stuck=len(self._connections),
             seconds=self._clock.monotonic() - self._started,
+            cut_peers=self._cut_peers,
         )
         self._on_end()
         promises, self._promises = self._promises, []

@@ -28,6 +28,7 @@ from gevent.monkey import get_original
 from gevent.server import StreamServer
 
 from galeph.errors import TransportError
+from galeph.transport.base import address_text
 from galeph.transport.names import SocketAddress, resolve
 from galeph.transport.peer_log import PeerLog
 
@@ -137,8 +138,20 @@ class Listener(_StreamServer):  # type: ignore[misc]  # a class that is Any to m
         super().start_accepting()
 
 
-def bind_listen_socket(host: str, port: int, *, backlog: int) -> socket.socket:
+def bind_listen_socket(
+    host: str,
+    port: int,
+    *,
+    backlog: int,
+    prepare: Callable[[socket.socket], object] | None = None,
+) -> socket.socket:
     """Bind and listen. Blocks only to resolve ``host``, where that is a name.
+
+    Args:
+        host: the first address of a name is taken.
+        port: 0 lets the system choose.
+        backlog: as of ``listen``.
+        prepare: is given the socket before it is bound.
 
     Raises:
         TransportError: the address is taken, not ours, or not allowed, or there are no descriptors;
@@ -148,17 +161,21 @@ def bind_listen_socket(host: str, port: int, *, backlog: int) -> socket.socket:
     # The empty host is every IPv4 interface.
     to = resolve(host or "0.0.0.0", port)[0]  # noqa: S104  (the caller asked for it)
     try:
-        return _listening(to, backlog)
+        return _listening(to, backlog, prepare)
     except OSError as error:
-        text = f"{error.strerror} (listening on {host}:{port})"
+        text = f"{error.strerror or error} (listening on {address_text(host, port)})"
         raise TransportError(error.errno, text) from error
 
 
-def _listening(to: SocketAddress, backlog: int) -> socket.socket:
+def _listening(
+    to: SocketAddress, backlog: int, prepare: Callable[[socket.socket], object] | None
+) -> socket.socket:
     sock: socket.socket = get_original("socket", "socket")(to.family, to.kind, to.protocol)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if prepare is not None:
+            prepare(sock)
         sock.bind(to.address)
         sock.listen(backlog)
     except BaseException:

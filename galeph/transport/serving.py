@@ -19,11 +19,12 @@ from __future__ import annotations
 import _socket
 import contextvars
 import logging
-import socket
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any, Self, Unpack
 
 from gevent import GreenletExit, get_hub
 from gevent.event import Event
@@ -43,9 +44,12 @@ from galeph.errors import (
 )
 from galeph.transport import forks
 from galeph.transport.arguments import check_host, check_port
-from galeph.transport.base import Transport
+from galeph.transport.base import Transport, address_text
+from galeph.transport.binding import ListenSocket, open_listen_sockets
 from galeph.transport.drain import Drain, DrainReport
-from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
+from galeph.transport.entry import Entry
+from galeph.transport.listener import Listener
+from galeph.transport.options import ServerOptions, ServerSettings
 from galeph.transport.peer_log import PeerLog
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.tls import server_handshake
@@ -64,7 +68,8 @@ _MOST_BACKLOG = 2**31 - 1
 class ServerStats:
     """What a server has done so far and is doing now.
 
-    ``counts`` is what the protocol on top counts, by name.
+    ``refused`` are the accepted connections that were not let in: too many of one peer, or
+    without the PROXY header that was due. ``counts`` is what the protocol on top counts, by name.
     """
 
     active: int
@@ -74,6 +79,7 @@ class ServerStats:
     accept_errors: int
     is_accepting: bool
     counts: Mapping[str, int]
+    refused: int = 0
 
 
 class Connection:
@@ -84,7 +90,7 @@ class Connection:
     connection end soon. ``transport`` is the TLS transport once the handshake is done.
     """
 
-    __slots__ = ("_server", "greenlet", "is_idle", "on_drain", "transport")
+    __slots__ = ("_server", "counted_as", "greenlet", "is_idle", "on_drain", "transport")
 
     def __init__(self, server: Server, transport: Transport) -> None:
         self._server = server
@@ -94,6 +100,7 @@ class Connection:
         self.greenlet.gr_context = server._context.copy()
         self.is_idle = False
         self.on_drain: Callable[[], object] | None = None
+        self.counted_as: str | bytes | None = None
 
     @property
     def is_draining(self) -> bool:
@@ -123,7 +130,7 @@ class Connection:
         is_lost = False
         try:
             try:
-                if server._tls_context is None or self._shake_hands(server):
+                if not server._entry.steps or server._entry.admits(self):
                     server._serve(self)
             finally:
                 is_lost = self.transport.closed
@@ -139,15 +146,26 @@ class Connection:
             # Its traceback holds this frame: without this they would be a cycle.
             failure = None
 
-    def _shake_hands(self, server: Server) -> bool:
+    def _shake_hands(self) -> bool:
+        server = self._server
         context, timeout = server._tls_context, server._tls_timeout
         try:
             self.transport = server_handshake(self.transport, context, timeout=timeout)
         except (GalephError, OSError) as error:
             server._failed_handshakes += 1
-            server._peer_log.log(logging.DEBUG, "%s: TLS handshake failed: %s", self.peer, error)
+            self.log(logging.DEBUG, "TLS handshake failed: %s", error)
             return False
         return True
+
+    def refuse(self, why: str) -> None:
+        """Reset the connection before it is served, count that, and say why in the log."""
+        self._server._refused += 1
+        self.transport.abort()
+        self.log(logging.INFO, "refused: %s", why)
+
+    def log(self, level: int, message: str, *args: object) -> None:
+        """Write a line about this peer, if the rate allows it."""
+        self._server._peer_log.log(level, f"%s: {message}", self.peer, *args)
 
     def _report(self, failure: BaseException, *, is_lost: bool) -> None:
         """Say once what ended the handler: its bug, or a peer that left."""
@@ -166,7 +184,7 @@ class Connection:
     def peer(self) -> str:
         """The peer's address, for a log line."""
         info = self.transport.info
-        return f"{info.remote_addr}:{info.remote_port}"
+        return address_text(info.remote_addr, info.remote_port)
 
     def __repr__(self) -> str:
         return f"<Connection {self.peer} {'idle' if self.is_idle else 'busy'}>"
@@ -186,16 +204,19 @@ class Server:
 
     def __init__(
         self,
-        sock: socket.socket,
+        opened: list[ListenSocket],
         serve: Callable[[Connection], object],
         *,
+        settings: ServerSettings,
         max_connections: int | None,
         tls_context: Any,
         tls_timeout: float | None,
         shutdown_timeout: float | None,
         peer_log: PeerLog,
         count: Callable[[], Mapping[str, int]],
+        on_end: Callable[[], object] | None,
     ) -> None:
+        self._on_end = on_end
         self._count = count
         self._peer_log = peer_log
         self._hub: Any = get_hub()
@@ -207,28 +228,42 @@ class Server:
         self._context = contextvars.copy_context()
         self._connections: set[Connection] = set()
         self._socket_class: Any = get_original("socket", "socket")
-        self._is_tcp = sock.family in (socket.AF_INET, socket.AF_INET6)
-        self._kind = (sock.family, sock.type, sock.proto)
-        self._address = sock.getsockname()
+        self._opened = opened
+        self._addresses = tuple(one.address for one in opened)
         self._accepted = 0
+        self._refused = 0
         self._failed_handshakes = 0
+        self._parent: int | None = None
         self._drain: Drain | None = None
         self._over = Event()
-        self._listener = Listener(sock, self._accept, self._is_full, peer_log)
+        self._entry = Entry(settings, None if tls_context is None else Connection._shake_hands)
+        self._listeners = [
+            Listener(one.sock, partial(self._accept, one), self._is_full, peer_log)
+            for one in opened
+        ]
         forks.abandon_in_child(self)
-        self._listener.start()
+        for listener in self._listeners:
+            listener.start()
 
     # Facts
 
     @property
     def address(self) -> Any:
-        """What it listens on, as ``getsockname`` says: ``(host, port)``, or a path."""
-        return self._address
+        """What it listens on, as ``getsockname`` says: ``(host, port)``, or a path.
+
+        The first, where there are several: see `addresses`.
+        """
+        return self._addresses[0]
+
+    @property
+    def addresses(self) -> tuple[Any, ...]:
+        """Everything it listens on, in the order in which it was said."""
+        return self._addresses
 
     @property
     def port(self) -> int:
-        """The port it listens on; 0 for a unix socket."""
-        return self._address[1] if isinstance(self._address, tuple) else 0
+        """The port it listens on, the first of several; 0 if there are unix sockets only."""
+        return next((one[1] for one in self._addresses if isinstance(one, tuple)), 0)
 
     @property
     def is_closing(self) -> bool:
@@ -247,9 +282,10 @@ class Server:
             idle=sum(one.is_idle for one in self._connections),
             accepted=self._accepted,
             failed_handshakes=self._failed_handshakes,
-            accept_errors=self._listener.accept_errors,
-            is_accepting=self._listener.is_accepting,
+            accept_errors=sum(one.accept_errors for one in self._listeners),
+            is_accepting=any(one.is_accepting for one in self._listeners),
             counts=self._count(),
+            refused=self._refused,
         )
 
     # Accepting
@@ -257,15 +293,15 @@ class Server:
     def _is_full(self) -> bool:
         return len(self._connections) >= self._max_connections
 
-    def _accept(self, fd: int, address: Any) -> None:
+    def _accept(self, at: ListenSocket, fd: int, address: Any) -> None:
         try:
-            sock = self._socket_class(*self._kind, fileno=fd)
+            sock = self._socket_class(*at.kind, fileno=fd)
         except BaseException:
             _socket.close(fd)
             raise
         try:
-            if self._is_tcp:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for option in at.accept_options:
+                sock.setsockopt(*option)
             connection = Connection(self, SocketTransport(sock, is_server=True, peer=address))
         except OSError:
             # It was reset in the queue, and some systems refuse options on it.
@@ -281,10 +317,12 @@ class Server:
 
     def _discard(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._entry.leave(connection)
         if self._drain is not None:
             self._drain.note_end()
         else:
-            self._listener.resume()
+            for listener in self._listeners:
+                listener.resume()
 
     # Closing
 
@@ -303,19 +341,30 @@ class Server:
 
         Raises:
             TypeError, ValueError: ``timeout`` is no number of seconds. Nothing has happened.
+            ResourceClosed: this process was forked; the server is its parent's.
         """
+        self._check_ours()
         if timeout is None:
             timeout = self._shutdown_timeout
         check_seconds("timeout", timeout, zero=True, optional=False)
         if self._drain is None:
-            self._listener.close()
+            self._stop_listening()
             self._drain = Drain(self._connections, self._end)
             self._drain.begin()
         return self._drain.end_within(timeout)
 
+    def _stop_listening(self) -> None:
+        # The file first, as in `ListenSocket.close`; a listener closes its socket with its watcher.
+        for one, listener in zip(self._opened, self._listeners, strict=True):
+            if one.file is not None:
+                one.file.remove()
+            listener.close()
+
     def _end(self) -> None:
         forks.forget(self)
         self._over.set()
+        if self._on_end is not None:
+            self._on_end()
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until the server has been closed and its last connection has ended.
@@ -325,7 +374,9 @@ class Server:
 
         Raises:
             TimedOut: that took longer than ``timeout``.
+            ResourceClosed: this process was forked; the server is its parent's.
         """
+        self._check_ours()
         clock.check_limit("timeout", timeout)
         if not self._over.wait(timeout):
             raise TimedOut(f"{self} was not closed within {timeout} s")
@@ -342,13 +393,35 @@ class Server:
         self.wait()
 
     def abandon(self) -> None:
-        """Close the descriptor of a forked child's copy; its parent goes on listening."""
-        self._listener.close()
+        """Close the descriptors of a forked child's copy; its parent goes on listening.
+
+        The file of a unix socket stays, for it is the parent's.
+        """
+        self._parent = os.getppid()
+        for listener in self._listeners:
+            listener.close()
+
+    def _check_ours(self) -> None:
+        if self._parent is not None:
+            raise ResourceClosed(
+                f"this server is that of the process that forked this one ({self._parent}), and "
+                "goes on there; start another one here"
+            )
 
     def __repr__(self) -> str:
-        host, port = self._address[:2] if self.port else (self._address, "")
+        where = ", ".join(map(_address_text, self._addresses))
         state = "closed" if self._over.is_set() else "closing" if self._drain else "listening"
-        return f"<Server {host}:{port} {state} connections={len(self._connections)}>"
+        if self._parent is not None:
+            state = "left to the parent process"
+        return f"<Server {where} {state} connections={len(self._connections)}>"
+
+
+def _address_text(address: Any) -> str:
+    if isinstance(address, tuple):
+        return address_text(address[0], address[1])
+    if isinstance(address, bytes):
+        return f"unix:@{address[1:].decode(errors='replace')}"
+    return f"unix:{address}"
 
 
 def serve_connections(
@@ -364,6 +437,8 @@ def serve_connections(
     shutdown_timeout: float | None = 15.0,
     peer_log: PeerLog | None = None,
     count: Callable[[], Mapping[str, int]] = dict,
+    on_end: Callable[[], object] | None = None,
+    **options: Unpack[ServerOptions],
 ) -> Server:
     """Listen, and run ``serve(connection)`` in a greenlet for every connection.
 
@@ -384,6 +459,8 @@ def serve_connections(
             is not told otherwise; None is no limit.
         peer_log: writes what is to be said about peers; by default one of the server's own.
         count: returns what `Server.stats` shows as ``counts``.
+        on_end: is called when the server has been closed and its last connection has ended.
+        options: see `ServerOptions`.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it.
@@ -395,21 +472,24 @@ def serve_connections(
     check_count("max_connections", max_connections, least=1, optional=True)
     check_seconds("tls_timeout", tls_timeout)
     check_seconds("shutdown_timeout", shutdown_timeout)
-    if listen_socket is not None:
-        sock = adopt_listen_socket(listen_socket)
-    else:
-        sock = bind_listen_socket(host, port, backlog=backlog)
+    settings = ServerSettings(**options)
+    opened = open_listen_sockets(
+        settings, host=host, port=port, listen_socket=listen_socket, backlog=backlog
+    )
     try:
         return Server(
-            sock,
+            opened,
             serve,
+            settings=settings,
             max_connections=max_connections,
             tls_context=tls_context,
             tls_timeout=tls_timeout,
             shutdown_timeout=shutdown_timeout,
             peer_log=PeerLog(_log) if peer_log is None else peer_log,
             count=count,
+            on_end=on_end,
         )
     except BaseException:
-        sock.close()
+        for one in opened:
+            one.close()
         raise

@@ -23,15 +23,15 @@ import select
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from errno import EPIPE
+from errno import ENOTCONN, EPIPE
 from typing import Any
 
 from gevent import get_hub
 from gevent.monkey import get_original
 
-from galeph.errors import ResourceBusy, ResourceClosed, TransportError
+from galeph.errors import ConnectionLost, ResourceBusy, ResourceClosed, TransportError
 from galeph.transport import forks
-from galeph.transport.base import Buffer, ConnectionInfo
+from galeph.transport.base import Buffer, ConnectionInfo, address_text
 from galeph.transport.endwatch import SocketEndWatch
 from galeph.transport.seam import connection_error
 from galeph.transport.sending import Views, finish_in_background, send_whole, views_of
@@ -57,6 +57,10 @@ class _ClosedWatcher:
 
 
 _CLOSED: Any = _ClosedWatcher()
+
+
+class _LeftToParent(ConnectionLost):
+    """What is raised in the child of a fork."""
 
 
 class SocketTransport:
@@ -120,6 +124,11 @@ class SocketTransport:
             server = local if self._is_server else remote
             self._info = ConnectionInfo(*remote, *server, local_addr=local[0], local_port=local[1])
         return self._info
+
+    @info.setter
+    def info(self, info: ConnectionInfo) -> None:
+        """For who has learned better: a proxy has said for whom it speaks."""
+        self._info = info
 
     @property
     def closed(self) -> bool:
@@ -338,6 +347,11 @@ class SocketTransport:
 
     def abandon(self) -> None:
         """Close our descriptor and say nothing to the peer: for the child of a fork."""
+        if not self._closed:
+            text = (
+                f"the connection to {self._peer_text()} is that of the process that forked this one"
+            )
+            self._lost = _LeftToParent(ENOTCONN, text)
         self._closed = True
         self.can_send = False
         self._release_watchers()
@@ -377,7 +391,7 @@ class SocketTransport:
     def no_longer_usable(self) -> Exception:
         """A new exception that says why this connection cannot be used."""
         peer = self._peer_text()
-        if self._closed:
+        if self._closed and type(self._lost) is not _LeftToParent:
             return ResourceClosed(f"the connection to {peer} is closed")
         if self._lost is not None:
             lost = self._lost
@@ -385,8 +399,7 @@ class SocketTransport:
         return ResourceClosed(f"our side of the connection to {peer} has been ended")
 
     def _peer_text(self) -> str:
-        host, port = _host_port(self._peer)
-        return f"{host}:{port}"
+        return address_text(*_host_port(self._peer))
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "lost" if self._lost else "open"
@@ -416,8 +429,12 @@ def _peer_of(sock: socket.socket) -> Any:
 def _host_port(address: Any) -> tuple[str, int]:
     """An address of any family as text and number; a unix path has no number."""
     if isinstance(address, tuple):
-        return address[0], address[1]
-    return (address.decode(errors="replace") if isinstance(address, bytes) else address), 0
+        # IPv4 on a socket for both (RFC 4291 section 2.5.5.2).
+        mapped = address[0].startswith("::ffff:") and "." in address[0]
+        return address[0][7:] if mapped else address[0], address[1]
+    if isinstance(address, bytes):  # an abstract name begins with a NUL; "@" as the system's tools
+        address = ("@" + address[1:].decode(errors="replace")) if address else ""
+    return address or "unix:", 0
 
 
 def _with_cause(error: Exception, cause: BaseException | None) -> Exception:

@@ -26,7 +26,7 @@ client = socket.create_connection(("127.0.0.1", server.port), timeout=5)
 client.sendall(b"before")
 assert client.recv(100) == b"before"
 (connection,) = server.connections
-inherited = [connection.transport.fileno(), server._listener.socket.fileno()]
+inherited = [connection.transport.fileno(), server._listeners[0].socket.fileno()]
 
 child = os.fork()
 if child == 0:

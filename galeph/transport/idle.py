@@ -1,0 +1,116 @@
+"""`IdleTransport`: ends a connection on which nothing has moved for too long.
+
+It wraps any transport and is one. A message costs it a clock reading and an assignment; one sweep
+watches all connections of a server (`galeph.transport.deadlines`). While something is being sent
+the connection is not idle, however slowly the peer takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
+from galeph.transport.deadlines import NEVER, Deadlines
+
+__all__ = ["IdleTransport"]
+
+
+class IdleTransport:
+    """A transport that is closed when it has been idle.
+
+    Args:
+        inner: the one below, from now on the new transport's own.
+        deadlines: what watches it.
+        timeout: how many seconds without a byte are too many.
+        monotonic: the clock of ``deadlines``.
+        on_idle: is called in the hub, before the connection is closed; neither blocks nor raises.
+    """
+
+    __slots__ = ("_deadlines", "_monotonic", "_on_idle", "_sends", "_timeout", "deadline", "inner")
+
+    def __init__(
+        self,
+        inner: Transport,
+        deadlines: Deadlines,
+        *,
+        timeout: float,
+        monotonic: Callable[[], float],
+        on_idle: Callable[[], object],
+    ) -> None:
+        self.inner = inner
+        self._deadlines = deadlines
+        self._timeout = timeout
+        self._monotonic = monotonic
+        self._on_idle = on_idle
+        self._sends = 0
+        self.deadline = monotonic() + timeout
+        deadlines.watch(self)
+
+    def expire(self) -> None:
+        """Nothing has moved in time. Runs in the hub."""
+        self._on_idle()
+        self.close()
+
+    # Receiving
+
+    def recv(self, max_bytes: int = 65536) -> bytes:
+        data = self.inner.recv(max_bytes)
+        if not self._sends:
+            self.deadline = self._monotonic() + self._timeout
+        return data
+
+    def try_recv(self, max_bytes: int = 65536) -> bytes | None:
+        data = self.inner.try_recv(max_bytes)
+        if data and not self._sends:
+            self.deadline = self._monotonic() + self._timeout
+        return data
+
+    # Sending
+
+    def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:
+        self._sends += 1
+        self.deadline = NEVER
+        try:
+            self.inner.send(data, committed=committed)
+        finally:
+            self._sends -= 1
+            if not self._sends:
+                self.deadline = self._monotonic() + self._timeout
+
+    def try_send(self, data: bytes) -> bool:
+        is_accepted = self.inner.try_send(data)
+        if is_accepted and data and not self._sends:
+            self.deadline = self._monotonic() + self._timeout
+        return is_accepted
+
+    def send_eof(self) -> None:
+        self.inner.send_eof()
+
+    # Everything else
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Who is at the two ends."""
+        return self.inner.info
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed or aborted here, or is known to be lost."""
+        return self.inner.closed
+
+    def close(self) -> None:
+        self._deadlines.forget(self)
+        self.inner.close()
+
+    def abort(self, error: Exception | None = None) -> None:
+        self._deadlines.forget(self)
+        self.inner.abort(error)
+
+    def interrupt(self, error: Exception) -> None:
+        self.inner.interrupt(error)
+
+    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
+        return self.inner.watch_end(fn)
+
+    def has_input(self) -> bool:
+        return self.inner.has_input()
