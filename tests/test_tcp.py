@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event
 from gevent.queue import Empty
 
-from galeph import deferred, stream, tcp
+from galeph import deferred, executor, stream, tcp
 from galeph.clock import set_default
 from galeph.errors import (
     CertificateError,
@@ -19,6 +19,7 @@ from galeph.errors import (
     ConnectRefused,
     ConnectTimeout,
     ResolveError,
+    ResourceClosed,
     TLSError,
 )
 from galeph.tcp import ConnectionInfo
@@ -587,6 +588,177 @@ class TestDrain:
             clock.advance(0.2)
 
             assert 1 == closing.get(timeout=2).cut
+
+    def test_handlers_are_told(self, serve, dial):
+        """A handler that takes nothing learns that the server closes."""
+        told = []
+
+        def handler(connection, _):
+            told.append(connection.closing.wait(5))
+            connection.put("bye")
+
+        server = serve(handler)
+        client = dial(server)
+        assert settle(lambda: server.stats().active)
+        report = server.close().get(timeout=2)
+
+        assert [True] == told
+        assert [b"bye"] == list(client)
+        assert (1, 0, ()) == (report.finished, report.cut, report.cut_peers)
+
+    def test_asked_late(self, serve, dial, held):
+        """The event is set for who asks after the server has begun to close, too."""
+        server = serve(held)
+        dial(server)
+        theirs = held.only()
+        server.close()
+
+        assert theirs.closing.is_set()
+
+    def test_our_side_is_closed(self, serve, dial):
+        """It is set when the stream is closed here, before or after it was asked for."""
+        early, late = dial(serve()), dial(serve())
+        closing = early.closing
+        assert not closing.is_set()
+        early.close()
+        late.close()
+
+        assert closing.wait(2)
+        assert late.closing.wait(2)
+
+    def test_who_was_cut(self, serve, dial, caplog):
+        """What a close has cut is in the report by name, and one line in the log."""
+        server = serve(lambda *_: gevent.sleep(60))
+        dial(server)
+        dial(server)
+        assert settle(lambda: server.stats().active == 2)
+        peers = sorted(connection.peer for connection in server.connections)
+        report = server.close(0.01).get(timeout=2)
+        gevent.sleep(0)
+
+        assert peers == sorted(report.cut_peers)
+        (record,) = caplog.records
+        assert "ERROR" == record.levelname
+        assert "2 connections had not ended within 0.01 s" in record.message
+        assert all(peer in record.message for peer in peers)
+
+    @pytest.mark.parity("TCP-S-17")
+    def test_of_the_server_s_own(self, serve, dial, caplog):
+        """The time to shut down is an option; 0 cuts at once, and that is no news."""
+        server = serve(lambda *_: gevent.sleep(60), shutdown_timeout=0)
+        dial(server)
+        assert settle(lambda: server.stats().active)
+
+        assert 1 == server.close().get(timeout=2).cut
+        assert not caplog.records
+
+
+class TestExecutor:
+    @pytest.mark.parity("MISS-51", "TCP-S-22")
+    def test_runs_handlers(self, serve, dial):
+        """An executor runs the handlers, as many at a time as it has workers, and measures them."""
+        on = executor.fixed_executor(1)
+        running, release = [], Event()
+
+        def handler(connection, info):
+            running.append(info.remote_port)
+            release.wait()
+            connection.put(connection.take())
+
+        server = serve(handler, executor=on)
+        one, other = dial(server), dial(server)
+        one.put("one")
+        other.put("other")
+        assert settle(lambda: server.stats().active == 2)
+        gevent.sleep(0)
+        assert 1 == len(running)
+        assert "1 of 1 workers busy, 1 waiting" in repr(on)
+        release.set()
+
+        assert [b"one", b"other"] == [one.take(), other.take()]
+        assert on.stats().quantile("queue_latency", 1) > 0
+
+    def test_result_is_waited_for_outside(self, serve, dial):
+        """A Deferred that the handler returns is waited for, and holds no worker meanwhile."""
+        held = [deferred.deferred() for _ in range(2)]
+        answers = iter(held)
+        server = serve(lambda *_: next(answers), executor=executor.fixed_executor(1))
+        clients = [dial(server), dial(server)]
+        assert settle(lambda: next(answers, None) is None)
+        for one in held:
+            one.success(None)
+
+        assert ["end", "end"] == [client.take("end") for client in clients]
+
+    def test_takes_no_more(self, serve, dial, caplog):
+        """A connection that finds no room is reset, counted and logged; the others go on."""
+        on = executor.fixed_executor(1, queue_length=0)
+        with caplog.at_level(logging.INFO, "galeph.server"):
+            server = serve(echo, executor=on)
+            one = dial(server)
+            one.put("x")
+            assert b"x" == one.take()
+            other = dial(server)
+            with pytest.raises(ConnectionLost):
+                other.take()
+        one.put("y")
+
+        assert b"y" == one.take()
+        assert 1 == server.stats().refused
+        assert "refused: 1 tasks run and 0 wait" in caplog.text
+
+    def test_bugs_and_cuts(self, serve, dial, caplog):
+        """What a handler raises there is logged as ever; one that is cut does not go on."""
+        on = executor.fixed_executor(2)
+        ended = []
+
+        def handler(connection, _):
+            if connection.take() == b"fail":
+                raise KeyError("a bug")
+            try:
+                gevent.sleep(60)
+            finally:
+                ended.append(True)
+
+        server = serve(handler, executor=on, shutdown_executor=False)
+        one, other = dial(server), dial(server)
+        one.put("fail")
+        assert one.take("end") == "end"
+        assert [KeyError] == [record.exc_info[0] for record in caplog.records]
+        other.put("sleep")
+        assert settle(lambda: server.stats().active == 1)
+        server.close(0).get(timeout=2)
+
+        assert settle(lambda: ended == [True])
+        on.shutdown()
+
+    @pytest.mark.parity("SHUT-07")
+    @pytest.mark.parametrize("keep", [False, True])
+    def test_shut_down_with_the_server(self, serve, dial, keep):
+        """It is shut down when the server's last connection has ended, unless it is to be kept."""
+        on = executor.fixed_executor(5)
+        server = serve(executor=on, shutdown_executor=not keep)
+        client = dial(server)
+        client.put("x")
+        client.take()
+        closing = server.close()
+        assert 1 == on.submit(lambda: 1).get(timeout=2)
+        client.close()
+        closing.get(timeout=2)
+
+        if keep:
+            assert 2 == on.submit(lambda: 2).get(timeout=2)
+            on.shutdown()
+        else:
+            with pytest.raises(ResourceClosed):
+                on.submit(lambda: 2)
+
+    def test_arguments(self):
+        """What is no executor is refused."""
+        with pytest.raises(TypeError, match="executor"):
+            tcp.start_server(echo, executor=7)
+        with pytest.raises(TypeError, match="shutdown_executor"):
+            tcp.start_server(echo, shutdown_executor=None)
 
 
 class TestServer:

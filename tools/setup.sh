@@ -98,6 +98,9 @@ chromium chromium
 chromedriver chromium-driver
 nginx nginx-light
 unbound unbound
+haproxy haproxy
+socat socat
+systemd-socket-activate systemd
 wrk wrk
 curl curl
 openssl openssl

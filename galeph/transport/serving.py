@@ -471,7 +471,7 @@ def serve_connections(
     check_count("backlog", backlog, least=1, most=_MOST_BACKLOG)
     check_count("max_connections", max_connections, least=1, optional=True)
     check_seconds("tls_timeout", tls_timeout)
-    check_seconds("shutdown_timeout", shutdown_timeout)
+    check_seconds("shutdown_timeout", shutdown_timeout, zero=True)
     settings = ServerSettings(**options)
     opened = open_listen_sockets(
         settings, host=host, port=port, listen_socket=listen_socket, backlog=backlog

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from galeph.errors import RemoteProtocolError
-from galeph.protocol.proxy_header import MAX_BYTES, ProxyHeader, crc32c, parse_proxy_header
+from galeph.protocol.proxy_header import (
+    MAX_BYTES,
+    ProxyHeader,
+    crc32c,
+    least_missing,
+    parse_proxy_header,
+)
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 CLIENT, SERVER = ("192.0.2.7", 56324), ("198.51.100.1", 443)
@@ -223,3 +229,24 @@ def test_the_checksum():
     """The check value of CRC-32C (RFC 3720 appendix B.4)."""
     assert 0xE3069283 == crc32c(b"123456789")
     assert 0x8A9136AA == crc32c(bytes(32))
+
+
+class TestLeastMissing:
+    @pytest.mark.parametrize("name", GOOD)
+    def test_never_beyond_the_end(self, name):
+        """However much has come of a header, what is said to be missing is missing."""
+        data, _ = GOOD[name]
+        for size in range(len(data)):
+            assert 1 <= least_missing(data[:size]) <= len(data) - size
+
+    @pytest.mark.parametrize("name", GOOD)
+    def test_leads_to_the_end(self, name):
+        """Asking for what is missing again and again reads the header in few pieces."""
+        data, header = GOOD[name]
+        size = pieces = 0
+        while (parsed := parse_proxy_header(data[:size])) is None:
+            size += least_missing(data[:size])
+            pieces += 1
+
+        assert (header, len(data)) == parsed
+        assert pieces < 50

@@ -58,6 +58,65 @@ server.close(0).get()
 print("held")
 """
 
+USES = """
+import sys
+{patch}
+import os
+import gevent
+from galeph import http, tcp
+from galeph.errors import ConnectionLost, ResourceClosed
+
+path = sys.argv[1]
+server = tcp.start_server(lambda one, _: one.put(b"hello") and list(one), address="unix:" + path)
+web = http.start_server(lambda request: {{"body": str(os.getpid())}})
+url = "http://127.0.0.1:%d/" % web.port
+stream = tcp.client("127.0.0.1", web.port).get()
+
+def text():
+    with http.get(url).get() as response:
+        return response.text()
+
+assert text() == str(os.getpid())
+child = os.fork()
+if child == 0:
+    try:
+        for use in (server.close, server.wait, server.serve_forever, web.close):
+            try:
+                use()
+            except ResourceClosed as error:
+                assert str(os.getppid()) in str(error), error
+            else:
+                os._exit(2)
+        assert "left to the parent process" in repr(server), server
+        try:
+            stream.take()
+        except ConnectionLost as error:
+            assert "the process that forked this one" in str(error), error
+        else:
+            os._exit(3)
+        assert stream.put(b"x") is False
+        assert text() == str(os.getppid())
+        with http.start_server(lambda _: {{"body": "mine"}}) as own:
+            url = "http://127.0.0.1:%d/" % own.port
+            assert text() == "mine"
+        assert os.path.exists(path)
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+    gevent.sleep(0.01)
+assert os.waitstatus_to_exitcode(ended[1]) == 0, ended
+assert text() == str(os.getpid())
+stream.close()
+server.close(0).get()
+assert not os.path.exists(path)
+web.close(0).get()
+print("held")
+"""
+
 
 class TestFork:
     @pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
@@ -68,6 +127,19 @@ class TestFork:
             capture_output=True,
             text=True,
             timeout=30,
+            check=False,
+        )
+
+        assert ("held\n", "") == (ran.stdout, ran.stderr)
+
+    @pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+    def test_the_child_is_told(self, patch, tmp_path):
+        """A server or stream of the parent's says whose it is; pools and new servers work."""
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", USES.format(patch=patch), str(tmp_path / "x")],
+            capture_output=True,
+            text=True,
+            timeout=60,
             check=False,
         )
 
