@@ -1,8 +1,9 @@
-"""StreamServer loops without any protocol: ``PORT recv|wait_first hello|echo``.
+"""StreamServer loops without any protocol: ``PORT recv|wait_first|once hello|echo``.
 
 They are no servers anybody could use, but what gevent leaves for one: `recv` is the loop everybody
 writes, `wait_first` waits on the read watcher and then does one non-blocking read, which saves
-the failed system call (and its exception) of a read that comes too early.
+the failed system call (and its exception) of a read that comes too early. `once` answers one read
+and ends, and the StreamServer closes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ def recv(reply, sock, address):
         sock.sendall(reply or data)
 
 
+def once(reply, sock, address):
+    data = sock.recv(_READ_SIZE)
+    if data:
+        sock.sendall(reply or data)
+
+
 def wait_first(reply, sock, address):
     hub = get_hub()
     with socket.socket(fileno=sock.detach()) as plain:
@@ -44,6 +51,6 @@ def wait_first(reply, sock, address):
 
 
 if __name__ == "__main__":
-    loop = {"recv": recv, "wait_first": wait_first}[sys.argv[2]]
+    loop = {"recv": recv, "wait_first": wait_first, "once": once}[sys.argv[2]]
     reply = {"hello": _HELLO, "echo": None}[sys.argv[3]]
     StreamServer(("127.0.0.1", int(sys.argv[1])), partial(loop, reply)).serve_forever()

@@ -1,4 +1,7 @@
-"""TCP echo with galeph, as a loop and as a link of the stream to itself: ``PORT loop|connect``."""
+"""TCP echo with galeph: ``PORT loop|connect|once``.
+
+As a loop, as a link of the stream to itself, and of one message, after which the connection ends.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ def connect(s, info):
     stream.connect(s, s)
 
 
+def once(s, info):
+    s.put(s.take())
+
+
 if __name__ == "__main__":
-    handler = {"loop": loop, "connect": connect}[sys.argv[2]]
+    handler = {"loop": loop, "connect": connect, "once": once}[sys.argv[2]]
     tcp.start_server(handler, port=int(sys.argv[1])).serve_forever()

@@ -1,21 +1,15 @@
-"""TCP echo load by a small C program, compiled at its first use (``cc`` must be there)."""
+"""TCP echo load by a small C program."""
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
-import tempfile
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from benchmarks.load.child import run_load
+from benchmarks.load.compiled import compiled
 from benchmarks.model import Disqualified, Sample
 
 __all__ = ["Echo"]
-
-_SOURCE = Path(__file__).with_name("echo.c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +35,7 @@ class Echo:
 
     def run(self, port: int, seconds: float) -> Sample:
         settings = (port, self.connections, self.size, self.depth, seconds)
-        numbers = run_load([_compiled(), *map(str, settings)], seconds)
+        numbers = run_load([compiled("echo"), *map(str, settings)], seconds)
         if numbers["silent"]:
             raise Disqualified(f"left {numbers['silent']} connections without an answer")
         return Sample(numbers["messages"] / numbers["seconds"], numbers)
-
-
-@cache
-def _build_directory() -> tempfile.TemporaryDirectory[str]:
-    # Cached so that it lives, with what was compiled into it, as long as this process.
-    return tempfile.TemporaryDirectory(prefix="galeph-bench-")
-
-
-@cache
-def _compiled() -> str:
-    if shutil.which("cc") is None:
-        raise SystemExit("the echo cases need a C compiler (cc) for their load generator")
-    program = f"{_build_directory().name}/echo"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", program, str(_SOURCE)], check=True)
-    return program

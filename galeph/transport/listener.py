@@ -210,7 +210,11 @@ def adopt_listen_socket(listen_socket: Any) -> socket.socket:
         fd = os.dup(fd)
     except (OSError, OverflowError, TypeError) as error:
         raise ValueError(f"listen_socket: no open file descriptor: {error}") from error
-    sock: socket.socket = get_original("socket", "socket")(fileno=fd)
+    try:
+        sock: socket.socket = get_original("socket", "socket")(fileno=fd)
+    except OSError as error:
+        os.close(fd)
+        raise ValueError(f"listen_socket is no socket: {error}") from error
     try:
         if sock.type != socket.SOCK_STREAM:
             raise ValueError("listen_socket is not a stream socket")
