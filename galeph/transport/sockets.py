@@ -321,9 +321,11 @@ class SocketTransport:
         self._closed = True
         self.can_send = False
         run_callback = self._hub.loop.run_callback
-        for callback in self._release_watchers():
-            run_callback(callback.__self__.throw, error or self.no_longer_usable())
-        self.turns.fail(error or self.no_longer_usable())
+        waiting = self._release_watchers()
+        if waiting or self.turns.is_taken:
+            for callback in waiting:
+                run_callback(callback.__self__.throw, error or self.no_longer_usable())
+            self.turns.fail(error or self.no_longer_usable())
         watches, self._watches = self._watches, None
         for watch in watches or ():
             watch.release()

@@ -1,0 +1,60 @@
+"""docs/howto/serving.md tells the truth: its programs run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from galeph import http, tcp
+from galeph.transport.options import ServerOptions
+from tests import documents
+from tests.integration.programs import ROOT
+
+_RUNNER = """
+{patch}
+names = {{}}
+for program in {programs!r}:
+    exec(program, names)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+def test_programs(patch, tmp_path):
+    """They run one after the other, unpatched and patched, and nothing is logged."""
+    programs = documents.blocks("howto/serving.md", "python")
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _RUNNER.format(patch=patch, programs=programs)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+
+    assert ("", "done\n") == (result.stderr, result.stdout)
+    assert 9 == len(programs)
+
+
+def test_options_exist():
+    """What the tables and texts call an option is one."""
+    text = documents.text("howto/serving.md")
+    known = set(ServerOptions.__annotations__)
+    for start in (tcp.start_server, http.start_server):
+        known |= set(start.__kwdefaults__)
+
+    told = set(re.findall(r"`([a-z_]+)=", text)) | set(re.findall(r"(?m)^\| `([a-z_]+)`", text))
+    assert told - known == {"proxy_header"}
+    assert "proxy_header" in tcp.client.__kwdefaults__
+
+
+def test_links():
+    """Every file it names is there."""
+    targets = re.findall(r"\]\(([^)#]+)\)", documents.text("howto/serving.md"))
+
+    assert targets
+    assert [] == [each for each in targets if not (ROOT / "docs/howto" / each).exists()]
