@@ -58,6 +58,25 @@ def handle(*_: object) -> None:
 
 
 RESOLVERS = [5, "127.0.0.1", object()]
+# What every server takes: `galeph.tcp.ServerOptions`.
+SERVER_OPTIONS = [
+    {name: wrong}
+    for name, wrongs in {
+        "address": [5, "h:80", "/run/x", [], (), ("h",), ("h", "80"), ("h:1", 80), [5], b"unix:x"],
+        "unix_mode": [*COUNTS, None, 0o1000],
+        "dual_stack": FLAGS,
+        "reuse_port": FLAGS,
+        "on_socket": MAYBE_FUNCTIONS,
+        "max_connections_per_peer": [*COUNTS, 0],
+        "tcp_nodelay": FLAGS,
+        "tcp_keepalive": [*TIMES, 32768],
+        "on_transport": MAYBE_FUNCTIONS,
+        "proxy_protocol_from": [5, "10.0.0.0/8", b"unix", [], ["10.0.0.1/8"], ["all"], [5]],
+        "proxy_timeout": TIMES,
+        "nonsense": [1],
+    }.items()
+    for wrong in wrongs
+]
 
 
 class Awaitable:
@@ -100,6 +119,7 @@ CALLS = [
             "tls_timeout": TIMES,
             "resolver": RESOLVERS,
             "happy_eyeballs": FLAGS,
+            "proxy_header": ["PROXY TCP4", b"PROXY UNKNOWN\r\n", 5, object()],
         },
         {"host": "localhost", "port": 1},
     ),
@@ -114,6 +134,11 @@ CALLS = [
             "backlog": [*COUNTS, 0, 2**31],
             "max_connections": [*COUNTS, 0],
             "tls_timeout": TIMES,
+            "idle_timeout": TIMES,
+            "shutdown_timeout": [one for one in TIMES if one != 0],
+            "executor": [5, "x", object()],
+            "shutdown_executor": FLAGS,
+            "options": SERVER_OPTIONS,
         },
         {"handler": handle},
     ),
@@ -207,6 +232,7 @@ CALLS = [
             "server_header": [5, b"x", "", " x", "a\r\nb", "\0"],
             "limits": [*LIMITS_OBJECTS],
             "timeouts": [*TIMEOUTS_OBJECTS],
+            "options": SERVER_OPTIONS,
         },
         {"handler": handle},
     ),
