@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from galeph.transport.base import ConnectionInfo
@@ -25,7 +25,7 @@ class PeerLimit:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._counts: dict[str | bytes, int] = {}
+        self._counts: dict[bytes, int] = {}
 
     def __call__(self, connection: Connection) -> bool:
         """Count a new connection, or refuse it; say whether it goes on."""
@@ -56,9 +56,9 @@ class PeerLimit:
         return len(self._counts)
 
 
-def _peer_of(info: ConnectionInfo) -> str | bytes | None:
-    if not info.remote_port:
+def _peer_of(info: ConnectionInfo) -> bytes | None:
+    try:
+        address = ip_address(info.remote_addr.partition("%")[0])
+    except ValueError:  # a unix socket's path, or no address at all
         return None
-    if ":" not in info.remote_addr:
-        return info.remote_addr
-    return IPv6Address(info.remote_addr.partition("%")[0]).packed[:_NETWORK_BYTES]
+    return address.packed[:_NETWORK_BYTES]

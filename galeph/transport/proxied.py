@@ -85,14 +85,18 @@ class HeaderReader:
         if not self._trusted.trusts(transport.info):
             connection.refuse("PROXY headers are not taken from this peer")
             return False
+        # Nothing is lost by closing it meanwhile: a server that drains need not wait.
+        connection.is_idle = True
         try:
             header = read_proxy_header(transport, timeout=self._timeout)
         except (ConnectionLost, ResourceClosed) as error:
-            connection.log(logging.DEBUG, "left before its PROXY header was complete: %s", error)
+            connection.log(logging.DEBUG, "ended before its PROXY header was complete: %s", error)
             return False
         except (RemoteProtocolError, ReadTimeout) as error:
             connection.refuse(str(error))
             return False
+        finally:
+            connection.is_idle = False
         transport.info = _presented(transport.info, header)
         return True
 

@@ -99,7 +99,7 @@ class Connection:
         self.greenlet.gr_context = server._context.copy()
         self.is_idle = False
         self.on_drain: Callable[[], object] | None = None
-        self.counted_as: str | bytes | None = None
+        self.counted_as: bytes | None = None
 
     @property
     def is_draining(self) -> bool:

@@ -119,6 +119,15 @@ class TestLimit:
 
 
 class TestPeers:
+    @pytest.mark.parametrize("addr", ["unix:", "/run/x", "run/x", "@x", ""])
+    def test_who_is_nobody(self, addr):
+        """Whoever has no address is let in and not counted."""
+        limit = PeerLimit(1)
+
+        assert limit(StubConnection(addr, 0))
+        assert limit(StubConnection(addr, 0))
+        assert 0 == len(limit)
+
     @pytest.mark.parametrize(
         ("one", "other", "are_same"),
         [

@@ -277,6 +277,18 @@ class TestRefusing:
         assert received.startswith(b"HTTP/1.1 400 ")
         assert not seen
 
+    def test_server_that_closes(self, start, caplog):
+        """A connection that has not said whom it speaks for does not hold up the server's end."""
+        server = start(proxy_timeout=None)
+        with dialled(server.port) as client:
+            client.sendall(V1[:9])
+            assert settle(lambda: server.stats().active)
+            report = server.close(60).get(timeout=5)
+
+            assert (1, 0) == (report.idle, report.cut)
+            assert b"" == read_to_the_end(client)[0]
+        assert not caplog.records
+
     def test_peer_that_leaves(self, start, caplog):
         """A balancer that only looks whether the port is open is no news."""
         server = start()
