@@ -69,7 +69,7 @@ MAY_IMPORT_THE_PACKAGE_ITSELF = {"adapters", "cli", "testing"}
 THIRD_PARTY: dict[str, set[str]] = {
     "message": {"multidict", "multipart", "yarl"},
     "protocol": {"h11", "h2", "hpack", "multipart", "wsproto"},
-    "tls": {"cryptography"},
+    "tls": {"certifi", "cryptography"},
     "dns": {"dns"},
     "http": {"dns", "multidict", "yarl"},
     "adapters": {"gunicorn", "httpx", "locust", "requests"},

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from os import PathLike, fspath
 from typing import Any, Self
 
 from gevent import get_hub, spawn_raw
@@ -105,7 +106,7 @@ class ConnectionPool:
         self._idle_timeout = idle_timeout
         self._tls = tls
         self._resolver = resolver
-        self._tls_contexts: dict[str, tuple[Any, str | None]] = {}
+        self._tls_contexts: dict[Any, tuple[Any, tuple[Any, str | None]]] = {}
         self._hub: Any = None
         self._closed = False
         self._opened = 0
@@ -232,12 +233,14 @@ class ConnectionPool:
             tls = True
         if tls is not True and not isinstance(tls, dict):
             return self._to_context(tls)
-        known = "" if tls is True else repr(sorted(tls.items(), key=repr))
-        found = self._tls_contexts.get(known)
+        key = () if tls is True else tuple((name, _identity(tls[name])) for name in sorted(tls))
+        # The options themselves are kept with it: what the key knows by its id must not go.
+        _, found = self._tls_contexts.get(key, (None, None))
         if found is None:
             if len(self._tls_contexts) >= _MAX_TLS_CONTEXTS:
                 self._tls_contexts.clear()
-            found = self._tls_contexts[known] = self._to_context(tls)
+            found = self._to_context(tls)
+            self._tls_contexts[key] = (tls if tls is True else dict(tls), found)
         return found
 
     def _to_context(self, tls: Any) -> tuple[Any, str | None]:
@@ -395,6 +398,20 @@ def connection_pool(
     if tls is not None:
         pool.check_tls(tls)
     return pool
+
+
+def _identity(option: Any) -> Any:
+    """What makes two values of a TLS option the same: plain data what it says, others who they are.
+
+    A certificate shows the same text as another one of the same name, an open file is read once.
+    """
+    if option is None or isinstance(option, (str, bytes, int, float)):
+        return option
+    if isinstance(option, PathLike):
+        return fspath(option)
+    if isinstance(option, (list, tuple)):
+        return tuple(map(_identity, option))
+    return id(option), type(option)
 
 
 def default_pool() -> ConnectionPool:

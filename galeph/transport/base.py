@@ -20,13 +20,21 @@ Buffer = bytes | bytearray | memoryview
 
 @dataclass(frozen=True, slots=True)
 class TLSInfo:
-    """What the TLS handshake agreed on."""
+    """What the TLS handshake agreed on.
+
+    ``server_hostname`` is the name the client asked for. ``peer_certificate`` is the peer's
+    certificate as `ssl.SSLSocket.getpeercert` shows it, None where it has none or was not asked to
+    prove anything; ``peer_certificate_der`` is what it has shown, believed or not. ``is_resumed``
+    tells that a session of an earlier connection went on.
+    """
 
     version: str
     cipher: str
     alpn_protocol: str | None = None
     server_hostname: str | None = None
     peer_certificate: dict[str, Any] | None = None
+    peer_certificate_der: bytes | None = field(default=None, repr=False)
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

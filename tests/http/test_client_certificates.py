@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from galeph import http
 from galeph.errors import CertificateError
-from galeph.tls import _make_certificate
+from galeph.tls.throwaway import make_certificate
 from tests.http.raw import serving
 from tests.http.scripted import pool_of
 
@@ -152,7 +152,7 @@ def test_out_of_its_time_or_use(authority, ask, options, why):
 def test_of_whom_nobody_knows(authority, ask, of):
     """A certificate that leads to no authority the client believes is refused, and named."""
     pem = {
-        "nobody": lambda: _make_certificate(["a.example"]),
+        "nobody": lambda: make_certificate(["a.example"]),
         "another": lambda: Authority().issue("a.example"),
         # Whose own certificate the server does not send.
         "somebody-between": lambda: Authority(issuer=authority).issue("a.example"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import ssl
 
 import gevent
 import pytest
+import trustme
+from cryptography import x509
 from gevent import socket
 
 from galeph import http
@@ -76,10 +79,43 @@ def test_connections_are_not_shared_across_identities(server):
     """Equal options share connections; another context or another name does not."""
     with pool_of(tls={"ca": ca()}) as pool:
         url = f"https://localhost:{server.port}/"
-        for tls in (None, {"ca": ca()}, client_context(), {"ca": ca(), "insecure": True}, None):
+        for tls in (None, {"ca": ca()}, client_context(), {"insecure": True}, None):
             assert b"hello" == http.get(url, pool=pool, tls=tls).result(5).bytes()
 
         assert (3, 2) == (pool.stats().opened, pool.stats().reused)
+
+
+@pytest.mark.parity("TLS-08")
+def test_an_open_file_is_read_once(server):
+    """An authority given as an open file is read once in a pool, by one connection after the other
+    and by several at once; another open file is another authority."""
+    url = f"https://localhost:{server.port}/"
+    tls = {"ca": io.BytesIO(ca())}
+    with pool_of(tls=tls) as pool:
+        for _ in range(2):
+            waiting = [http.get(url, pool=pool) for _ in range(3)]
+            assert [b"hello"] * 3 == [one.result(5).bytes() for one in waiting]
+        assert b"hello" == http.get(url, pool=pool, tls=tls).result(5).bytes()
+        assert 3 == pool.stats().opened
+
+        with pytest.raises(CertificateError):
+            other = trustme.CA().cert_pem.bytes()
+            http.get(url, pool=pool, tls={"ca": io.BytesIO(other)}).result(5)
+
+
+def test_authorities_of_the_same_name(server):
+    """Two certificates that show the same text are two."""
+    name = "the authority"
+    one, other = (trustme.CA(organization_name=name, organization_unit_name=name) for _ in "12")
+    objects = [x509.load_pem_x509_certificate(each.cert_pem.bytes()) for each in (one, other)]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    one.issue_cert("localhost").configure_cert(context)
+    with serving(lambda _: http.Response(body=b"hello"), tls=context) as served, pool_of() as pool:
+        url = f"https://localhost:{served.port}/"
+        answer = http.get(url, pool=pool, tls={"ca": objects[0]}).result(5)
+        assert b"hello" == answer.bytes()
+        with pytest.raises(CertificateError):
+            http.get(url, pool=pool, tls={"ca": objects[1]}).result(5)
 
 
 def test_https_to_a_server_without():
