@@ -118,7 +118,9 @@ class Certificates:
             check_context(context, is_server=True)
         except Exception as error:
             self._log.log(logging.ERROR, "sni: the function failed for %r", name, exc_info=error)
-            raise TLSError(1, f"no certificate for {name!r}: the sni function failed") from error
+            failure = TLSError(1, f"no certificate for {name!r}: the sni function failed")
+            failure.library, failure.reason = "SSL", "CALLBACK_FAILED"
+            raise failure from error
         return _Offer(context)
 
     # Looking whether it is still what it was

@@ -21,8 +21,9 @@ import contextvars
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -52,6 +53,7 @@ from galeph.transport.options import ServerOptions, ServerSettings
 from galeph.transport.peer_log import PeerLog
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.tls import server_handshake
+from galeph.transport.tls_failures import handshake_failure
 
 __all__ = ["Connection", "Server", "ServerStats", "serve_connections"]
 
@@ -68,7 +70,10 @@ class ServerStats:
     """What a server has done so far and is doing now.
 
     ``refused`` are the accepted connections that were not let in: too many of one peer, or
-    without the PROXY header that was due. ``counts`` is what the protocol on top counts, by name.
+    without the PROXY header that was due. ``failed_handshakes`` counts those of TLS,
+    ``failed_handshakes_by`` the same by their class; see
+    `galeph.transport.tls_failures.handshake_failure`. ``counts`` is what the protocol on top
+    counts, by name.
     """
 
     active: int
@@ -79,6 +84,7 @@ class ServerStats:
     is_accepting: bool
     counts: Mapping[str, int]
     refused: int = 0
+    failed_handshakes_by: Mapping[str, int] = field(default_factory=dict)
 
 
 class Connection:
@@ -151,7 +157,7 @@ class Connection:
         try:
             self.transport = server_handshake(self.transport, context, timeout=timeout)
         except (GalephError, OSError) as error:
-            server._failed_handshakes += 1
+            server._failed_handshakes[handshake_failure(error)] += 1
             self.log(logging.DEBUG, "TLS handshake failed: %s", error)
             return False
         return True
@@ -231,8 +237,8 @@ class Server:
         self._was_full = False
         self._accepted = 0
         self._refused = 0
-        self._failed_handshakes = 0
         self._parent: int | None = None
+        self._failed_handshakes: Counter[str] = Counter()
         self._drain: Drain | None = None
         self._over = Event()
         self._entry = Entry(settings, None if tls_context is None else Connection._shake_hands)
@@ -280,11 +286,12 @@ class Server:
             active=len(self._connections),
             idle=sum(one.is_idle for one in self._connections),
             accepted=self._accepted,
-            failed_handshakes=self._failed_handshakes,
+            failed_handshakes=self._failed_handshakes.total(),
             accept_errors=sum(one.accept_errors for one in self._listeners),
             is_accepting=any(one.is_accepting for one in self._listeners),
             counts=self._count(),
             refused=self._refused,
+            failed_handshakes_by=dict(self._failed_handshakes),
         )
 
     # Accepting
@@ -456,7 +463,8 @@ def serve_connections(
         listen_socket: a listening socket or descriptor to use in their place. It stays yours.
         backlog: how many connections the kernel may hold for us (it caps this itself).
         max_connections: above it none is accepted until one has ended; None is no limit.
-        tls_context: an ``ssl.SSLContext`` of the server's side, or None for plain TCP.
+        tls_context: an ``ssl.SSLContext`` of the server's side, or what chooses one
+            (`galeph.transport.tls.ContextChooser`); None for plain TCP.
         tls_timeout: seconds for a handshake; None is no limit.
         shutdown_timeout: seconds for what is under way when the server is closed, where `close`
             is not told otherwise; None is no limit.

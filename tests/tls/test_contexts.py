@@ -52,6 +52,28 @@ class TestServerContext:
         assert ssl.CERT_NONE == context.verify_mode
 
     @pytest.mark.parity("TLS-10", "TLS-11")
+    def test_what_is_agreed_on(self, files):
+        """Of the ciphers and versions of a list, what both have is used; names may be a list."""
+        heard = []
+        weaker = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]
+        for order in (weaker, weaker[::-1]):
+            server = tls.server_context(certfile=files["both"], ciphers=order)
+            with tcp.start_server(lambda s, info: heard.append(info.tls), tls=server) as running:
+                options = {"ca": files["ca"], "max_version": "TLSv1.2"}
+                with tcp.client("localhost", running.port, tls=options).result(5) as client:
+                    client.take()
+
+        assert weaker == [one.cipher for one in heard]
+        assert {"TLSv1.2"} == {one.version for one in heard}
+        with pytest.raises(TLSError, match="protocol version"):
+            exchange(
+                {"certfile": files["both"], "min_version": "TLSv1.3"},
+                {"ca": files["ca"], "max_version": "TLSv1.2"},
+            )
+        with pytest.raises(ValueError, match="max_version"):
+            tls.client_context(min_version="TLSv1.3", max_version="TLSv1.2")
+
+    @pytest.mark.parity("TLS-10", "TLS-11")
     def test_versions_and_ciphers(self, files):
         """Versions and ciphers are as asked for; what is unknown is refused by name."""
         context = tls.server_context(
@@ -142,3 +164,52 @@ class TestClientContext:
             exchange(server, {"ca": files["ca"], "server_hostname": "example.org"})
 
         assert "x" == tls.to_client_context({"insecure": True, "server_hostname": "x"})[1]
+
+    def test_insecure_is_loud(self, caplog):
+        """Each context that believes anybody is a WARNING; one that verifies says nothing."""
+        tls.client_context(insecure=True)
+        tls.client_context(verify="none")
+        tls.client_context()
+
+        assert [("galeph.tls", "WARNING")] * 2 == [
+            (one.name, one.levelname) for one in caplog.records
+        ]
+        assert "insecure" in caplog.text
+
+    @pytest.mark.parity("TLS-20")
+    def test_another_name(self, files):
+        """The certificate of another name is refused, and let through by `insecure` alone."""
+        server = {"certfile": files["both"]}
+        with pytest.raises(CertificateError, match=r"example\.org"):
+            exchange(server, {"ca": files["ca"], "server_hostname": "example.org"})
+
+        assert b"hello" == exchange(server, {"insecure": True, "server_hostname": "example.org"})
+
+
+class TestKeyLog:
+    def test_both_sides_write_it(self, files, tmp_path, monkeypatch, caplog):
+        """With SSLKEYLOGFILE the secrets of a connection are in the file, so that it can be read
+        in a capture; a WARNING says that they are."""
+        log = tmp_path / "keys"
+        monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+        server = tls.server_context(certfile=files["both"])
+        assert log.exists()
+        monkeypatch.delenv("SSLKEYLOGFILE")
+        assert b"hello" == exchange(server, {"ca": files["ca"]})
+        of_server = {line.split()[0] for line in log.read_text().splitlines() if line[0] != "#"}
+        log.unlink()
+        monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+        client = tls.client_context(ca=files["ca"])
+        monkeypatch.delenv("SSLKEYLOGFILE")
+        assert b"hello" == exchange({"certfile": files["both"]}, client)
+        of_client = {line.split()[0] for line in log.read_text().splitlines() if line[0] != "#"}
+
+        assert {"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"} <= of_server & of_client
+        assert 2 == len(caplog.records)
+        assert str(log) in caplog.text
+
+    def test_not_wanted(self, monkeypatch):
+        """Without the variable, or where it is empty, nothing is written."""
+        monkeypatch.setenv("SSLKEYLOGFILE", "")
+
+        assert tls.client_context().keylog_filename is None
