@@ -28,7 +28,7 @@ from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future, to_deferred
 from galeph.deferred.producer import on_ready, owns
 from galeph.dns import default_resolver
-from galeph.errors import Rejected, ResourceClosed, TransportError
+from galeph.errors import Rejected, ResourceBusy, ResourceClosed, TransportError
 from galeph.protocol.proxy_header import ProxyHeader
 from galeph.stream.active import ActiveSource, TransportSink
 from galeph.stream.hosting import host as host_stream
@@ -47,6 +47,8 @@ from galeph.transport.options import ServerOptions
 from galeph.transport.proxied import header_for
 from galeph.transport.sending import was_sent_anyway
 from galeph.transport.serving import Connection, Server, ServerStats, serve_connections
+from galeph.transport.tls import client_handshake, server_handshake
+from galeph.transport.upgrade import Upgrading
 
 __all__ = [
     "ConnectionInfo",
@@ -58,6 +60,7 @@ __all__ = [
     "TcpStream",
     "client",
     "start_server",
+    "start_tls",
 ]
 
 _RECEIVE_BYTES = 65536
@@ -186,6 +189,33 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
         except (TransportError, ResourceClosed):
             pass
 
+    # Starting TLS
+
+    def _begin_upgrade(self) -> Transport:
+        """Hand the transport out for a handshake; takes and puts are refused until it is over."""
+        if self._ended or self._closed or self._transport.closed:
+            raise ResourceClosed(
+                "TLS cannot be started: the connection has ended, or one side of it"
+            )
+        turn = self._take_turn
+        if self.link_count or (turn is not None and turn.is_taken):
+            raise ResourceBusy("TLS cannot be started: somebody takes from the stream, or puts")
+        if self._returned:
+            # They would pass for bytes that came through TLS (CVE-2011-0411).
+            raise ResourceBusy("TLS cannot be started: bytes that came before it are not taken")
+        transport = self._transport
+        self._transport = Upgrading(transport, "TLS is being started on this connection")
+        return transport
+
+    def _end_upgrade(self, transport: Transport, error: BaseException | None = None) -> None:
+        is_metered = isinstance(getattr(self._transport, "inner", None), MeteredTransport)
+        self._transport = transport
+        if error is not None:
+            self._end(error if isinstance(error, Exception) else None)
+            self._shut()
+        elif is_metered:
+            self.instrument()
+
     # Ending
 
     def close(self) -> None:
@@ -276,7 +306,8 @@ def start_server(
         handler: gets the stream and who is at its ends.
         port: 0 lets the system choose; see `Server.port`.
         host: the interface; an address, a name, or "" for every IPv4 interface.
-        tls: an ``ssl.SSLContext``, or a dict of options for `galeph.tls.server_context`.
+        tls: an ``ssl.SSLContext``, a dict of options for `galeph.tls.certificates`, or what that
+            has made.
         listen_socket: a listening socket or descriptor to use instead, or a list of them. They
             stay yours to close.
         backlog: how many connections the kernel may hold for us (it caps this itself).
@@ -455,3 +486,76 @@ def client(
     promise = future(connected)
     owns(promise, TcpStream.close)
     return promise
+
+
+def start_tls(
+    stream: TcpStream,
+    *,
+    tls: Any = True,
+    server_hostname: str | None = None,
+    is_server: bool | None = None,
+    tls_timeout: float | None = 10.0,
+) -> Deferred[TcpStream]:
+    """Go on with TLS on a connection (STARTTLS); return at once a Deferred of the same stream.
+
+    What was put before goes out in the clear, in front of the handshake. Until the Deferred is
+    realized, takes and puts raise `ResourceBusy`; from then on all that passes is encrypted, and
+    ``stream.info.tls`` says how. If the handshake fails the connection is closed, and takers see
+    the error.
+
+    What the peer sent before it agreed is yours to look at: anything behind its agreement in the
+    same message was not protected, and must not be believed.
+
+    Args:
+        stream: one of `client`, or of a server's handler.
+        tls: as for `client`, or on a server's connection as for `start_server`.
+        server_hostname: the name that the server's certificate must prove, where ``tls`` does not
+            say it; a client that verifies cannot do without.
+        is_server: which side we are in the handshake; None for the one we are in TCP.
+        tls_timeout: seconds for the handshake; None is no limit.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
+        ResourceClosed: the connection has ended.
+        ResourceBusy: something is connected to the stream, or takes from it; or bytes were given
+            back to it. Nothing has happened.
+    """
+    check_seconds("tls_timeout", tls_timeout)
+    info = stream.info
+    if is_server is None:
+        is_server = (info.local_addr, info.local_port) == (info.server_name, info.server_port)
+    if is_server:
+        context: Any = to_server_context(tls)
+        shake_hands = partial(server_handshake, context=context, timeout=tls_timeout)
+    else:
+        context, named = to_client_context(tls)
+        name = named or server_hostname
+        if name is None and context is not None and context.check_hostname:
+            raise ValueError("server_hostname is missing: the name the certificate must prove")
+        shake_hands = partial(
+            client_handshake, context=context, server_hostname=name, timeout=tls_timeout
+        )
+    if context is None:
+        raise ValueError(f"tls must say how to speak TLS, not {tls!r}")
+    transport = stream._begin_upgrade()
+
+    def upgraded() -> TcpStream:
+        try:
+            wrapped = shake_hands(transport)
+        except BaseException as error:
+            stream._end_upgrade(transport, error)
+            raise
+        stream._end_upgrade(wrapped)
+        return stream
+
+    promise = future(upgraded)
+    on_ready(promise, _call_off_upgrade, stream, transport)
+    owns(promise, TcpStream.close)
+    return promise
+
+
+def _call_off_upgrade(stream: TcpStream, transport: Transport) -> None:
+    if isinstance(stream._transport, Upgrading):
+        # Cancelled, perhaps before its greenlet had begun.
+        transport.close()
+        stream._end_upgrade(transport, ResourceClosed("starting TLS was called off"))

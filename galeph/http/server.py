@@ -53,7 +53,8 @@ def start_server(
         listen_socket: a listening socket or descriptor to use instead, or a list of them. They
             stay yours to close.
         backlog: how many connections the kernel may hold before they are accepted.
-        tls: an ``ssl.SSLContext``, or a dict of options for `galeph.tls.server_context`.
+        tls: an ``ssl.SSLContext``, a dict of options for `galeph.tls.certificates`, or what that
+            has made.
         http_versions: what to speak; "http/1.1".
         error_handler: ``error_handler(request, error)`` makes the response to an exception of the
             handler, in place of a plain 500.

@@ -1,0 +1,66 @@
+"""`Upgrading`: what stands for a transport while another one is being put on top of it.
+
+In the middle of a handshake nobody else may send or receive. A caller that tries is told so; one
+that ends the connection ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from galeph.errors import ResourceBusy
+from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
+
+__all__ = ["Upgrading"]
+
+
+class Upgrading:
+    """A `Transport` that refuses all but the end; ``what`` says why, in the error."""
+
+    __slots__ = ("_what", "inner")
+
+    def __init__(self, inner: Transport, what: str) -> None:
+        self.inner = inner
+        self._what = what
+
+    def _refuse(self) -> NoReturn:
+        raise ResourceBusy(self._what)
+
+    def recv(self, max_bytes: int = 65536) -> bytes:  # noqa: ARG002
+        self._refuse()
+
+    def try_recv(self, max_bytes: int = 65536) -> bytes | None:  # noqa: ARG002
+        self._refuse()
+
+    def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:  # noqa: ARG002
+        self._refuse()
+
+    def try_send(self, data: bytes) -> bool:  # noqa: ARG002
+        return False
+
+    def send_eof(self) -> None:
+        self._refuse()
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def abort(self, error: Exception | None = None) -> None:
+        self.inner.abort(error)
+
+    def interrupt(self, error: Exception) -> None:
+        """Do nothing: who is blocked below is the handshake, and was not meant."""
+
+    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
+        return self.inner.watch_end(fn)
+
+    def has_input(self) -> bool:
+        return self.inner.closed
+
+    @property
+    def closed(self) -> bool:
+        return self.inner.closed
+
+    @property
+    def info(self) -> ConnectionInfo:
+        return self.inner.info
