@@ -106,6 +106,7 @@ curl curl
 openssl openssl
 nc netcat-openbsd
 openssl openssl
+testssl testssl.sh
 node nodejs
 git git
 make make

@@ -30,6 +30,9 @@ CONTEXT_OPTIONS = frozenset(
     alpn ca certfile ciphers keyfile max_version min_version password verify
     """.split()  # noqa: SIM905  (quoted one by one they read worse)
 )
+# For TLS 1.2: forward secrecy and authenticated encryption (RFC 9325 section 4.2). A client takes
+# what the ssl module takes, which goes beyond that: there are servers that have nothing better.
+_SERVER_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _VERSIONS = ("TLSv1.2", "TLSv1.3")
 
 
@@ -57,7 +60,8 @@ def server_context(
         ca: whom to believe about clients; also a path of a folder.
         verify: whether clients must show a certificate of ``ca``: never, if they have one, always.
         alpn: the protocols offered, the preferred one first.
-        ciphers: OpenSSL's names for TLS 1.2, the preferred one first; those of 1.3 are all good.
+        ciphers: OpenSSL's names for TLS 1.2, the preferred one first; None for those with forward
+            secrecy and authenticated encryption. Those of TLS 1.3 all have both.
         min_version: "TLSv1.2" or "TLSv1.3".
         max_version: the same; None is the newest there is.
 
@@ -69,7 +73,7 @@ def server_context(
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context, min_version, max_version)
-    _set_ciphers(context, ciphers)
+    _set_ciphers(context, _SERVER_CIPHERS if ciphers is None else ciphers)
     _set_protocols(context, alpn)
     load_identity(context, certfile, keyfile, password)
     modes = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
