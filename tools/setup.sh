@@ -121,6 +121,8 @@ set_up_compiler() {
     if ! command -v cc >/dev/null || [ ! -e /usr/include/stdio.h ]; then
         apt_install gcc libc6-dev
     fi
+    # For the load of the TLS cases.
+    if [ ! -e /usr/include/openssl/ssl.h ]; then apt_install libssl-dev; fi
 }
 
 case ${1:-} in

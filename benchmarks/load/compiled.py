@@ -18,11 +18,16 @@ def _build_directory() -> tempfile.TemporaryDirectory[str]:
 
 
 @cache
-def compiled(name: str) -> str:
-    """Return the path of the program made of ``NAME.c`` in this folder."""
+def compiled(name: str, *, with_tls: bool = False) -> str:
+    """Return the path of the program made of ``NAME.c`` in this folder.
+
+    With TLS it is compiled with ``WITH_TLS`` defined, and linked with OpenSSL.
+    """
     if shutil.which("cc") is None:
         raise SystemExit("the TCP cases need a C compiler (cc) for their load generators")
-    program = f"{_build_directory().name}/{name}"
-    source = Path(__file__).with_name(f"{name}.c")
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", program, str(source)], check=True)
+    program = f"{_build_directory().name}/{name}{'_tls' * with_tls}"
+    arguments = [str(Path(__file__).with_name(f"{name}.c"))]
+    if with_tls:
+        arguments = ["-DWITH_TLS", *arguments, "-lssl", "-lcrypto"]
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-o", program, *arguments], check=True)
     return program
