@@ -24,6 +24,7 @@ from galeph import clock
 from galeph._arguments import check_count, check_seconds, check_type
 from galeph.dns import default_resolver
 from galeph.errors import PoolFull, PoolTimeout, ResourceClosed
+from galeph.http.agreement import check_protocols
 from galeph.http.h1_client import H1ClientConnection
 from galeph.http.pool_planner import Action, Close, Give, Planner, Slot, Ticket
 from galeph.http.timeouts import Timeouts
@@ -48,6 +49,7 @@ __all__ = [
 _Key = tuple[tuple[str, str, int], Any, str | None]
 # Of option dicts: a program has a handful.
 _MAX_TLS_CONTEXTS = 64
+_HTTP_VERSIONS = ("http/1.1",)
 _LOGGER = logging.getLogger("galeph.client")
 
 # As a server's, except for what a caller asked for himself: a body gathered in memory may be
@@ -248,7 +250,9 @@ class ConnectionPool:
             raise ValueError("tls: https does not go without")
         from galeph.tls import to_client_context
 
-        return to_client_context(tls, alpn=("http/1.1",))
+        if isinstance(tls, dict) and isinstance(tls.get("alpn"), (list, tuple)):
+            check_protocols(tls["alpn"], _HTTP_VERSIONS)
+        return to_client_context(tls, alpn=_HTTP_VERSIONS)
 
     # Taking back
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Unpack
 
 from galeph._arguments import check_type, named
+from galeph.http.agreement import check_protocols
 from galeph.http.h1_server import H1ServerConnection
 from galeph.http.service import ErrorHandler, Handler, Service
 from galeph.http.timeouts import Timeouts
@@ -100,7 +101,7 @@ def start_server(
         listen_socket=listen_socket,
         backlog=backlog,
         max_connections=limits.max_connections,
-        tls_context=_tls_context(tls),
+        tls_context=_tls_context(tls, http_versions),
         tls_timeout=timeouts.tls,
         shutdown_timeout=timeouts.shutdown,
         peer_log=service.peer_log,
@@ -128,9 +129,13 @@ def _check_server_header(value: Any) -> None:
         raise ValueError("server_header must not be empty (None leaves it out)")
 
 
-def _tls_context(tls: Any) -> Any:
+def _tls_context(tls: Any, http_versions: Sequence[str]) -> Any:
     if tls is None or tls is False:
         return None
-    from galeph.tls import to_server_context
+    from galeph.tls import Certificates, to_server_context
 
-    return to_server_context(tls, alpn=_VERSIONS)
+    context = to_server_context(tls, alpn=http_versions)
+    if isinstance(context, Certificates):
+        for protocols in context.alpn_lists():
+            check_protocols(protocols, http_versions)
+    return context

@@ -123,6 +123,13 @@ class Certificates:
             raise failure from error
         return _Offer(context)
 
+    def alpn_lists(self) -> list[tuple[str, ...]]:
+        """Return the protocols offered, by default and by each name, as far as they are known."""
+        offers = [*self._offers.by_name.values()]
+        if self._offers.default is not None:
+            offers.append(self._offers.default)
+        return [tuple(name.decode() for name in one.protocols) for one in offers]
+
     # Looking whether it is still what it was
 
     def _signature(self) -> tuple[object, ...]:

@@ -202,7 +202,9 @@ class TestNames:
 class TestProtocols:
     def agree(self, server_alpn, client_alpn):
         """What both sides agree on."""
-        wanted = {**options("localhost"), "alpn": server_alpn}
+        wanted = server_alpn
+        if isinstance(server_alpn, list):
+            wanted = {**options("localhost"), "alpn": server_alpn}
         agreed = []
 
         def note(stream, info):
@@ -225,9 +227,11 @@ class TestProtocols:
 
     @pytest.mark.parity("TLS-16")
     def test_none_agreed(self):
-        """A side that offers nothing gets a connection without a protocol."""
+        """A side that offers nothing gets a connection without a protocol; so does, with a context
+        that the user has made, a client that offers nothing the server knows."""
         assert self.agree(["a"], []) is None
         assert self.agree([], ["a"]) is None
+        assert self.agree(tls.server_context(**options("localhost"), alpn=["a"]), ["b"]) is None
 
     @pytest.mark.attack(190)
     def test_nothing_in_common(self):

@@ -56,6 +56,7 @@ class TestHandshake:
         assert one.info.tls.alpn_protocol is None
         assert other.info.tls.alpn_protocol is None
 
+    @pytest.mark.parity("TLS-21")
     @pytest.mark.attack(188)
     def test_client_certificates(self):
         """A server that asks for certificates lets in only who has one, and sees it."""
