@@ -6,6 +6,8 @@ import ssl
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from galeph.protocol.client_hello import ClientHello, ClientHelloReader
 
@@ -133,3 +135,18 @@ class TestRefused:
                 continue  # exactly without extensions
             with pytest.raises(ValueError, match="longer than"):
                 read(records(b"\1" + vector(3, cut)))
+
+    @given(st.binary(max_size=300), st.integers(0, 5))
+    def test_anything(self, data, kept):
+        """Whatever comes, whole or byte by byte, is a hello, not yet one, or a ValueError."""
+        start = records(b"\1\0\0\xff")[:3] + b"\0\xff\1\0\0\xfb"
+        outcomes = []
+        for pieces in ([start[:kept] + data], [bytes((byte,)) for byte in start[:kept] + data]):
+            reader = ClientHelloReader()
+            try:
+                found = [reader.feed(piece) for piece in pieces]
+                outcomes.append(next((one for one in found if one is not None), None))
+            except ValueError:
+                outcomes.append(ValueError)
+
+        assert outcomes[0] == outcomes[1]
