@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 import gevent
+import gevent.event
 import pytest
 from gevent import socket as gsocket
 
@@ -18,6 +19,7 @@ from galeph.errors import (
     TLSError,
     TLSTimeout,
 )
+from galeph.testing import kill_walk
 from tests.transport.certificates import authority, client_context, server_context
 from tests.transport.wire import dialled, read_to_the_end, settle
 
@@ -201,6 +203,59 @@ class TestWhileItLasts:
 
         assert settle(lambda: client.closed and promise.ready())
         assert promise.cancelled()
+
+
+def handshakes(*, is_server):
+    """A scenario for `kill_walk`: one side of a connection that starts TLS may be thrown at."""
+
+    def scenario(victim):
+        accepted = []
+        over = gevent.event.Event()
+
+        def handler(connection, _info):
+            accepted.append(connection)
+            over.wait(5)
+
+        with tcp.start_server(handler) as server:
+            client = tcp.client("localhost", server.port).result(5)
+            assert settle(lambda: accepted)
+            ours, theirs = (accepted[0], client) if is_server else (client, accepted[0])
+
+            def start(connection, as_server):
+                context = server_context() if as_server else client_context()
+                tcp.start_tls(
+                    connection, tls=context, server_hostname="localhost", is_server=as_server
+                ).get()
+
+            def follow():
+                try:
+                    start(theirs, not is_server)
+                    theirs.put(b"x")
+                except (TLSError, ConnectionLost, ResourceClosed):
+                    pass
+
+            following = gevent.spawn(follow)
+            starting = victim.spawn(start, ours, is_server)
+            gevent.joinall([starting, following], timeout=5)
+            assert starting.ready()
+            assert following.ready()
+            # Either it speaks TLS, or it has ended: nothing passes in the clear.
+            if ours.info.tls is None:
+                assert ours.closed
+            elif not ours.closed:
+                assert ours.take() == b"x"
+            client.close()
+            over.set()
+            server.close(0)
+
+    return scenario
+
+
+@pytest.mark.parametrize("is_server", [False, True])
+def test_thrown_at_anywhere(is_server):
+    """Whoever waits for the handshake may leave at any switch: the stream speaks TLS then, or has
+    ended, and nothing is left."""
+    kill_walk(handshakes(is_server=is_server), at_least=2)
 
 
 class TestFailing:

@@ -20,7 +20,7 @@ from galeph.errors import (
     TLSError,
     TLSTimeout,
 )
-from galeph.testing import ManualClock
+from galeph.testing import ManualClock, kill_walk
 from galeph.transport.connect import connect
 from galeph.transport.memory import memory_pair
 from galeph.transport.serving import serve_connections
@@ -31,7 +31,7 @@ from galeph.transport.tls import (
     server_handshake,
 )
 from tests.transport.certificates import authority, client_context, server_context
-from tests.transport.tls_pairs import SPOILT, tls_pair
+from tests.transport.tls_pairs import SPOILT, outcome, tls_pair
 from tests.transport.wire import dialled, read_to_the_end, reset, settle
 
 
@@ -122,6 +122,40 @@ class TestHandshake:
         handshake.kill()
 
         assert one.closed
+
+    @pytest.mark.parametrize("is_server", [False, True])
+    def test_thrown_at_anywhere(self, is_server):
+        """Interrupted at any switch, also in the choice of a context, a side has closed the
+        transport below, so that the other one ends; or it is done."""
+
+        class Slow:
+            def choose(self, hello):
+                gevent.sleep(0)
+                return server_context(), ()
+
+        def scenario(victim):
+            one, other = memory_pair()
+            sides = [
+                (client_handshake, one, client_context(), {"server_hostname": "localhost"}),
+                (server_handshake, other, Slow(), {}),
+            ]
+            done = []
+
+            def shake_hands(handshake, transport, context, options):
+                done.append(handshake(transport, context, **options))
+
+            followed = gevent.spawn(outcome, shake_hands, *sides[not is_server])
+            victim.spawn(shake_hands, *sides[is_server])
+            victim.join()
+            ours = sides[is_server][1]
+            is_done = ours in [each.inner for each in done]
+            assert is_done is not ours.closed
+            assert is_done or victim.thrown is not None
+            followed.join()
+            for each in done:
+                each.close()
+
+        kill_walk(scenario, at_least=2)
 
     def test_not_a_context(self):
         """What is no SSLContext is refused before anything is sent."""
