@@ -35,7 +35,7 @@ from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
 from galeph.tls import to_client_context, to_server_context
-from galeph.transport.arguments import check_handler
+from galeph.transport.arguments import check_handler, check_host
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.connect import connect
 from galeph.transport.deadlines import Deadlines
@@ -520,7 +520,15 @@ def start_tls(
         ResourceBusy: something is connected to the stream, or takes from it; or bytes were given
             back to it. Nothing has happened.
     """
+    if not isinstance(stream, TcpStream):
+        raise TypeError(f"stream must be a galeph.tcp.TcpStream, not {stream!r}")
     check_seconds("tls_timeout", tls_timeout)
+    if server_hostname is not None:
+        check_host(server_hostname, name="server_hostname")
+        if not server_hostname:
+            raise ValueError("server_hostname must not be empty")
+    if is_server is not None:
+        check_flag("is_server", is_server)
     info = stream.info
     if is_server is None:
         is_server = (info.local_addr, info.local_port) == (info.server_name, info.server_port)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from galeph import deferred, executor, http, stream, tcp, tls, udp
+from galeph.transport.memory import memory_pair
 
 NAN = math.nan
 HUGE = 10**400  # an int that no float can be
@@ -143,6 +144,17 @@ CALLS = [
         {"handler": handle},
     ),
     Call(
+        tcp.start_tls,
+        {
+            "stream": [5, None, stream.Stream()],
+            "tls": [*CLIENT_TLS, None, False],
+            "server_hostname": [5, "", "a b", "h:443"],
+            "is_server": ["no", 1, 0],
+            "tls_timeout": TIMES,
+        },
+        {"stream": tcp.TcpStream(memory_pair()[0]), "server_hostname": "a", "is_server": False},
+    ),
+    Call(
         udp.socket,
         {
             "port": PORTS,
@@ -164,6 +176,9 @@ CALLS = [
             "alpn": [5, None, "h2", b"h2", [5], [""], ["x" * 256], ["é"]],
             "ciphers": [5, b"x", "NONSENSE"],
             "min_version": [5, None, [], "TLSv1.1", ssl.TLSVersion.TLSv1_1],
+            "max_version": [5, [], "TLSv1.1"],
+            "session_cache_size": COUNTS,
+            "session_timeout": TIMES,
         },
     ),
     Call(
@@ -172,13 +187,37 @@ CALLS = [
             "certfile": [5, None],
             "keyfile": [5, []],
             "password": [5, []],
-            "ca": ANYTHING,  # read behind the certificate: tests/test_tls.py
+            "ca": ANYTHING,  # read behind the certificate: tests/tls/test_contexts.py
             "verify": ["perhaps", None, []],
             "alpn": [5, None, "h2", [5], [""]],
             "ciphers": [5, "NONSENSE"],
             "min_version": [5, None, "SSLv3"],
+            "max_version": [5, "SSLv3"],
         },
         {"certfile": "x"},
+    ),
+    Call(
+        tls.certificates,
+        {
+            "sni": [
+                5,
+                "x",
+                [],
+                {"": {"certfile": "x"}},
+                {"a": 5},
+                {"a": {}},
+                {"a": SERVER_TLS[-1]},
+            ],
+            "reload_after": TIMES,
+            "session_timeout": TIMES,
+            "options": [{"certfile": 5}, {"alpn": 5, "certfile": "x"}, {"certfle": "x"}],
+        },
+        {"options": {"certfile": "x"}},
+    ),
+    Call(
+        tls.load_keystore,
+        {"store": [5, None, "", [], handle], "password": [5, []]},
+        {"store": b"x"},
     ),
     Call(tls.self_signed, {"hosts": [(5,), ("",), (None,), ("a b",), ("é",)], "alpn": [5, "h2"]}),
     Call(tls.to_client_context, {"tls": CLIENT_TLS, "alpn": [5, "h2"]}, {"tls": {}}),

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from galeph._arguments import check_count, check_seconds
+from galeph._arguments import check_count, check_flag, check_seconds
 from galeph.tls.authorities import load_default_authorities
 from galeph.tls.material import load_authorities, load_identity
 from galeph.transport.tls_sessions import SessionCache, keep_sessions
@@ -71,16 +71,16 @@ def server_context(
     """
     import ssl
 
+    modes = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+    if verify not in tuple(modes):
+        raise ValueError(f"verify must be one of {', '.join(modes)}, got {verify!r}")
+    if verify != "none" and ca is None:
+        raise ValueError(f'ca: verify="{verify}" needs to know whom to believe about clients')
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context, min_version, max_version)
     _set_ciphers(context, _SERVER_CIPHERS if ciphers is None else ciphers)
     _set_protocols(context, alpn)
     load_identity(context, certfile, keyfile, password)
-    modes = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
-    if verify not in modes:
-        raise ValueError(f"verify must be one of {', '.join(modes)}, got {verify!r}")
-    if verify != "none" and ca is None:
-        raise ValueError(f'ca: verify="{verify}" needs to know whom to believe about clients')
     context.verify_mode = modes[verify]
     if ca is not None:
         load_authorities(context, ca)
@@ -131,11 +131,13 @@ def client_context(
 
     if verify not in ("required", "none"):
         raise ValueError(f"verify must be required or none on a client, got {verify!r}")
+    check_flag("insecure", insecure)
     is_insecure = insecure or verify == "none"
     if is_insecure and ca is not None:
         raise ValueError("ca: it says whom to believe, and insecure to believe anybody")
-    if certfile is None and keyfile is not None:
-        raise ValueError("certfile: there is a keyfile, but no certificate it belongs to")
+    if certfile is None and (keyfile is not None or password is not None):
+        what = "a keyfile" if keyfile is not None else "a password"
+        raise ValueError(f"certfile: there is {what}, but no certificate it belongs to")
     check_count("session_cache_size", session_cache_size, least=0)
     check_seconds("session_timeout", session_timeout)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -180,10 +182,12 @@ def _version(name: str, version: str | TLSVersion) -> TLSVersion:
     import ssl
 
     known = {each: ssl.TLSVersion[each.replace(".", "_")] for each in _VERSIONS}
-    # The enumeration's members are numbers, and also taken as such.
+    if not isinstance(version, (str, ssl.TLSVersion)):
+        raise TypeError(f"{name} must be TLSv1.2 or TLSv1.3, not {version!r}")
     found = [each for text, each in known.items() if version in (text, each)]
     if not found:
-        raise ValueError(f"{name} must be TLSv1.2 or TLSv1.3, got {version!r}")
+        shown = version.name if isinstance(version, ssl.TLSVersion) else repr(version)
+        raise ValueError(f"{name} must be TLSv1.2 or TLSv1.3, got {shown}")
     return found[0]
 
 
@@ -192,15 +196,24 @@ def _set_ciphers(context: SSLContext, ciphers: str | Sequence[str] | None) -> No
 
     if ciphers is None:
         return
-    names = ciphers if isinstance(ciphers, str) else ":".join(ciphers)
+    try:
+        names = ciphers if isinstance(ciphers, str) else ":".join(ciphers)
+    except TypeError:
+        raise TypeError(f"ciphers must be OpenSSL's names as str, not {ciphers!r}") from None
     try:
         context.set_ciphers(names)
     except ssl.SSLError as error:
         raise ValueError(f"ciphers: OpenSSL knows none of {names!r}") from error
 
 
-def _set_protocols(context: SSLContext, alpn: Sequence[str]) -> None:
-    if isinstance(alpn, str):
+def _set_protocols(context: SSLContext, alpn: Any) -> None:
+    if isinstance(alpn, (str, bytes)) or not isinstance(alpn, Iterable):
         raise TypeError(f"alpn must be a list of protocol names, not {alpn!r}")
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
+    protocols = list(alpn)
+    for protocol in protocols:
+        if not isinstance(protocol, str):
+            raise TypeError(f"alpn: the name of a protocol must be a str, not {protocol!r}")
+        if not protocol.isascii() or not 0 < len(protocol) < 256:  # RFC 7301 section 3.1
+            raise ValueError(f"alpn: a protocol has 1 to 255 bytes of ASCII, not {protocol!r}")
+    if protocols:
+        context.set_alpn_protocols(protocols)

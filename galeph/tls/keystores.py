@@ -35,6 +35,10 @@ def load_keystore(store: Any, password: str | bytes | None = None) -> dict[str, 
         text = "tls.load_keystore() needs cryptography: pip install 'galeph[selfsigned]'"
         raise ImportError(text) from error
 
+    if password is not None and not isinstance(password, (str, bytes)):
+        raise TypeError(f"password must be str or bytes, not {type(password).__name__}")
+    if isinstance(store, str) and not store:
+        raise ValueError("store must not be empty")
     if not hasattr(store, "additional_certs"):
         data = Path(store).read_bytes() if is_path(store) else _read(store)
         secret = password.encode() if isinstance(password, str) else password

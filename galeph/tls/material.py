@@ -75,6 +75,11 @@ def load_identity(
         OSError: a file cannot be read.
         TypeError, ValueError: an option is not what it should be; the text names it.
     """
+    if password is not None and not isinstance(password, (str, bytes)):
+        raise TypeError(f"password must be str or bytes, not {type(password).__name__}")
+    for name, given in (("certfile", certfile), ("keyfile", keyfile)):
+        if isinstance(given, str) and not given:
+            raise ValueError(f"{name} must not be empty")
     if keyfile is not None and is_path(certfile) != is_path(keyfile):
         path, contents = ("certfile", "keyfile") if is_path(certfile) else ("keyfile", "certfile")
         raise ValueError(
@@ -118,6 +123,8 @@ def load_authorities(context: SSLContext, ca: Any) -> None:
     """
     import ssl
 
+    if isinstance(ca, str) and not ca:  # the path "" would be the current directory
+        raise ValueError("ca must not be empty")
     try:
         if not is_path(ca):
             found = [match[0] for match in _CERTIFICATES.finditer(to_pem("ca", ca))]

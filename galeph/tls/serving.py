@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galeph import clock
-from galeph._arguments import check_seconds
+from galeph._arguments import check_seconds, named
 from galeph.errors import TLSError
 from galeph.protocol.client_hello import ClientHello
 from galeph.tls.contexts import CONTEXT_OPTIONS, server_context
 from galeph.tls.material import is_path, to_pem
+from galeph.transport.arguments import check_handler
 from galeph.transport.peer_log import PeerLog
-from galeph.transport.tls import check_context
+from galeph.transport.tls import check_server_context
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -71,7 +72,7 @@ class Certificates:
     ) -> None:
         self._options = _kept(options)
         self._callback = sni if callable(sni) else None
-        self._named = {} if sni is None or callable(sni) else _named(sni, self._options)
+        self._named = {} if sni is None or callable(sni) else _by_name(sni, self._options)
         self._reload_after = float("inf") if reload_after is None else reload_after
         self._session_timeout = float("inf") if session_timeout is None else session_timeout
         self._log = PeerLog(_LOGGER)
@@ -115,7 +116,7 @@ class Certificates:
             context = callback(name)
             if context is None:
                 return None
-            check_context(context, is_server=True)
+            check_server_context(context)
         except Exception as error:
             self._log.log(logging.ERROR, "sni: the function failed for %r", name, exc_info=error)
             failure = TLSError(1, f"no certificate for {name!r}: the sni function failed")
@@ -190,10 +191,12 @@ def certificates(
     unknown = [name for name in options if name not in CONTEXT_OPTIONS]
     if unknown:
         there = ", ".join(sorted(SERVER_OPTIONS))
-        raise TypeError(f"tls: unknown option {unknown[0]!r}; there are {there}")
+        raise TypeError(f"unknown option {unknown[0]!r}; there are {there}")
     if "certfile" not in options and sni is None:
-        raise ValueError("tls: certfile is missing; a server needs a certificate")
-    if sni is not None and not callable(sni) and not isinstance(sni, Mapping):
+        raise ValueError("certfile is missing; a server needs a certificate")
+    if callable(sni):
+        check_handler(sni, name="sni")
+    elif sni is not None and not isinstance(sni, Mapping):
         raise TypeError(f"sni must be a dict or a function, not {sni!r}")
     check_seconds("reload_after", reload_after)
     check_seconds("session_timeout", session_timeout)
@@ -202,27 +205,27 @@ def certificates(
     )
 
 
-def _named(
+def _by_name(
     sni: Mapping[str, Any], around: Mapping[str, Any]
 ) -> dict[str, SSLContext | Mapping[str, Any]]:
     """The map with its names in lower case and ASCII, the options of each complete."""
     shared = {name: value for name, value in around.items() if name not in _OWN}
-    named: dict[str, SSLContext | Mapping[str, Any]] = {}
+    complete: dict[str, SSLContext | Mapping[str, Any]] = {}
     for name, value in sni.items():
         if not isinstance(value, Mapping):
             try:
-                check_context(value, is_server=True)
+                check_server_context(value)
             except (TypeError, ValueError) as error:
-                raise type(error)(f"sni[{name!r}]: {error}") from None
-            named[_ascii(name)] = value
+                raise named(f"sni[{name!r}]", error) from None
+            complete[_ascii(name)] = value
             continue
         unknown = [option for option in value if option not in CONTEXT_OPTIONS]
         if unknown:
             raise TypeError(f"sni[{name!r}]: unknown option {unknown[0]!r}")
         if "certfile" not in value:
             raise ValueError(f"sni[{name!r}]: certfile is missing")
-        named[_ascii(name)] = {**shared, **_kept(value)}
-    return named
+        complete[_ascii(name)] = {**shared, **_kept(value)}
+    return complete
 
 
 def _ascii(name: str) -> str:
@@ -238,18 +241,20 @@ def _ascii(name: str) -> str:
 def _offer(value: SSLContext | Mapping[str, Any]) -> _Offer:
     if not isinstance(value, Mapping):
         return _Offer(value)
-    protocols = tuple(name.encode() for name in value.get("alpn", ()))
-    return _Offer(server_context(**value), protocols)
+    context = server_context(**value)
+    return _Offer(context, tuple(name.encode() for name in value.get("alpn", ())))
 
 
 def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options in a form that can be used again: an open file is read here, and once."""
-    return {
-        name: value
-        if name not in _FILES or value is None or is_path(value)
-        else to_pem(name, value)
-        for name, value in options.items()
-    }
+    """The options in a form that can be used again: what can be read once is read here."""
+    kept = dict(options)
+    for name in _FILES:
+        value = kept.get(name)
+        if value is not None and not is_path(value):
+            kept[name] = to_pem(name, value)
+    if isinstance(kept.get("alpn"), Iterator):
+        kept["alpn"] = tuple(kept["alpn"])
+    return kept
 
 
 def _stamp(path: Any) -> tuple[int, ...] | None:

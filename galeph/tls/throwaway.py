@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from galeph.tls.contexts import server_context
+from galeph.transport.arguments import check_host
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -28,8 +29,13 @@ def self_signed(*hosts: str, alpn: Sequence[str] = ()) -> SSLContext:
         alpn: as for `server_context`.
 
     Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
         ImportError: the package ``cryptography`` is missing: ``pip install 'galeph[selfsigned]'``.
     """
+    for host in hosts:
+        check_host(host, name="hosts")
+        if not host or not host.isascii():
+            raise ValueError(f"hosts must be names or addresses in ASCII, not {host!r}")
     try:
         pem = make_certificate(hosts or ("localhost", "127.0.0.1", "::1"))
     except ImportError as error:

@@ -8,13 +8,14 @@ happens in the caller's greenlet, under one deadline.
 
 from __future__ import annotations
 
-from _ssl import PROTOCOL_TLS_CLIENT, PROTOCOL_TLS_SERVER, _SSLContext
+from _ssl import _SSLContext
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from galeph.errors import TLSError, TLSTimeout
 from galeph.protocol.client_hello import ClientHello, ClientHelloReader
+from galeph.transport.arguments import check_tls_side
 from galeph.transport.base import Transport, address_text
 from galeph.transport.timelimit import TimeLimit
 from galeph.transport.tls_sessions import session_slot
@@ -64,7 +65,8 @@ def client_handshake(
         TLSTimeout: it took too long.
         TypeError, ValueError: ``context`` is none, or ``server_hostname`` no name.
     """
-    check_context(context, is_server=False)
+    check_context(context)
+    check_tls_side(context, is_server=False)
     try:
         with _limit(transport, timeout):
             tls = TLSTransport(
@@ -91,11 +93,13 @@ def server_handshake(
     ``context`` may also be a `ContextChooser`. A client that asks for a name that it has no
     context for, or only for protocols that the context does not offer, gets the alert for that.
     """
-    check_server_context(context)
+    is_chooser = hasattr(context, "choose")
+    if not is_chooser:
+        check_server_context(context)
     try:
         with _limit(transport, timeout):
             hello, records = _read_hello(transport)
-            if not isinstance(context, _SSLContext):
+            if is_chooser:
                 context = _choose(context, hello, transport)
             name = None if hello is None else hello.server_name
             tls = TLSTransport(transport, context, is_server=True, server_name=name)
@@ -106,25 +110,18 @@ def server_handshake(
     return tls
 
 
-def check_context(context: object, *, is_server: bool | None = None) -> None:
-    """Raise TypeError unless ``context`` is an ``ssl.SSLContext``, patched or not.
-
-    And ValueError if it is one for the other side than ``is_server`` says.
-    """
+def check_context(context: object) -> None:
+    """Raise TypeError unless ``context`` is an ``ssl.SSLContext``, patched or not."""
     # After a late patch ``ssl.SSLContext`` is gevent's class, and an older context is no instance
     # of it. The class in the extension module is the base of both.
     if not isinstance(context, _SSLContext):
         raise TypeError(f"expected an ssl.SSLContext, not {type(context).__name__}")
-    if is_server is True and context.protocol == PROTOCOL_TLS_CLIENT:
-        raise ValueError("a context of PROTOCOL_TLS_CLIENT cannot be a server's")
-    if is_server is False and context.protocol == PROTOCOL_TLS_SERVER:
-        raise ValueError("a context of PROTOCOL_TLS_SERVER cannot be a client's")
 
 
 def check_server_context(context: object) -> None:
-    """Raise unless ``context`` is a server's ``ssl.SSLContext`` or a `ContextChooser`."""
-    if not hasattr(context, "choose"):
-        check_context(context, is_server=True)
+    """Raise TypeError or ValueError unless ``context`` is an ``ssl.SSLContext`` for a server."""
+    check_context(context)
+    check_tls_side(context, is_server=True)
 
 
 def _limit(transport: Transport, timeout: float | None) -> TimeLimit:

@@ -142,6 +142,10 @@ class TestClientContext:
             tls.client_context(ca=files["junk"])
         with pytest.raises(ValueError, match="ca holds no certificates"):
             tls.client_context(ca=b"\xff")
+        with pytest.raises(ValueError, match="ca must not be empty"):
+            tls.server_context(certfile=files["both"], ca="")
+        with pytest.raises(TypeError, match="ca must be a path"):
+            tls.server_context(certfile=files["both"], ca=5)
 
     @pytest.mark.parity("TLS-19", "TLS-20")
     def test_verifies(self, files):
@@ -154,8 +158,9 @@ class TestClientContext:
             assert (False, ssl.CERT_NONE) == (context.check_hostname, context.verify_mode)
         with pytest.raises(ValueError, match="verify"):
             tls.client_context(verify="optional")
-        with pytest.raises(ValueError, match="certfile"):
-            tls.client_context(keyfile=files["key"])
+        for alone in ({"keyfile": files["key"]}, {"password": "x"}):
+            with pytest.raises(ValueError, match="certfile"):
+                tls.client_context(**alone)
 
     def test_server_hostname(self, files):
         """The name to verify may be another than the host connected to."""
