@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from galeph.transport.arguments import check_host, check_port
+from galeph.transport.base import address_text
 
-__all__ = ["InetAddress", "ListenAddress", "UnixAddress", "to_addresses"]
+__all__ = ["InetAddress", "ListenAddress", "UnixAddress", "bound_address_text", "to_addresses"]
 
 # What Linux keeps of a unix socket's name (unix(7)): for a path, with the NUL that ends it.
 _MOST_PATH_BYTES = 107
@@ -97,3 +98,12 @@ def _to_unix(path: Any) -> UnixAddress:
             f"address must be at most {_MOST_PATH_BYTES} bytes, as the system has it: {path!r}"
         )
     return UnixAddress(path)
+
+
+def bound_address_text(address: Any) -> str:
+    """Write what ``getsockname`` says of a listening socket in this notation."""
+    if isinstance(address, tuple):
+        return address_text(address[0], address[1])
+    if isinstance(address, bytes):
+        return f"{_PREFIX}@{address[1:].decode(errors='replace')}"
+    return f"{_PREFIX}{address}"

@@ -43,6 +43,7 @@ from galeph.errors import (
     TLSError,
 )
 from galeph.transport import forks
+from galeph.transport.addresses import bound_address_text
 from galeph.transport.arguments import check_host, check_port
 from galeph.transport.base import Transport, address_text
 from galeph.transport.binding import ListenSocket, open_listen_sockets
@@ -419,19 +420,11 @@ class Server:
             )
 
     def __repr__(self) -> str:
-        where = ", ".join(map(_address_text, self._addresses))
+        where = ", ".join(map(bound_address_text, self._addresses))
         state = "closed" if self._over.is_set() else "closing" if self._drain else "listening"
         if self._parent is not None:
             state = "left to the parent process"
         return f"<Server {where} {state} connections={len(self._connections)}>"
-
-
-def _address_text(address: Any) -> str:
-    if isinstance(address, tuple):
-        return address_text(address[0], address[1])
-    if isinstance(address, bytes):
-        return f"unix:@{address[1:].decode(errors='replace')}"
-    return f"unix:{address}"
 
 
 def serve_connections(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from galeph.transport.addresses import InetAddress, UnixAddress, to_addresses
+from galeph.transport.addresses import InetAddress, UnixAddress, bound_address_text, to_addresses
 
 
 class TestNotation:
@@ -47,3 +47,17 @@ class TestNotation:
         """What cannot be meant is refused by name."""
         with pytest.raises((TypeError, ValueError), match="address"):
             to_addresses(wrong)
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (("127.0.0.1", 80), "127.0.0.1:80"),
+        (("::1", 80, 0, 0), "[::1]:80"),
+        ("/run/a", "unix:/run/a"),
+        (b"\0name", "unix:@name"),
+    ],
+)
+def test_what_a_socket_says_of_itself(address, text):
+    """It is written as it would be asked for."""
+    assert text == bound_address_text(address)
