@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Run a second time under `python -m gevent.monkey`, gevent's own way to patch early.
-SMOKE := tests/test_clock.py tests/test_tcp.py tests/http/test_server.py
+SMOKE := tests/test_clock.py tests/tcp/test_stream.py tests/http/test_server.py
 
 .PHONY: help demo test test-patched test-long check format bench parity clean
 .NOTPARALLEL:
