@@ -444,6 +444,13 @@ class TestEnds:
         assert [1, 1] == called
         assert not source.closed
 
+        gate.clear()
+        source.put_async(2)
+        throw(waiting(caught, output.take), exception())
+        output.close()
+
+        assert [2] == list(source)
+
     @pytest.mark.parametrize(("exception", "told"), _TOLD)
     def test_28_a_take_is_killed_inside_a_generator(self, exception, told):
         """What it would still have given is lost, and that is said."""

@@ -61,6 +61,8 @@ class Source(Operable[T_co]):
     _branch: Branch | None = None
     # Whether its messages are moved by another's pump; see `galeph.stream.outlets`.
     _is_fed = False
+    # What takes them for an operator further on, and must live as long; see `galeph.stream.concat`.
+    _drawn_by: object = None
 
     # To be implemented
 

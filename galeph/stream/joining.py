@@ -6,8 +6,9 @@ messages. A `zip` draws on several sources at once, so it is a joint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar, overload
+from weakref import ref
 
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
@@ -15,7 +16,7 @@ from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.joints import Joint
 from galeph.stream.operators import Derived
-from galeph.stream.steps import Many, NotYet
+from galeph.stream.steps import Drawing, Many, NotYet
 
 __all__ = ["concat", "zip"]
 
@@ -81,6 +82,9 @@ def concat(source: Source[_Some[A]] | Iterable[_Some[A]]) -> Source[A]:
     is taken from the next one before the one before has ended. Closing the returned source closes
     the stream that it is at, and ``source`` if nothing else is connected to it. What one of the
     streams fails with fails the returned source, and closes ``source``.
+
+    When nobody holds it any more, the stream that it is at stays open, and has again what was
+    taken there for nobody.
     """
     return _Concat(to_source(source), _Unwrap(), "concat")
 
@@ -90,6 +94,10 @@ class _Concat(Derived):
 
     stage: _Unwrap
 
+    def __init__(self, source: Source[Any], stage: _Unwrap, name: str) -> None:
+        super().__init__(source, stage, name)
+        stage.reader = ref(self)
+
     def detach(self) -> Source[Any]:
         self.stage.stop()
         return super().detach()
@@ -98,16 +106,18 @@ class _Concat(Derived):
 class _Unwrap:
     """The stage that gives a stream's messages for the stream."""
 
-    __slots__ = ("_messages",)
+    __slots__ = ("_messages", "reader")
 
     def __init__(self) -> None:
         self._messages: _Messages | None = None
+        # Gives the operator whose stage this is; while a step is taken it is there.
+        self.reader: Callable[[], Any]
 
     def step(self, stream: Any) -> Any:
         if isinstance(stream, Collection) and not isinstance(stream, _TEXT):
             # It has nothing to wait for, and nothing to close.
             return Many(stream)
-        self._messages = _Messages(to_source(stream))
+        self._messages = _Messages(to_source(stream), self.reader())
         return Many(self._messages)
 
     def finish(self) -> Iterable[Any]:
@@ -120,25 +130,33 @@ class _Unwrap:
             messages.stop()
 
 
-class _Messages:
-    """The messages of a stream, as a series."""
+class _Messages(Drawing):
+    """The messages of a stream, as a series.
 
-    __slots__ = ("_is_over", "_source", "_taken")
+    The stream holds it, so that it hears of the end of the operator whatever else is dropped with
+    that: what was taken from the stream must not be lost to those who still have it.
+    """
 
-    def __init__(self, source: Source[Any]) -> None:
+    __slots__ = ("_box", "_given", "_is_over", "_reader", "_source", "_taken")
+
+    def __init__(self, source: Source[Any], reader: _Concat) -> None:
         self._source = source
         self._is_over = False
         # A take that is under way.
         self._taken: Deferred[Any] | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
+        # Where what is given lies until somebody has it, and how much was given.
+        self._box = reader.box
+        self._given = 0
+        self._reader = ref(reader, self._let_go_soon)
+        source._drawn_by = self
 
     def __next__(self) -> Any:
         message = END if self._is_over else self._next()
         if message is END:
             self._is_over = True
+            self._source._drawn_by = None
             raise StopIteration
+        self._given += 1
         return message
 
     def _next(self) -> Any:
@@ -166,9 +184,36 @@ class _Messages:
         if taken.exception is None and taken.value is not END:
             self._source._give_back(taken.value)
 
+    def _let_go_soon(self, _: object) -> None:
+        """Hear that the operator has died. In the garbage collector, on any thread."""
+        loop = self._source._hub.loop
+        if loop is not None:
+            loop.run_callback_threadsafe(self.let_go)
+
+    def let_go(self) -> None:
+        # From the last to the first: each becomes the stream's next.
+        self._withdraw()
+        box = self._box
+        for receipt in reversed(tuple(box._putters)):
+            message = receipt.message
+            box._withdraw(receipt)
+            receipt.release()
+            self._give_back(message)
+        while box._messages:
+            self._give_back(box._messages.pop())
+        self._is_over = True
+        self._source._drawn_by = None
+
+    def _give_back(self, message: Any) -> None:
+        # What it has not given was the last of a stream before.
+        if self._given:
+            self._given -= 1
+            self._source._give_back(message)
+
     def stop(self) -> None:
         """Take no more, and close the stream. Never switches."""
         self._withdraw()
         if not self._is_over:
             self._is_over = True
+            self._source._drawn_by = None
             self._source.close()

@@ -17,7 +17,7 @@ again with the same message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,14 @@ import gevent
 
 from galeph.deferred.producer import Work, runner_of, stopped
 from galeph.stream.interfaces import EXPIRED
-from galeph.stream.steps import ENOUGH, SKIP, Ending, Many, NotYet
+from galeph.stream.steps import ENOUGH, SKIP, Ending, Many, NotYet, Pause
 
 if TYPE_CHECKING:
     from galeph.stream.links import Branch, Link
     from galeph.stream.operators import Derived
     from galeph.stream.outlets import Outlet
 
-__all__ = ["Lane", "Pause", "State", "pass_on", "run_soon"]
+__all__ = ["Lane", "State", "pass_on", "run_soon"]
 
 
 class State(Enum):
@@ -47,36 +47,6 @@ class State(Enum):
     WAITING = "waiting"
     # The greenlet that carried it was interrupted.
     STALLED = "stalled"
-
-
-class Pause:
-    """What a paused lane waits for."""
-
-    __slots__ = ("_lane", "cancel")
-
-    def __init__(self, lane: Lane) -> None:
-        self._lane: Lane | None = lane
-        self.cancel: Callable[[], object] | None = None
-
-    def over(self) -> None:
-        """Have the lane try again. Only the first call counts; never switches."""
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            lane.resume_from(self)
-
-    def call_off(self) -> None:
-        """Wait for it no longer; nothing comes of it any more. Never switches."""
-        self._lane = None
-        cancel, self.cancel = self.cancel, None
-        if cancel is not None:
-            cancel()
-
-    def cut_short(self) -> None:
-        """Wait for it no longer, and have the lane go on at once. Never switches."""
-        lane = self._lane
-        self.call_off()
-        if lane is not None:
-            lane.resume_from(self)
 
 
 class Lane:
@@ -248,6 +218,7 @@ class Lane:
             derived = branch.derived
             if derived is None or (derived.is_over and type(messages) is not _First):
                 self._folded.pop()
+                branch.drop(messages)
                 continue
             try:
                 message = next(messages, SKIP)
@@ -413,6 +384,9 @@ class Lane:
 
     def _release_from(self, box_gone: object) -> None:
         if self._resting is box_gone:
+            for branch, messages in self._folded[-1:]:
+                branch.drop(messages)
+        if self._resting is box_gone:
             self.release()
 
     def release(self) -> None:
@@ -433,6 +407,26 @@ class Lane:
             entering.served()
         elif derived is not None:
             derived.box._withdraw(self)
+        self._forget_all()
+
+    def leave_message(self) -> None:
+        """Leave a message with the source of the operator that it stands before, if that has left.
+
+        Whoever carried it was interrupted in the operator's function. Never switches.
+        """
+        entering = self._entering
+        if entering is not None and (entering.derived is None or entering.derived.is_detached):
+            entering.refused(self._value)
+            self._entering = self._value = None
+
+    def give_up(self) -> None:
+        """Do so, and forget the rest: the source does not know this lane any more."""
+        self.leave_message()
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        for branch, messages in self._folded:
+            branch.drop(messages)
         self._folded.clear()
         self._forget()
         self.state = State.IDLE

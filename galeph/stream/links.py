@@ -11,6 +11,7 @@ through the loop.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -23,7 +24,7 @@ from galeph.errors import TimedOut
 from galeph.stream.interfaces import EXPIRED, Sink, Source
 from galeph.stream.lanes import Lane
 from galeph.stream.outlets import outlet_of
-from galeph.stream.steps import Ending
+from galeph.stream.steps import Drawing, Ending
 
 if TYPE_CHECKING:
     from galeph.stream.operators import Derived
@@ -303,11 +304,20 @@ class Branch:
         self._held = None
 
     def put(self, value: Any, lane: Lane) -> bool:  # noqa: ARG002  (the signature of Link)
-        """Drop a message on its way to an operator that is gone."""
+        """Leave a message on its way to an operator that is gone with the source."""
+        self.refused(value)
         return True
 
     def served(self) -> None:
         """Do nothing: nobody waits here."""
 
     def refused(self, message: Any) -> None:
-        """Do nothing: nobody waits here."""
+        """Give the source back a message for the operator, unless others have seen it."""
+        outlet = self.source._outlet
+        if type(message) is not Ending and (outlet is None or outlet.links in ([], [self])):
+            self.source._give_back(message)
+
+    def drop(self, messages: Iterator[Any]) -> None:
+        """Have the rest of a series go back to where it comes from, if the operator is gone."""
+        if self.is_dead and isinstance(messages, Drawing):
+            messages.let_go()

@@ -22,11 +22,11 @@ from galeph.deferred import Deferred
 from galeph.stream.active import in_greenlet
 from galeph.stream.boxed import Boxed, Pool
 from galeph.stream.interfaces import END, EXPIRED, Source
-from galeph.stream.lanes import Lane, Pause, State
+from galeph.stream.lanes import Lane, State
 from galeph.stream.links import Branch, Link
 from galeph.stream.outlets import Outlet, outlet_of
 from galeph.stream.queue_stream import Stream
-from galeph.stream.steps import SKIP, Ending, Stage
+from galeph.stream.steps import SKIP, Ending, Pause, Stage
 
 __all__ = ["Derived", "Reservoir", "check_callable"]
 

@@ -108,6 +108,7 @@ class Outlet:
         self.links.remove(link)
         if link.lane.state is State.STALLED:
             self.busy.pop(link.lane, None)
+            link.lane.give_up()
         above = {self: None}
         waiting = [self]
         while waiting:
@@ -285,7 +286,8 @@ class Outlet:
         finally:
             self._is_moving = False
             if lane.state is State.STALLED and link not in self.links:
-                # An operator has had enough and left: nobody else comes for what the lane holds.
+                # An operator has left: nobody else comes for what the lane holds.
+                lane.leave_message()
                 lane.carry_soon()
             if self.has_demand():
                 self.kick()

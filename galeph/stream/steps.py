@@ -2,24 +2,39 @@
 
 A `Stage` turns a message into one, into none (`SKIP`) or into a series (`Many`). If it cannot say
 yet, because something has to happen first, it raises `NotYet`: then the message waits without a
-greenlet, and the same step is taken again. The end of a source travels the same way as its
-messages, as an `Ending`, behind the last of them; a stage that has had enough returns, or its
-series gives, the `Ending` of its own.
+greenlet (for a `Pause`), and the same step is taken again. The end of a source travels the same way
+as its messages, as an `Ending`, behind the last of them; a stage that has had enough returns, or
+its series gives, the `Ending` of its own.
 
 Who calls the stages is `galeph.stream.lanes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
 
-__all__ = ["AS_IT_IS", "ENOUGH", "SKIP", "Ending", "Many", "NotYet", "Stage", "until_ready"]
+if TYPE_CHECKING:
+    from galeph.stream.lanes import Lane
+
+__all__ = [
+    "AS_IT_IS",
+    "ENOUGH",
+    "SKIP",
+    "Drawing",
+    "Ending",
+    "Many",
+    "NotYet",
+    "Pause",
+    "Stage",
+    "until_ready",
+]
 
 
 class _Skip(Enum):
@@ -36,6 +51,19 @@ class Many:
 
     def __init__(self, messages: Iterable[Any]) -> None:
         self.messages = messages
+
+
+class Drawing(Iterator[Any]):
+    """A series that takes its messages from somewhere, and can leave there what nobody gets."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def let_go(self) -> None:
+        """Leave there what it has taken: the operator whose series it is is gone. Never switches.
+
+        It may be called again.
+        """
 
 
 class Ending:
@@ -66,6 +94,36 @@ class NotYet(Exception):
         self.arrange = arrange
         # Whose stage it was; for the lane.
         self.operator: Any = None
+
+
+class Pause:
+    """What a paused lane waits for."""
+
+    __slots__ = ("_lane", "cancel")
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane: Lane | None = lane
+        self.cancel: Callable[[], object] | None = None
+
+    def over(self) -> None:
+        """Have the lane try again. Only the first call counts; never switches."""
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            lane.resume_from(self)
+
+    def call_off(self) -> None:
+        """Wait for it no longer; nothing comes of it any more. Never switches."""
+        self._lane = None
+        cancel, self.cancel = self.cancel, None
+        if cancel is not None:
+            cancel()
+
+    def cut_short(self) -> None:
+        """Wait for it no longer, and have the lane go on at once. Never switches."""
+        lane = self._lane
+        self.call_off()
+        if lane is not None:
+            lane.resume_from(self)
 
 
 class Stage(Protocol):

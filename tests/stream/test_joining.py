@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import weakref
+from functools import partial
 
 import gevent
 import pytest
 
 from galeph import stream as streams
 from galeph.stream import Stream, connect, consume
+from galeph.testing import kill_walk
 from tests.stream.scenes import (
     USES,
     collect,
@@ -387,6 +389,33 @@ class TestConcat:
         inner.put("a")
 
         assert "a" == inner.try_take(0)
+
+    @pytest.mark.parametrize("holds_source", [True, False])
+    @pytest.mark.parametrize("make", [Stream, lambda: Stream(2)], ids=["0", "2"])
+    def test_dropping_it_leaves_the_stream_what_nobody_got(self, make, holds_source):
+        """Wherever its messages have come when its taker is interrupted and it is dropped."""
+
+        def scenario(victim):
+            source, inner, taken = Stream(9), make(), []
+            source.put_all([[0], inner])
+            flat = streams.concat(source)
+            if not holds_source:
+                del source
+            victim.spawn(lambda flat: taken.extend(flat.take() for _ in range(3)), flat)
+            del flat
+            gevent.sleep(0)
+            accepted = [inner.put_async(n) for n in (1, 2, 3, 4)]
+            victim.join()
+            gc.collect()
+            settle()
+            taken += iter(partial(inner.try_take, 0), None)
+
+            assert [1, 2, 3, 4] == [message for message in taken if message]
+            assert all(each.get(timeout=1) for each in accepted)
+            assert not inner.closed
+            assert not inner.description()["pending_takes"]
+
+        kill_walk(scenario, at_least=3)
 
     def test_an_interrupted_take_loses_nothing(self):
         """Thrown at after any switch, the rest comes in order."""

@@ -166,11 +166,12 @@ def test_taker_behind_a_connected_chain():
     kill_walk(scenario, at_least=53)
 
 
-def test_making_and_dropping_chains():
-    """Whoever is thrown at between the two leaves nothing on the source, and loses no message."""
+@pytest.mark.parametrize("make", [lambda: Stream(9), lambda: Wire(*MESSAGES)], ids=["9", "active"])
+def test_making_and_dropping_chains(make):
+    """What a victim was interrupted with is the source's next, once nobody holds the chain."""
 
     def scenario(victim):
-        source, taken = Stream(9), []
+        source, taken = make(), []
 
         def work():
             for _ in range(3):
@@ -180,20 +181,36 @@ def test_making_and_dropping_chains():
                 del chain
                 gevent.sleep(0)
 
-        source.put_all(MESSAGES)
+        if isinstance(source, Stream):
+            source.put_all(MESSAGES)
         victim.spawn(work)
         victim.join()
         gc.collect()
         settle()
         left = list(iter(lambda: source.try_take(0, None, "nothing"), "nothing"))
-        lost = len(MESSAGES) - len(taken) - len(left)
 
-        assert MESSAGES == sorted(taken + left + MESSAGES[len(taken) : len(taken) + lost])
-        # A chain that is dropped with a message inside takes it along: at most the victim's.
-        assert lost <= (victim.thrown is not None)
+        assert MESSAGES == taken + left
         assert unlinked(source)
+        source.close()
 
-    kill_walk(scenario, at_least=13)
+    kill_walk(scenario, at_least=8)
+
+
+def test_closing_a_chain_gives_the_source_back_what_nobody_got():
+    """Also as the last one, which closes the source: there it can be taken."""
+
+    def scenario(victim):
+        source, taken = Stream(9), []
+        source.put_all(MESSAGES)
+        chain = source.map(yielding(int)).filter(lambda _: True)
+        victim.spawn(take_into, taken, chain, 3)
+        victim.join()
+        chain.close()
+
+        assert MESSAGES == taken + list(chain) + list(source)
+        assert source.drained
+
+    kill_walk(scenario, at_least=4)
 
 
 def test_no_edge_is_left():
