@@ -117,11 +117,7 @@ class Derived(Boxed):
             while (message := self.box._take(0)) is not EXPIRED:
                 messages.append(message)
         if messages:
-            self.send_first(messages)
-
-    def send_first(self, messages: list[Any]) -> None:
-        """Have ``messages`` leave here before all that is still to come. Never switches."""
-        self._end_of_lane().send_first(self, messages)
+            self._end_of_lane().send_first(self, messages)
 
     # Taking
 

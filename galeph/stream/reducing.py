@@ -70,7 +70,8 @@ def reductions(
     check_callable("fn", fn)
     derived = Derived(to_source(source), _Reductions(fn, initial), "reductions")
     if initial is not NOT_GIVEN:
-        derived.send_first([initial])
+        # Lying there it is before all that comes, on whichever way.
+        derived.box._store(initial, 1)
     return derived
 
 

@@ -6,12 +6,13 @@ import operator
 from itertools import accumulate
 
 import pytest
+from gevent.event import Event
 
 from galeph import stream as streams
 from galeph.deferred import Deferred, future
 from galeph.errors import Cancelled
-from galeph.stream import Reduced, Stream, consume
-from tests.stream.scenes import USES, collect, interruptions, outcome, settle, victim, waiting
+from galeph.stream import Reduced, Stream, connect, consume
+from tests.stream.scenes import USES, collect, feed, interruptions, outcome, settle, victim, waiting
 from tests.stream.wires import Wire, yielding
 
 
@@ -35,6 +36,31 @@ class TestReductions:
         assert None is silent.reductions(operator.add, initial=None).try_take(0, "end", "late")
         assert [5] == list(streams.reductions(operator.add, [], initial=5))
         assert [] == list(streams.reductions(operator.add, []))
+
+    @pytest.mark.parametrize("use", USES)
+    def test_the_initial_value_is_before_a_message_that_is_under_way(self, use):
+        """One that a taker was interrupted with, in a function above."""
+        source, gate = Stream(9), Event()
+        source.put_all([1, 2])
+        mapped = source.map(lambda n: gate.wait() and n)
+        waiting(mapped.take).kill()
+        gate.set()
+        source.close()
+
+        assert [9, 10, 12] == collect(mapped.reductions(operator.add, initial=9), use)
+
+    @pytest.mark.parametrize("use", USES)
+    def test_the_initial_value_is_before_what_comes_another_way(self, use):
+        """As the initial value of an operator above does, where the source feeds several since."""
+        source, beside = Stream(9), Stream(9)
+        mapped = source.map(int)
+        above = mapped.reductions(operator.add, initial=1)
+        below = above.map(int)
+        connect(mapped, beside)
+        feed(source, 1, 2)
+
+        assert [9, 10, 12, 16] == collect(below.reductions(operator.add, initial=9), use)
+        assert [1, 2] == list(beside)
 
     @pytest.mark.parity("STR-43")
     @pytest.mark.parametrize("use", USES)
