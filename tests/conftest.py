@@ -6,8 +6,10 @@ import gc
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests.parity.recorder import Recorder
+from tests.properties.budgets import LONG, register_long_form
 
 # Before galeph is imported, which the conftest of a folder below may do before `pytest_configure`:
 # misuse from a foreign thread raises instead of corrupting a stream.
@@ -21,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Recorder(config), "galeph-parity-recorder")
+    register_long_form()
+    if config.getoption("--long"):
+        settings.load_profile(LONG)
 
 
 @pytest.fixture

@@ -31,9 +31,12 @@ from galeph.byte_streams import (
 from galeph.byte_streams.kinds import kind_of_type
 from galeph.stream import Source
 from tests.byte_streams.scenes import BYTES, TEXT, stream_of
+from tests.properties.budgets import budget
 from tests.stream.scenes import settle
 
-BUDGET = settings(max_examples=200, deadline=None)
+pytestmark = pytest.mark.long
+
+BUDGET = budget(200)
 
 TARGETS = [
     (first, second) for first in possible_conversions(str) for second in possible_conversions(first)
@@ -188,7 +191,7 @@ class TestCutting:
 
 class TestComparison:
     @pytest.mark.parity("BYTE-33")
-    @settings(max_examples=1000, deadline=None)
+    @budget(1000)
     @given(st.binary(max_size=6), st.binary(max_size=6), lengths, lengths)
     def test_is_that_of_bytes(self, a, b, some, others):
         """Whatever they are in, and however they are cut."""
@@ -256,5 +259,5 @@ class PushbackMachine(RuleBasedStateMachine):
             assert len(self.model) > 8
 
 
-PushbackMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+PushbackMachine.TestCase.settings = budget(60, stateful_step_count=30)
 TestPushback = PushbackMachine.TestCase

@@ -10,18 +10,20 @@ from __future__ import annotations
 from itertools import accumulate, groupby, islice
 
 import gevent
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from galeph import stream as streams
 from galeph.deferred import future
 from galeph.stream import Stream, connect, consume
+from tests.properties.budgets import budget
 from tests.stream.scenes import USES, collect, settle, victim
 from tests.stream.wires import Wire, yielding
 
-budget = settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+pytestmark = pytest.mark.long
+
+bounded = budget(120, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def slow(n):
@@ -110,7 +112,7 @@ def chained(source, chain, numbers):
     return source, numbers
 
 
-@budget
+@bounded
 @given(chain=chains, numbers=supplies, kind=kinds, use=st.sampled_from(USES))
 def test_a_chain_gives_what_the_functions_make_of_a_list(chain, numbers, kind, use):
     """From every kind of source, however it is used."""
@@ -123,7 +125,7 @@ def test_a_chain_gives_what_the_functions_make_of_a_list(chain, numbers, kind, u
             producer.join()
 
 
-@budget
+@bounded
 @given(
     chain=chains,
     numbers=supplies,
@@ -152,7 +154,7 @@ def test_takers_that_are_interrupted_take_nothing_with_them(chain, numbers, kind
     assert expected == taken
 
 
-@budget
+@bounded
 @given(
     chain=chains,
     numbers=supplies,
@@ -182,7 +184,7 @@ def trees(draw):
     return [(draw(st.integers(-1, n - 1)), draw(operators)) for n in range(size)]
 
 
-@budget
+@bounded
 @given(
     tree=trees(),
     kind=kinds,
@@ -226,7 +228,7 @@ def close_after(turns, node):
     node.close()
 
 
-@budget
+@bounded
 @given(
     tree=trees(),
     kind=kinds,

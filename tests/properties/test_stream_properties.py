@@ -7,13 +7,17 @@ returned by exactly one take, in the order of the puts, and a refused put says s
 from __future__ import annotations
 
 import gevent
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from galeph.stream import Stream, connect
+from tests.properties.budgets import budget
 from tests.stream.scenes import settle, waiting
 from tests.stream.wires import Wire, yielding
+
+pytestmark = pytest.mark.long
 
 WITHDRAWN = "withdrawn"
 UNTOLD = "interrupted, and nobody could tell whether in time"
@@ -192,9 +196,7 @@ class StreamMachine(RuleBasedStateMachine):
         assert None not in self.puts.values()
 
 
-StreamMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
-)
+StreamMachine.TestCase.settings = budget(60, stateful_step_count=40, derandomize=True)
 TestStreamMachine = StreamMachine.TestCase
 
 
@@ -211,7 +213,7 @@ def shapes(draw):
     ]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@budget(80, suppress_health_check=[HealthCheck.too_slow])
 @given(
     shape=shapes(),
     buffers=st.lists(st.sampled_from([0, 1, 16]), min_size=8, max_size=8),
