@@ -56,7 +56,8 @@ class _Arrival(Stage):
             self.bottom = bottom
             if bottom._is_owner:
                 self._join.inherit()
-            self._join.arrived(self, bottom)
+            if not self.result.ready():
+                self._join.arrived(self, bottom)
 
     def withdraw(self, reason: BaseException | None) -> None:
         """Leave what it hangs on, or holds the value."""
@@ -100,8 +101,8 @@ class _Join:
     def inherit(self) -> None:
         """One of the arguments owns its value: so does the result."""
         if not self.result._is_owner:
-            owns(self.result)
             on_cancel(self.result, self.leave)
+            owns(self.result)
 
     def leave(self, reason: BaseException | None) -> None:
         """Have all arrivals withdraw."""

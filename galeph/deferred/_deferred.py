@@ -103,6 +103,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
     _on_cancel: Callable[[BaseException], object] | None = None
     _is_owner: bool = False
     _is_taken: bool = False
+    _was_left: bool = False
     _is_excused: bool = False
     _dispose: Callable[[Any], object] | None = None
     _executor: Executor | None = None
@@ -351,7 +352,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
         A function may return something that arrives later (a deferred, AsyncResult, greenlet or
         `concurrent.futures.Future`): the next one gets the value it brings. An error, raised or
         arriving, skips the functions that are left and becomes the outcome. So does an outcome
-        that somebody else gives to the deferred returned.
+        that somebody else gives to the deferred returned. A value to give back (`producer.owns`)
+        that a function brings is owned by that, also if whoever waited has left by then.
 
         Returns:
             A deferred of the last value; already realized if nothing had to be waited for.
@@ -490,8 +492,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
     def _let_go(self, reason: BaseException | None) -> None:
         """Somebody who waited or hung on it has left without the outcome."""
-        if self._is_owner:
-            let_go(self, reason)
+        let_go(self, reason)
 
 
 # What a stage makes where it needs a plain one: it cannot import the class.

@@ -135,7 +135,7 @@ class _FinallyOnto(Finally):
         else:
             self.end_as(self._bottom)
 
-    def withdrawn(self, reason: BaseException) -> None:
+    def withdrawn(self, reason: BaseException | None) -> None:
         if self._bottom is not None:
             self._bottom._let_go(reason)
 

@@ -62,7 +62,13 @@ def cancel(deferred: Deferred[Any], reason: object) -> bool:
 
 
 def let_go(deferred: Deferred[Any], reason: BaseException | None) -> None:
-    """See to an owner after somebody who waited or hung on it left without the outcome."""
+    """See to an owner after somebody who waited or hung on it left without the outcome.
+
+    Of one that owns nothing yet it is noted: that it does may turn out later (see `owns`).
+    """
+    if not deferred._is_owner:
+        deferred._was_left = deferred._was_left or reason is not None
+        return
     if has_company(deferred):
         return
     if not deferred.ready():

@@ -98,7 +98,7 @@ class Stage(Entry):
         else:
             listen(source, self)
 
-    def withdrawn(self, reason: BaseException) -> None:
+    def withdrawn(self, reason: BaseException | None) -> None:
         """Let go of what the stage holds besides what it hung on. Never switches."""
 
     # Ending
@@ -132,12 +132,16 @@ class _Lease(Entry):
         self._stage = stage
         self._source: Deferred[Any] | None = None
         self._runner: greenlet | None = None
-        owns(stage.result)
         on_cancel(stage.result, self._withdraw)
+        owns(stage.result)
 
     def hang_on(self, source: Deferred[Any]) -> None:
         self._source = source
         listen(source, self)
+        result = self._stage.result
+        if _ready(result):
+            # Already, while the function of the stage was running.
+            self._withdraw(result._exc_info[1] if result._exc_info else None)
 
     def run(self, source: Deferred[Any]) -> None:
         self._source = None
@@ -154,7 +158,7 @@ class _Lease(Entry):
         keep(error, 1)
         self._stage.fail(error)
 
-    def _withdraw(self, reason: BaseException) -> None:
+    def _withdraw(self, reason: BaseException | None) -> None:
         """Nobody wants the result any more. Never switches."""
         source = self._source
         if source is not None:

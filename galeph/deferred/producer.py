@@ -98,7 +98,10 @@ def owns(deferred: Deferred[T], dispose: Callable[[T], object] | None = None) ->
       fails as well.
     - So is a value that comes too late, after the deferred was cancelled or timed out.
 
-    Deferreds made from this one by `chain` and the like inherit the duty.
+    Deferreds made from this one by `chain` and the like inherit the duty. So does the result of a
+    stage whose function returns this one, from then on: if by that time whoever waited for it has
+    left, as above, and nobody has come, it is as if he left now. Through further stages, or `zip`,
+    the value is disposed of when it comes.
 
     Args:
         deferred: who owns.
@@ -107,6 +110,8 @@ def owns(deferred: Deferred[T], dispose: Callable[[T], object] | None = None) ->
     adopt(deferred)
     deferred._is_owner = True
     deferred._dispose = dispose
+    if deferred._was_left:
+        deferred._let_go(None)
 
 
 def hold_hub(deferred: Deferred[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gevent
 import pytest
+from gevent.event import Event
 from gevent.monkey import get_original
 
 from galeph import deferred
@@ -31,6 +32,14 @@ def wait_in_greenlet(wait, d):
 
 def get(d):
     return d.get()
+
+
+def outcome_of(d):
+    """What `get` returns or raises, a kill and a Timeout included."""
+    try:
+        return d.get()
+    except BaseException as error:
+        return error
 
 
 class TestOnReady:
@@ -403,6 +412,61 @@ class TestInheritance:
 
         assert d.cancelled()
         assert derived.cancelled()
+        assert 1 == len(reasons)
+
+    @pytest.mark.parametrize("exception", [gevent.GreenletExit, gevent.Timeout])
+    @pytest.mark.parametrize("use", [get, Deferred.chain, deferred.zip], ids=["", "chain", "zip"])
+    @pytest.mark.parametrize("comes", ["before", "meanwhile", "after"])
+    def test_waiter_that_left_before_the_function_returned(self, comes, use, exception):
+        """What the function brings then is given back, whenever its value comes."""
+        d, disposed, reasons = owner()
+        gate, begun = Event(), Deferred()
+        derived = begun.chain(lambda _: gate.wait() and d)
+        waited = derived if use is get else use(derived)
+        waiter = gevent.spawn(outcome_of, waited)
+        begun.success(None)
+        settle()
+        if comes == "before":
+            d.success("resource")
+        waiter.kill(exception, block=comes != "meanwhile")
+        gate.set()
+        settle()
+        d.success("resource")
+        settle()
+
+        assert ["resource"] == disposed
+        assert isinstance(waiter.get(), exception)
+        assert waited.cancelled()
+        # Whoever waited for it directly has it called off at once.
+        assert bool(reasons) is (use is get and comes != "before")
+
+    def test_waiter_that_left_and_another_one_that_came(self):
+        """Who waits when the function returns gets the value."""
+        d, disposed, _ = owner()
+        gate, begun = Event(), Deferred()
+        derived = begun.chain(lambda _: gate.wait() and d)
+        begun.success(None)
+        wait_in_greenlet(get, derived).kill()
+        other = wait_in_greenlet(get, derived)
+        gate.set()
+        settle()
+        d.success("resource")
+
+        assert "resource" == other.get()
+        assert [] == disposed
+
+    def test_result_that_is_decided_before_the_function_returned(self):
+        """What the function brings then is called off: nobody wants it."""
+        d, _, reasons = owner()
+        gate, begun = Event(), Deferred()
+        derived = begun.chain(lambda _: gate.wait() and d)
+        begun.success(None)
+        settle()
+        derived.success("another")
+        gate.set()
+        settle()
+
+        assert d.cancelled()
         assert 1 == len(reasons)
 
     def test_other_stages_keep_it(self):

@@ -12,7 +12,8 @@ from __future__ import annotations
 import operator
 
 import gevent
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from galeph import deferred
@@ -21,10 +22,12 @@ from galeph.deferred.producer import on_cancel, owns
 from galeph.errors import Cancelled
 from tests.deferred.executors import Greenlets
 from tests.deferred.threads import settle
+from tests.properties.budgets import budget
 
-BOUNDED = settings(
-    max_examples=150,
-    deadline=None,
+pytestmark = pytest.mark.long
+
+BOUNDED = budget(
+    150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
@@ -171,7 +174,11 @@ class Resource:
 
 
 resource_steps = st.one_of(
-    st.tuples(st.just("derive"), st.sampled_from(["chain", "catch", "finally", "inner", "onto"])),
+    st.tuples(
+        st.just("derive"),
+        st.sampled_from(["chain", "catch", "finally", "inner", "onto", "late", "slow", "loop"]),
+    ),
+    st.tuples(st.just("open")),
     st.tuples(st.just("wait")),
     st.tuples(st.just("kill"), st.integers(0, 3), st.booleans()),
     st.tuples(st.just("timeout"), st.integers(0, 3)),
@@ -182,8 +189,8 @@ resource_steps = st.one_of(
 )
 
 
-def derive(how, d):
-    """A deferred that passes the value of ``d`` on unchanged."""
+def derive(how, d, gate):
+    """A deferred that passes the value of ``d`` on unchanged; maybe it shows it when told to."""
     if how == "chain":
         return d.chain()
     if how == "catch":
@@ -192,6 +199,15 @@ def derive(how, d):
         return d.finally_(int)
     if how == "onto":
         return d.onto(Greenlets()).finally_(int)
+    if how == "late":
+        return gate.chain(lambda _: d)
+    if how == "slow":
+        begun = Deferred()
+        derived = begun.chain(lambda _: gate.wait() or d)
+        begun.success(None)
+        return derived
+    if how == "loop":
+        return deferred.loop(lambda: gate.chain(lambda _: d))
     return deferred.success(None).chain(lambda _: d)
 
 
@@ -205,13 +221,18 @@ class ResourceProgram:
         owns(self.source, Resource.dispose)
         on_cancel(self.source, self.called_off.append)
         self.line = [self.source]
+        self.gate = Deferred()
         self.waiters = []
+        # How many have left a wait without an outcome, and whether somebody has cancelled.
+        self.left = 0
+        self.is_cancelled = False
         self.is_given = False
 
     def run(self, program):
         for name, *arguments in program:
             getattr(self, f"do_{name}")(*arguments)
         self.do_success()
+        self.do_open()
         settle()
         gevent.killall([greenlet for greenlet in self.waiters if not greenlet.ready()])
         settle()
@@ -219,7 +240,7 @@ class ResourceProgram:
     def do_derive(self, how):
         # Only from the end, and only until somebody waits there: a line, not a tree.
         if not self.waiters and len(self.line) < 4 and not self.source.ready():
-            self.line.append(derive(how, self.line[-1]))
+            self.line.append(derive(how, self.line[-1], self.gate))
 
     def do_wait(self):
         if len(self.waiters) < 4:
@@ -228,7 +249,10 @@ class ResourceProgram:
     def take(self):
         try:
             resource = self.line[-1].get()
-        except (Cancelled, gevent.Timeout):
+        except Cancelled:
+            return
+        except (gevent.Timeout, gevent.GreenletExit):
+            self.left += 1
             return
         assert resource is self.resource
         resource.taken += 1
@@ -247,10 +271,12 @@ class ResourceProgram:
             self.waiters[number].kill(gevent.Timeout(1), block=False)
 
     def do_cancel(self):
+        self.is_cancelled = True
         self.source.cancel()
 
     def do_cancel_derived(self, number):
         if number < len(self.line):
+            self.is_cancelled = True
             self.line[number].cancel()
 
     def do_success(self):
@@ -258,6 +284,9 @@ class ResourceProgram:
         if not self.is_given:
             self.is_given = True
             self.source.success(self.resource)
+
+    def do_open(self):
+        self.gate.success(None)
 
     def do_run(self):
         gevent.sleep(0)
@@ -270,14 +299,16 @@ def test_a_resource_is_taken_or_disposed_of(program):
     p = ResourceProgram()
     p.run(program)
 
-    resource, last = p.resource, p.line[-1]
+    resource = p.resource
     assert resource.disposed <= 1
     assert not (resource.disposed and resource.taken)
     assert len(p.called_off) <= 1
     if resource.taken == 0 and resource.disposed == 0:
-        # Then it rests where it can still be taken.
-        assert last.successful()
-        assert last.get() is resource
+        # Then it rests where it can still be taken: at the end, or before a function that was not
+        # called any more.
+        assert any(d.successful() and d.get() is resource for d in p.line)
+        # Which nobody does who has left.
+        assert p.is_cancelled or not p.left
     if p.called_off:
         assert 0 == resource.taken
         assert 1 == resource.disposed
