@@ -231,10 +231,10 @@ class EventBus:
         """Whether anybody has subscribed to a topic."""
         return self._find(topic) is not None
 
-    def downstream(self, topic: Hashable) -> list[Source[Any]] | None:
-        """Return the subscriptions to a topic, the oldest first; None if there are none."""
+    def downstream(self, topic: Hashable) -> list[Source[Any]]:
+        """Return the subscriptions to a topic, the oldest first."""
         room = self._find(topic)
-        return None if room is None else room.subscriptions()
+        return [] if room is None else room.subscriptions()
 
     def topics(self) -> dict[Hashable, list[Source[Any]]]:
         """Return the topics that have subscribers, each with its subscriptions, as of now."""

@@ -186,7 +186,7 @@ def news() -> None:
     assert_type(events.subscribe("news", buffer=16, policy="drop_oldest"), Source[Any])
     assert_type(events.publish("news", "a message"), bool)
     assert_type(events.publish_async(("news", 1), "a message"), Deferred[bool])
-    assert_type(events.downstream("news"), list[Source[Any]] | None)
+    assert_type(events.downstream("news"), list[Source[Any]])
     assert_type(events.stats().topics["news"].subscribers[0].dropped, int)
 
 
