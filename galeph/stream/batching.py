@@ -168,8 +168,10 @@ class _Timed(Joint):
     def _start_timer(self) -> None:
         self._stop_timer()
         if self._lists.messages:
-            # Weak: a timer is not to keep what nobody holds.
-            self._timer = default_clock().start_timer(self._latency, _expire, ref(self))
+            # Weak: a timer is not to keep what nobody holds. It goes with that.
+            me = ref(self, lambda _: _cancel_soon(hub, timer))
+            hub, timer = self._hub, default_clock().start_timer(self._latency, _expire, me)
+            self._timer = timer
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -186,6 +188,12 @@ class _Timed(Joint):
     def _finish(self, error: BaseException | None) -> None:
         self._stop_timer()
         super()._finish(error)
+
+
+def _cancel_soon(hub: Any, timer: Timer) -> None:
+    """Have a timer stopped. In the garbage collector, on any thread."""
+    if hub.loop is not None:
+        hub.loop.run_callback_threadsafe(timer.cancel)
 
 
 def _expire(me: ref[_Timed]) -> None:

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from galeph.errors import Cancelled, TimedOut
-from galeph.stream import Stream, connect, consume
+from galeph.stream import Stream, connect, connect_via, consume, consume_async
 from galeph.testing import kill_walk
 from tests.stream.scenes import settle
 from tests.stream.test_kill_walk_put_take import put_from, take_into
@@ -135,8 +135,13 @@ def test_connecting_and_disconnecting():
 
 @pytest.mark.parametrize("make", [lambda: Stream(9), Wire], ids=["queue", "active"])
 class TestFunctions:
-    def test_consumed(self, make):
-        """Interrupted inside the function, the consumption ends and says so; no message twice."""
+    @pytest.mark.parametrize(
+        "use",
+        [consume, consume_async, lambda source, fn: connect_via(source, fn, Stream())],
+        ids=["consume", "consume_async", "connect_via"],
+    )
+    def test_consumed(self, make, use):
+        """Interrupted inside the function, what calls it ends and says so; no message twice."""
 
         def scenario(victim):
             source, seen = make(), []
@@ -145,7 +150,7 @@ class TestFunctions:
                 victim.run(gevent.sleep, 0)
                 seen.append(message)
 
-            done = consume(source, fn)
+            done = use(source, fn)
             feed(source)
             gevent.wait([done], timeout=5)
 

@@ -12,6 +12,7 @@ import pytest
 from galeph.errors import Cancelled, TimedOut
 from galeph.stream import Stream, connect, consume
 from galeph.testing import kill_walk
+from tests.properties.test_operator_properties import OPERATORS
 from tests.stream.scenes import settle
 from tests.stream.test_kill_walk_connect import feed, unlinked
 from tests.stream.test_kill_walk_put_take import put_from, take_into
@@ -129,6 +130,66 @@ class TestOneChain:
             source.close()
 
         kill_walk(scenario, at_least=30)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+class TestEveryOperator:
+    def test_taker(self, name):
+        """Who is thrown at while he takes has had a beginning; the rest comes in order."""
+        operator, same = OPERATORS[name]
+
+        def scenario(victim):
+            source, taken = Stream(), []
+            made = operator(source)
+            victim.spawn(take_into, taken, made, 2)
+            gevent.spawn(feed, source)
+            victim.join()
+
+            assert same(MESSAGES) == taken + list(made)
+            assert made.drained
+            settle()
+            assert unlinked(source)
+
+        kill_walk(scenario, at_least=1 if name == "buffer" else 3)
+
+    def test_putter(self, name):
+        """Every message whose put has returned went through, and at most one more."""
+        operator, same = OPERATORS[name]
+
+        def scenario(victim):
+            source, accepted, seen = Stream(), [], []
+            done = consume(operator(source), seen.append)
+            victim.spawn(put_from, MESSAGES, source, accepted)
+            victim.join()
+            source.close()
+
+            assert done.get(timeout=5) is True
+            count = len(accepted)
+            assert seen in (same(MESSAGES[:count]), same(MESSAGES[: count + 1]))
+            assert unlinked(source)
+
+        kill_walk(scenario, at_least=3)
+
+    def test_nothing_is_left(self, name):
+        """Dropped when its taker was thrown at, it is garbage with its source."""
+        operator, _ = OPERATORS[name]
+
+        def scenario(victim):
+            source = Stream()
+            made = operator(source)
+            victim.spawn(take_into, [], made, 2)
+            putter = gevent.spawn(feed, source)
+            victim.join()
+            putter.kill()
+            watched = [weakref.ref(source), weakref.ref(made)]
+            del source, made, putter
+            for _ in range(3):
+                gc.collect()
+                settle()
+
+            assert [None] * 2 == [each() for each in watched]
+
+        kill_walk(scenario, at_least=1 if name == "buffer" else 3)
 
 
 def test_putter_above_a_chain():
