@@ -6,17 +6,19 @@ The rules are those of ``producer``; this is what carries them out. Nothing here
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gevent.event import AsyncResult
 
 from galeph.deferred._hanging import has_company, thread_ident
 from galeph.deferred._outcome import DECIDED, NOTHING, cancelled
+from galeph.errors import Cancelled
 
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["call_off", "cancel", "in_own_thread", "let_go", "refuse"]
+__all__ = ["Left", "call_off", "cancel", "in_own_thread", "let_go", "refuse"]
 
 _base_set = AsyncResult.set
 _base_set_exception = AsyncResult.set_exception
@@ -45,11 +47,28 @@ def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument
         loop.run_callback_threadsafe(fn, argument)
 
 
+class Left(NamedTuple):
+    """A deferred that somebody has left, and why.
+
+    A function given to `on_cancel` may return one, in place of letting go of it: rows of deferreds
+    are left in a loop, because they may be longer than a stack.
+    """
+
+    deferred: Deferred[Any]
+    reason: BaseException | None
+
+
 def call_off(deferred: Deferred[Any], reason: BaseException) -> None:
     """Tell whoever does the work that it is not wanted any more."""
     fn, deferred._on_cancel = deferred._on_cancel, None
     if fn is not None:
-        in_own_thread(deferred, fn, reason)
+        in_own_thread(deferred, partial(_leave, fn), reason)
+
+
+def _leave(fn: Callable[[BaseException], object], reason: BaseException) -> None:
+    left = fn(reason)
+    if type(left) is Left:
+        let_go(*left)
 
 
 def cancel(deferred: Deferred[Any], reason: object) -> bool:
@@ -66,21 +85,38 @@ def let_go(deferred: Deferred[Any], reason: BaseException | None) -> None:
 
     Of one that owns nothing yet it is noted: that it does may turn out later (see `owns`).
     """
+    left: object = Left(deferred, reason)
+    while type(left) is Left:
+        left = _let_go(*left)
+
+
+def _let_go(deferred: Deferred[Any], reason: BaseException | None) -> object:
+    """Do so for one; return what may be `Left` behind it."""
     if not deferred._is_owner:
         deferred._was_left = deferred._was_left or reason is not None
-        return
+        return None
     if has_company(deferred):
-        return
+        return None
+    # In a row all are cancelled for the same reason: one that named the error of the one before
+    # would double its text.
+    error = cancelled((reason.__cause__ or str(reason)) if type(reason) is Cancelled else reason)
     if not deferred.ready():
-        deferred.cancel(reason)
-        return
+        fn = deferred._on_cancel
+        if not deferred._fail(error, None) or fn is None:
+            return None
+        if deferred.hub is None or deferred.hub.thread_ident == thread_ident():
+            deferred._on_cancel = None
+            return fn(error)
+        call_off(deferred, error)
+        return None
     dispose, value = deferred._dispose, deferred._value
     if dispose is None or deferred._is_taken or value is NOTHING:
-        return
+        return None
     # Whoever comes after this must not get what is given back: the outcome is taken away, and the
     # deferred is as cancelled as if the value had not come.
     deferred._is_taken = True
     deferred._claim = DECIDED
     _base_set(deferred, NOTHING)
-    _base_set_exception(deferred, cancelled(reason))
+    _base_set_exception(deferred, error)
     dispose(value)
+    return None

@@ -30,6 +30,7 @@ from galeph.deferred._coerce import copy_when_ready, said_by
 from galeph.deferred._entries import Entry, pass_on
 from galeph.deferred._hanging import listen, unlisten
 from galeph.deferred._outcome import DEFERRABLE, NOTHING, PLAIN, Deferrable, keep, stopped
+from galeph.deferred._ownership import Left, let_go
 from galeph.deferred.producer import on_cancel, owns
 
 if TYPE_CHECKING:
@@ -141,7 +142,9 @@ class _Lease(Entry):
         result = self._stage.result
         if _ready(result):
             # Already, while the function of the stage was running.
-            self._withdraw(result._exc_info[1] if result._exc_info else None)
+            left = self._withdraw(result._exc_info[1] if result._exc_info else None)
+            if left is not None:
+                let_go(*left)
 
     def run(self, source: Deferred[Any]) -> None:
         self._source = None
@@ -158,15 +161,16 @@ class _Lease(Entry):
         keep(error, 1)
         self._stage.fail(error)
 
-    def _withdraw(self, reason: BaseException | None) -> None:
-        """Nobody wants the result any more. Never switches."""
+    def _withdraw(self, reason: BaseException | None) -> Left | None:
+        """Nobody wants the result any more, so leave what it hung on. Never switches."""
         source = self._source
-        if source is not None:
-            unlisten(source, self)
-            source._let_go(reason)
-            self._stage.withdrawn(reason)
-        elif self._runner is not None:
-            get_hub().loop.run_callback(self._interrupt, self._runner)
+        if source is None:
+            if self._runner is not None:
+                get_hub().loop.run_callback(self._interrupt, self._runner)
+            return None
+        unlisten(source, self)
+        self._stage.withdrawn(reason)
+        return Left(source, reason)
 
     def _interrupt(self, runner: greenlet) -> None:
         if self._runner is runner:

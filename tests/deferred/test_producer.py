@@ -469,6 +469,24 @@ class TestInheritance:
         assert d.cancelled()
         assert 1 == len(reasons)
 
+    @pytest.mark.parametrize("leave", ["kill", "cancel"])
+    def test_a_row_of_20_000(self, leave):
+        """It is called off without a stack, and each says the same reason in the same few words."""
+        d, _, reasons = owner()
+        row = [d]
+        for _ in range(20_000):
+            row.append(row[-1].chain())
+        if leave == "kill":
+            wait_in_greenlet(get, row[-1]).kill()
+            reason = gevent.GreenletExit
+        else:
+            reason = ValueError
+            row[-1].cancel(ValueError("enough"))
+
+        assert 1 == len(reasons)
+        assert 1 == len({str(each.exception) for each in row})
+        assert {reason} == {type(each.exception.__cause__) for each in row}
+
     def test_other_stages_keep_it(self):
         """A second stage on the source keeps the work going."""
         d, _, reasons = owner()
