@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from gevent import getcurrent
 
@@ -105,10 +106,18 @@ class Outlet:
 
     def remove(self, link: Link | Branch) -> None:
         """Take out a link; what is above it may not be connected any more. Never switches."""
+        self._take_out(link)
+        self._tell_above()
+        self._vanish()
+
+    def _take_out(self, link: Link | Branch) -> None:
         self.links.remove(link)
         if link.lane.state is State.STALLED:
             self.busy.pop(link.lane, None)
             link.lane.give_up()
+
+    def _tell_above(self) -> None:
+        """See what is still connected here and above, and whether anybody wants a message."""
         above = {self: None}
         waiting = [self]
         while waiting:
@@ -124,6 +133,8 @@ class Outlet:
                     if source is not None and branch in source.links and source not in above:
                         above[source] = None
                         waiting.append(source)
+
+    def _vanish(self) -> None:
         if self.source._outlet is self and not (self.links or self.busy or self._is_moving):
             # They know each other, as a link and its lane do. But what is above is to hear at once,
             # and not from the garbage collector, that nobody takes any more.
@@ -150,9 +161,15 @@ class Outlet:
         """Take out the branches whose operators nobody holds any more."""
         if self._has_dead:
             self._has_dead = False
-            for link in [link for link in self.links if link.is_dead]:
-                self.remove(link)
+            dead = [link for link in self.links if link.is_dead]
+            for link in dead:
+                self._take_out(link)
                 del link.lane
+            if dead:
+                # When this is not to die next, held by the dead alone: of a long chain each would
+                # tell all of the rest.
+                self.source._hub.loop.run_callback(_tell_above, ref(self.source))
+                self._vanish()
 
     def has_demand(self) -> bool:
         """Whether anybody below wants a message: something connected, or a waiting take."""
@@ -407,6 +424,14 @@ class Outlet:
             lane.state = State.STALLED
             self.busy[lane] = None
             self.kick()
+
+
+def _tell_above(source: ref[Source[Any]]) -> None:
+    alive = source()
+    if alive is not None:
+        outlet = outlet_of(alive)
+        outlet._tell_above()
+        outlet._vanish()
 
 
 def outlet_of(source: Source[Any]) -> Outlet:

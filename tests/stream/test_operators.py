@@ -76,6 +76,23 @@ class TestOneChain:
 
         assert source.closed
 
+    @pytest.mark.parametrize("make", [Stream, Wire])
+    def test_a_dropped_chain_of_10_000_is_gone_soon(self, make):
+        """One goes after the other, and none has to tell all that are left."""
+        source = make()
+        above = end = source.map(str)
+        for _ in range(10_000):
+            end = end.map(str)
+        watched = weakref.ref(above)
+        del above, end
+        for _ in range(20_000):
+            gevent.sleep(0)
+            if watched() is None:
+                break
+
+        assert watched() is None
+        assert 0 == source.link_count
+
     def test_functions_may_block(self):
         """Taken from or connected, in a chain or beside another."""
         source, seen = Stream(), []
