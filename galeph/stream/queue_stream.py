@@ -232,7 +232,8 @@ class Stream(Source[T], Sink[T]):
 
     def _fits(self, weight: float) -> bool:
         if self._metric is not None:
-            return self._level + weight <= self._limit
+            # Into no buffer not even what weighs nothing.
+            return self._limit > 0 and self._level + weight <= self._limit
         return len(self._messages) < self._limit
 
     def _store(self, message: T, weight: float) -> None:

@@ -668,6 +668,16 @@ class TestMetric:
         assert small.get(timeout=1) is True
         assert ["1"] == drain(stream)
 
+    def test_without_a_buffer_what_weighs_nothing_waits_as_well(self):
+        """Also when another put is withdrawn."""
+        stream = Stream(0, metric=len)
+        first, second = stream.put_async("a"), stream.put_async("")
+        first.cancel()
+
+        assert not second.ready()
+        assert "" == stream.take()
+        assert second.get() is True
+
     def test_what_it_raises_is_the_caller_s(self):
         """An exception in the metric, or a negative number, reaches the put and changes nothing."""
         stream = Stream(3, metric=lambda message: 1 / message)
