@@ -1,26 +1,53 @@
 """What holds of a stream, and of a graph of streams, whatever happens to it.
 
-Whatever puts, takes, kills, limits and closings come in whatever order: every accepted message is
-returned by exactly one take, in the order of the puts, and a refused put says so.
+Whatever puts, takes, kills, limits, closings and failures come in whatever order, from however many
+greenlets and threads: every accepted message is returned by exactly one take, in the order of the
+puts, and a refused put says so.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import gevent
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from galeph.stream import Stream, connect
+from galeph.testing import ManualClock
+from tests.deferred import threads
 from tests.properties.budgets import budget
 from tests.stream.scenes import settle, waiting
 from tests.stream.wires import Wire, yielding
 
 pytestmark = pytest.mark.long
 
+# What a put has said, besides True and False.
+PENDING = "pending"
+LATE = "late"
 WITHDRAWN = "withdrawn"
 UNTOLD = "interrupted, and nobody could tell whether in time"
+
+KILLS = st.sampled_from([gevent.GreenletExit, gevent.Timeout])
+# What only the stream's own thread may call.
+OWN = [
+    ("put", [0]),
+    ("try_put", [0, 0]),
+    ("put_async", [0]),
+    ("put_nowait", [0]),
+    ("take", []),
+    ("try_take", [0]),
+    ("take_async", []),
+    ("get_nowait", []),
+    ("close", []),
+    ("fail", [ValueError()]),
+]
+
+
+class Broken(Exception):
+    """What a stream fails with."""
 
 
 class StreamMachine(RuleBasedStateMachine):
@@ -28,123 +55,179 @@ class StreamMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
+        self.clock = ManualClock()
+        self.clock.__enter__()
         self.stream = Stream()
-        self.next = 0
-        # Message -> what its put has said: None while it waits, True, False, or one of these.
-        self.puts = {}
+        self.last = 0
+        self.said = {}
+        # By message: a greenlet or a deferred, which can withdraw it.
         self.putters = {}
         self.takers = []
         self.async_takes = []
+        # Messages, and the ends that takes were told.
         self.returned = []
+        self.ended = None
 
-    @rule(buffer=st.sampled_from([0, 1, 2, 16]))
-    @precondition(lambda self: not self.puts)
-    def start(self, buffer):
-        if not self.takers and not self.async_takes:
-            self.stream = Stream(buffer)
+    @initialize(buffer=st.sampled_from([0, 1, 2, 16]), is_metered=st.booleans())
+    def start(self, buffer, is_metered):
+        self.stream = Stream(buffer, metric=(lambda n: n % 3) if is_metered else None)
 
     # Putting
 
-    def _message(self):
-        self.next += 1
-        return self.next
+    def _message(self, said=PENDING):
+        self.last += 1
+        self.said[self.last] = said
+        return self.last
+
+    def _say(self, message, said):
+        # After WITHDRAWN or UNTOLD nothing more is said.
+        assert self.said[message] == PENDING
+        self.said[message] = said
+
+    def _put_in_greenlet(self, put, *args):
+        message = self._message()
+
+        def run():
+            try:
+                said = put(message, *args)
+            except gevent.Timeout:
+                return
+            self._say(message, said)
+
+        self.putters[message] = waiting(run)
 
     @rule()
     def put(self):
-        message = self._message()
-        self.puts[message] = None
+        self._put_in_greenlet(self.stream.put)
 
-        def run():
-            self.puts[message] = self.stream.put(message)
+    @rule(seconds=st.integers(1, 2))
+    def put_with_limit(self, seconds):
+        self._put_in_greenlet(self.stream.try_put, seconds, LATE)
 
-        self.putters[message] = waiting(run)
+    def _try_put(self, count):
+        for _ in range(count):
+            message = self._message()
+            self.said[message] = self.stream.try_put(message, 0, LATE)
 
     @rule(count=st.integers(1, 4))
     def try_put(self, count):
         """Several at once, before anybody served has run."""
-        for _ in range(count):
-            message = self._message()
-            self.puts[message] = self.stream.try_put(message, 0, WITHDRAWN)
+        self._try_put(count)
         settle()
 
     @rule()
     def put_async(self):
         message = self._message()
         put = self.stream.put_async(message)
-        self.puts[message] = None
         self.putters[message] = put
-        put.rawlink(lambda _: self.puts.__setitem__(message, put.value))
+        put.rawlink(lambda _: put.successful() and self._say(message, put.value))
         settle()
 
     @rule()
-    def put_threadsafe(self):
+    def put_from_a_thread(self):
         message = self._message()
-        future = self.stream.put_threadsafe(message)
-        self.puts[message] = None
+        future = threads.run(self.stream.put_threadsafe, message)
         settle()
-        future.add_done_callback(lambda done: self.puts.__setitem__(message, done.result()))
+        future.add_done_callback(lambda done: self._say(message, done.result()))
 
     # Taking
 
-    @rule()
-    def take(self):
+    def _take_in_greenlet(self, take, *args):
         def run():
-            self.returned.append(self.stream.take("end"))
+            try:
+                self._took(take, *args)
+            except gevent.Timeout:
+                return
 
         self.takers.append(waiting(run))
 
+    def _took(self, take, *args):
+        try:
+            message = take(*args)
+        except Broken:
+            message = "failed"
+        if message != LATE:
+            self.returned.append(message)
+        return message
+
+    @rule(count=st.integers(1, 3))
+    def take(self, count):
+        for _ in range(count):
+            self._take_in_greenlet(self.stream.take, "closed")
+
+    @rule(seconds=st.integers(1, 2))
+    def take_with_limit(self, seconds):
+        self._take_in_greenlet(self.stream.try_take, seconds, "closed", LATE)
+
+    @rule(count=st.integers(1, 3))
+    def iterate(self, count):
+        self._take_in_greenlet(self._iterate, count)
+
+    def _iterate(self, count):
+        for message in itertools.islice(self.stream, count):
+            self.returned.append(message)
+            # Those who were served with this one return before the next.
+            gevent.sleep(0)
+        return LATE
+
+    def _try_take(self):
+        return self._took(self.stream.try_take, 0, "closed", LATE)
+
     @rule()
     def try_take(self):
-        message = self.stream.try_take(0, "end", "late")
-        if message != "late":
-            self.returned.append(message)
+        self._try_take()
         settle()
 
     @rule()
     def take_async(self):
-        taken = self.stream.take_async("end")
+        taken = self.stream.take_async("closed")
         self.async_takes.append(taken)
-        taken.rawlink(lambda _: taken.successful() and self.returned.append(taken.value))
+        taken.rawlink(lambda _: taken.cancelled() or self._took(taken.get))
         settle()
 
     # Interrupting
 
-    @rule(data=st.data(), messages=st.integers(0, 3))
-    @precondition(lambda self: any(not taker.dead for taker in self.takers))
-    def kill_takers(self, data, messages):
-        """The kill is on its way when the messages are handed over."""
+    @rule(
+        more=st.integers(0, 3),
+        victims=st.sets(st.integers(0, 3), max_size=3),
+        messages=st.integers(0, 4),
+        is_served=st.booleans(),
+        exception=KILLS,
+    )
+    def interrupt_takers(self, more, victims, messages, is_served, exception):
+        """While messages are handed over: the exception is on its way first, or they are."""
+        for _ in range(more):
+            self._take_in_greenlet(self.stream.take, "closed")
         living = [taker for taker in self.takers if not taker.dead]
-        for victim in data.draw(st.lists(st.sampled_from(living), unique=True, max_size=3)):
-            victim.kill(block=False)
-        if any(not taken.ready() for taken in self.async_takes):
-            # A deferred cannot be unrealized, so a message that comes back is later than its own.
+        if not all(taken.ready() for taken in self.async_takes):
+            # A deferred cannot be unrealized: what comes back would be later than what it has.
             messages = 0
-        for _ in range(messages):
-            message = self._message()
-            self.puts[message] = self.stream.try_put(message, 0, WITHDRAWN)
+        if is_served:
+            self._try_put(messages)
+        for victim in victims:
+            if victim < len(living):
+                living[victim].kill(exception, block=False)
+        if not is_served:
+            self._try_put(messages)
         settle()
 
-    @rule(data=st.data(), is_late=st.booleans())
-    @precondition(lambda self: any(said is None for said in self.puts.values()))
-    def withdraw(self, data, is_late):
+    @rule(data=st.data(), is_late=st.booleans(), exception=KILLS)
+    @precondition(lambda self: any(self.said[m] == PENDING for m in self.putters))
+    def interrupt_putter(self, data, is_late, exception):
         """Late: a take comes in the same moment, and the message may be accepted."""
-        pending = [m for m, said in self.puts.items() if said is None and m in self.putters]
-        if not pending:
-            return
+        pending = [message for message in self.putters if self.said[message] == PENDING]
         message = data.draw(st.sampled_from(pending))
         putter = self.putters[message]
         if isinstance(putter, gevent.Greenlet):
-            putter.kill(block=False)
+            putter.kill(exception, block=False)
         else:
-            putter.cancel()
+            assert putter.cancel()
         if is_late:
-            taken = self.stream.try_take(0, "end", "late")
-            if taken != "late":
-                self.returned.append(taken)
+            self._try_take()
         settle()
-        if self.puts[message] is None:
-            # It may be stored by now. Without a take in between it cannot be.
-            self.puts[message] = UNTOLD if is_late else WITHDRAWN
+        if self.said[message] == PENDING:
+            is_told = not (is_late and isinstance(putter, gevent.Greenlet))
+            self.said[message] = WITHDRAWN if is_told else UNTOLD
 
     @rule(data=st.data())
     @precondition(lambda self: any(not taken.ready() for taken in self.async_takes))
@@ -153,51 +236,155 @@ class StreamMachine(RuleBasedStateMachine):
         data.draw(st.sampled_from(pending)).cancel()
         settle()
 
-    @rule(fails=st.booleans())
-    @precondition(lambda self: len(self.puts) > 5)
-    def end(self, fails):
-        del fails
-        self.stream.close()
+    @rule()
+    def let_time_pass(self):
+        self.clock.advance(1)
+
+    # Ending, and what is not allowed
+
+    @rule(how=st.sampled_from(["close", "close_threadsafe", "fail"]))
+    @precondition(lambda self: len(self.said) > 5)
+    def end(self, how):
+        self.ended = self.ended or ("failed" if how == "fail" else "closed")
+        if how == "fail":
+            self.stream.fail(Broken())
+        elif how == "close":
+            self.stream.close()
+        else:
+            threads.run(self.stream.close_threadsafe)
         settle()
+
+    @rule(call=st.sampled_from(OWN))
+    def misuse(self, call):
+        """From another thread: it raises, and does nothing."""
+        name, args = call
+
+        assert isinstance(threads.run(getattr(self.stream, name), *args), RuntimeError)
 
     # What holds
 
+    def got(self):
+        return [message for message in self.returned if isinstance(message, int)]
+
     @invariant()
     def returned_once_and_in_order(self):
-        got = [message for message in self.returned if message != "end"]
+        got = self.got()
 
-        assert sorted(got) == got
-        assert len(set(got)) == len(got)
-        assert all(self.puts[message] in (True, None, UNTOLD) for message in got)
+        assert sorted(set(got)) == got
+        assert all(self.said[message] in (True, PENDING, UNTOLD) for message in got)
+        assert {self.ended} >= set(self.returned).difference(got)
 
     @invariant()
     def nobody_waits_for_what_is_there(self):
-        facts = self.stream.description()
+        stream, facts = self.stream, self.stream.description()
+        has_room = stream._putters and stream._fits(stream._putters[0].weight)
 
-        assert not (facts["pending_takes"] and (facts["buffer_size"] or facts["pending_puts"]))
-        assert not (facts["pending_puts"] and facts["buffer_size"] < facts["buffer_capacity"])
+        assert not (facts["pending_takes"] and (stream.qsize() or facts["pending_puts"]))
+        assert not (facts["pending_takes"] and stream.closed)
+        assert not has_room
 
     def teardown(self):
-        for taker in self.takers:
-            taker.kill()
-        for taken in self.async_takes:
-            taken.cancel()
-        while (message := self.stream.try_take(0, "end", "late")) not in ("late", "end"):
-            self.returned.append(message)
-        settle()
-        got = [message for message in self.returned if message != "end"]
+        try:
+            gevent.killall(self.takers)
+            for taken in self.async_takes:
+                taken.cancel()
+            while self._try_take() not in (LATE, "closed", "failed"):
+                pass
+            with gevent.Timeout(10):
+                # A loaded machine gives way in the middle of a long line of answers.
+                while PENDING in self.said.values():
+                    gevent.sleep(0)
+            self.nothing_is_lost()
+        finally:
+            self.clock.__exit__(None, None, None)
+
+    def nothing_is_lost(self):
+        stream, got = self.stream, self.got()
         accepted = [
             message
-            for message, said in self.puts.items()
+            for message, said in self.said.items()
             if said is True or (said == UNTOLD and message in got)
         ]
 
         assert accepted == got
-        assert None not in self.puts.values()
+        assert (self.ended is not None) is stream.closed
+        assert (self.ended == "closed") is stream.drained
+        assert (self.ended == "failed") is isinstance(stream.error, Broken)
+        assert not any([stream._takers, stream._putters, stream._handed])
 
 
-StreamMachine.TestCase.settings = budget(60, stateful_step_count=40, derandomize=True)
+StreamMachine.TestCase.settings = budget(
+    60,
+    stateful_step_count=40,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 TestStreamMachine = StreamMachine.TestCase
+
+
+# -- threads
+
+plans = st.lists(
+    st.tuples(st.integers(1, 8), st.sampled_from(["waits", "goes on", "closes"])),
+    min_size=1,
+    max_size=4,
+)
+
+
+def put_from(stream, thread, count, how):
+    """Put so many messages from an OS thread; return each with its future."""
+    put = []
+    for n in range(count):
+        future = stream.put_threadsafe((thread, n))
+        put.append(((thread, n), future))
+        if how == "waits":
+            # As long as it takes: somebody takes on.
+            future.result(30)
+    if how == "closes":
+        stream.close_threadsafe()
+    return put
+
+
+@budget(60, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    plan=plans,
+    buffer=st.sampled_from([0, 1, 16]),
+    kills=st.lists(st.tuples(st.integers(0, 6), KILLS), max_size=8),
+)
+def test_threads_each_keep_their_order(plan, buffer, kills):
+    """Whoever is killed while he takes: what threads have put is taken once, in their order."""
+    stream, got = Stream(buffer), []
+
+    def take():
+        try:
+            got.extend(stream)
+        except gevent.Timeout:
+            return
+
+    came = [
+        threads.start(put_from, stream, number, count, how)
+        for number, (count, how) in enumerate(plan)
+    ]
+    for turns, exception in kills:
+        taker = gevent.spawn(take)
+        for _ in range(turns + 1):
+            gevent.sleep(0)
+        taker.kill(exception)
+    taker = gevent.spawn(take)
+    with gevent.Timeout(30):
+        while not all(came):
+            gevent.sleep(0.0001)
+        threads.run(stream.close_threadsafe)
+        taker.join()
+    put = [each for (puts,) in came for each in puts]
+    answers = {message: future.result(0) for message, future in put}
+
+    assert set(got) == {message for message, answer in answers.items() if answer is True}
+    assert len(set(got)) == len(got)
+    for number in range(len(plan)):
+        mine = [message for message in got if message[0] == number]
+        assert sorted(mine) == mine
+    assert stream.drained
 
 
 # -- graphs
