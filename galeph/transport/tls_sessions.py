@@ -1,7 +1,8 @@
 """TLS sessions that clients keep: the next connection to the same server is shaken hands on faster.
 
 A session stands for what was verified when it was made: resuming it skips the certificate. So it is
-offered only under the context, the name and the rules it was made under. TLS 1.3 gives sessions
+offered only under the context, the name and the rules it was made under, and for as long as the
+certificate was valid. TLS 1.3 gives sessions
 ("tickets") after the handshake, and each is used once (RFC 8446 appendix C.4), for an observer
 would know who comes again.
 
@@ -11,6 +12,7 @@ table of ours neither would ever go.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from galeph import clock
@@ -38,11 +40,11 @@ class SessionCache:
         until, session = self._sessions.pop(key, (0.0, None))
         return session if clock.default().monotonic() < until else None
 
-    def keep(self, key: Any, session: Any) -> None:
-        """Keep a session in place of the server's earlier one."""
+    def keep(self, key: Any, session: Any, *, lasts: float = float("inf")) -> None:
+        """Keep a session in place of the server's earlier one, ``lasts`` seconds at most."""
         if not self._size or not _is_resumable(session):
             return
-        lasts = session.timeout
+        lasts = min(lasts, session.timeout)
         if session.ticket_lifetime_hint:
             lasts = min(lasts, session.ticket_lifetime_hint)
         if self._timeout is not None:
@@ -69,10 +71,13 @@ class SessionSlot:
         """See `SessionCache.take`."""
         return self._cache.take(self._key)
 
-    def keep(self, session: Any) -> None:
-        """See `SessionCache.keep`."""
-        if session is not None:
-            self._cache.keep(self._key, session)
+    def keep(self, session: Any, certificate: Mapping[str, Any] | None) -> None:
+        """Keep a session, but not beyond the life of the certificate that was verified for it."""
+        if session is None:
+            return
+        lasts = float("inf") if certificate is None else _seconds_left(certificate)
+        if lasts > 0:
+            self._cache.keep(self._key, session, lasts=lasts)
 
 
 def keep_sessions(context: Any, cache: SessionCache) -> None:
@@ -98,3 +103,9 @@ def session_slot(context: Any, server_hostname: str | None, port: int) -> Sessio
 def _is_resumable(session: Any) -> bool:
     """Whether a server can resume it; TLS 1.3 has one without a ticket until the ticket comes."""
     return bool(session.has_ticket or session.id)
+
+
+def _seconds_left(certificate: Mapping[str, Any]) -> float:
+    from ssl import cert_time_to_seconds  # its module is loaded: there is a context
+
+    return cert_time_to_seconds(certificate["notAfter"]) - clock.default().time()

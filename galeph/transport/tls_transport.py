@@ -232,8 +232,9 @@ class TLSTransport:
     def _keep_session(self) -> None:
         """Keep what can be resumed. In TLS 1.3 it comes right behind the handshake, if at all."""
         self._is_new = False
-        if self._sessions is not None:
-            self._sessions.keep(self._object.session)
+        agreed = self.info.tls
+        if self._sessions is not None and agreed is not None:
+            self._sessions.keep(self._object.session, agreed.peer_certificate)
 
     def _feed(self, records: bytes) -> None:
         self._is_dry = False
@@ -328,7 +329,7 @@ class TLSTransport:
         if ahead:
             self._ahead = [*(self._ahead or ()), *ahead]
             self._is_dry = False
-        if self._is_new and self._info is not None:
+        if self._is_new:
             self._keep_session()
         try:
             # Writes ours, and then asks for the peer's, which has not come.

@@ -172,7 +172,8 @@ def test_certificate_that_expires_while_pooled():
     with (
         serving(lambda _: {"body": "fine"}, tls=context) as server,
         http.connection_pool(tls=client_context()) as pool,
-        http.connection_pool(tls=client_context()) as newcomer,
+        # With a context, and so with sessions, of its own.
+        http.connection_pool(tls={"ca": authority().cert_pem.bytes()}) as newcomer,
     ):
         url = f"https://127.0.0.1:{server.port}/"
         assert b"fine" == http.get(url, pool=pool).result(5).bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import ssl
 import weakref
+from datetime import UTC, datetime
 
 import pytest
 
@@ -85,15 +86,27 @@ class TestSlots:
     def test_rules(self):
         """What was let through by a context that did not verify is not there once it does."""
         context = tls.client_context(insecure=True)
-        session_slot(context, "localhost", 443).keep(Session())
+        session_slot(context, "localhost", 443).keep(Session(), None)
         context.verify_mode = ssl.CERT_REQUIRED
 
         assert session_slot(context, "localhost", 443).take() is None
 
+    @pytest.mark.attack(179)
+    def test_not_longer_than_the_certificate(self, clock):
+        """A session of a certificate is kept for as long as that was valid, and no longer."""
+        context = tls.client_context()
+        for left, waited, is_there in ((100, 99, True), (100, 100, False), (-1, 0, False)):
+            ends = datetime.fromtimestamp(clock.time() + left, UTC)
+            certificate = {"notAfter": ends.strftime("%b %d %H:%M:%S %Y GMT")}
+            session_slot(context, "localhost", 443).keep(Session(), certificate)
+            clock.advance(waited)
+
+            assert is_there == (session_slot(context, "localhost", 443).take() is not None)
+
     def test_servers(self):
         """Name and port tell servers apart; without a name nothing is kept."""
         context = tls.client_context()
-        session_slot(context, "localhost", 443).keep(Session())
+        session_slot(context, "localhost", 443).keep(Session(), None)
 
         assert session_slot(context, None, 443) is None
         assert session_slot(context, "localhost", 444).take() is None
