@@ -59,9 +59,15 @@ class Heard:
         return None
 
 
-def converse(port, tls):
+def new_context():
+    """One that resumes no session of another conversation: that would shorten the handshake."""
+    return client_context.__wrapped__()
+
+
+def converse(port, is_tls):
     """One conversation; what the client saw of it."""
     seen = Seen()
+    tls = new_context() if is_tls else None
     try:
         with tcp.client("127.0.0.1", port, tls=tls).result(10) as stream_:
             stream_.put(REQUEST)
@@ -77,14 +83,14 @@ def tcp_scene(is_tls):
     """A server, what it hears, a witness connected to it, and a proxy before it."""
     heard = Heard()
     options = {"tls": server_context()} if is_tls else {}
-    to = client_context() if is_tls else None
+    to = new_context() if is_tls else None
     with (
         serving_tcp(heard.handler, **options) as server,
         fault_proxy(server.port) as proxy,
         tcp.client("127.0.0.1", server.port, tls=to).result(10) as witness,
     ):
         assert echoes(witness)
-        yield server, heard, proxy, to
+        yield server, heard, proxy, is_tls
         assert echoes(witness)
 
 
@@ -191,13 +197,13 @@ def http_scene(is_tls):
     """The same for HTTP: the server, its handler, a proxy, and how to ask through it."""
     handled = Handled()
     options = {"tls": server_context()} if is_tls else {}
-    to = {"tls": client_context()} if is_tls else {}
     with serving(handled, **options) as server, fault_proxy(server.port) as proxy:
 
         def ask(framing):
             body = BODY if framing == "length" else iter([BODY[:7], BODY[7:]])
             scheme = "https" if is_tls else "http"
             url = f"{scheme}://127.0.0.1:{proxy.port}/{framing}"
+            to = {"tls": new_context()} if is_tls else {}
             with http.connection_pool(**to) as pool:
                 try:
                     with http.post(url, body=body, pool=pool).result(10) as response:
