@@ -21,6 +21,7 @@ moves.
      |   |   |   +- CertificateError     (ssl.SSLCertVerificationError)
      |   |   +- ProxyError
      |   +- ConnectionLost               (ConnectionResetError) it was there, and broke
+     |   +- DatagramTooLarge             the caller: it was not sent
      +- ResourceClosed                   used after it was closed
      +- ResourceBusy                     full, or used by two at once
      |   +- PoolFull
@@ -62,6 +63,7 @@ __all__ = [
     "ConnectRefused",
     "ConnectTimeout",
     "ConnectionLost",
+    "DatagramTooLarge",
     "DeadlineExceeded",
     "Deadlock",
     "DecodingError",
@@ -171,6 +173,12 @@ class ProxyError(ConnectError):
 
 class ConnectionLost(TransportError, ConnectionResetError):
     """The connection was there and broke. What was in flight may or may not have arrived."""
+
+
+class DatagramTooLarge(TransportError):
+    """A datagram is longer than the network or the system allows. It was not sent; the socket is
+    as usable as before.
+    """
 
 
 # -- resources

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from pathlib import Path
 
 import gevent
 import pytest
 from gevent.queue import Empty
 
 from galeph import stream, udp
-from galeph.errors import ResolveError, TransportError
+from galeph.errors import DatagramTooLarge, ResolveError, ResourceClosed, TransportError
 from galeph.testing import ManualClock
+from galeph.transport import datagram_binding
 from galeph.udp import Packet
 from tests.transport.wire import settle
 
@@ -65,8 +67,12 @@ class TestPackets:
 
     @pytest.mark.parity("UDP-02")
     def test_forms_of_a_packet(self, opened):
-        """A Packet, a tuple and a dict are put alike, with anything that makes bytes."""
+        """A Packet, a tuple and a dict are put alike, with anything that makes bytes; in a dict an
+        address wins over host and port."""
         server, client = opened(0), opened()
+        elsewhere = {"host": "nowhere.invalid", "port": 9}
+        client.put({"address": ("127.0.0.1", server.port), "message": "first", **elsewhere})
+        assert b"first" == server.take().message
         to = ("localhost", server.port)
         client.put(Packet(*to, "text"))
         client.put((*to, bytearray(b"array")))
@@ -82,16 +88,23 @@ class TestPackets:
             (7, TypeError, "packet"),
             (("127.0.0.1", 80), TypeError, "packet"),
             ({"host": "127.0.0.1", "port": 80}, ValueError, "message"),
+            ({"host": "127.0.0.1", "message": b"x"}, ValueError, "port"),
+            ({"address": "127.0.0.1", "message": b"x"}, ValueError, "address"),
+            ({"address": [("127.0.0.1", 80)], "message": b"x"}, TypeError, "address"),
             (("127.0.0.1", 80, 7), TypeError, "int"),
             (("127.0.0.1", 0, b"x"), ValueError, "port"),
+            (("127.0.0.1", [], b"x"), TypeError, "port"),
+            (([], 80, b"x"), TypeError, "host"),
+            (("", 80, b"x"), ValueError, "host"),
             ((b"127.0.0.1", 80, b"x"), TypeError, "host"),
         ],
     )
     def test_no_packet(self, opened, wrong, kind, names):
-        """What is no packet is refused by name, and the stream stays usable."""
+        """What is no packet is refused by name, however it is put; the stream stays usable."""
         client = opened()
-        with pytest.raises(kind, match=names):
-            client.put(wrong)
+        for put in (client.put, client.put_nowait, lambda packet: client.try_put(packet, 0)):
+            with pytest.raises(kind, match=names):
+                put(wrong)
 
         assert not client.closed
 
@@ -103,10 +116,36 @@ class TestPackets:
         server, client = opened(0, host=host), opened(host=host)
         client.put((host, server.port, b"x" * longest))
         assert b"x" * longest == server.take().message
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(DatagramTooLarge, match=f"of {longest + 1} bytes") as caught:
             client.put((host, server.port, b"x" * (longest + 1)))
 
         assert errno.EMSGSIZE == caught.value.errno
+
+    @pytest.mark.attack(256)
+    def test_cut(self, opened):
+        """Where longer packets than wanted are cut, that is on the packet, and counted."""
+        server, client = opened(0, max_packet_bytes=10), opened()
+        for size in (10, 11, 5000):
+            client.put(("127.0.0.1", server.port, b"x" * size))
+        packets = [server.take() for _ in range(3)]
+
+        assert [(10, False), (10, True), (10, True)] == [
+            (len(packet.message), packet.truncated) for packet in packets
+        ]
+        assert ("127.0.0.1", client.port, b"x" * 10) == packets[1]
+        assert 2 == server.truncated == server.description()["truncated"]
+
+    @pytest.mark.parity("UDP-07")
+    def test_raw(self, opened):
+        """Asked for, messages are views, of which a part is no copy, and can be put."""
+        server, client = opened(0, raw=True), opened()
+        client.put(("127.0.0.1", server.port, b"header and body"))
+        packet = server.take()
+        assert isinstance(packet.message, memoryview)
+        server.put(packet._replace(message=packet.message[11:]))
+
+        assert b"body" == client.take().message
+        assert packet.message[11:].obj is packet.message.obj
 
     @pytest.mark.attack(258)
     def test_empty(self, opened):
@@ -188,6 +227,282 @@ class TestPackets:
         """A name nobody knows makes the put fail."""
         with pytest.raises(ResolveError):
             opened().put(("nowhere.invalid", 80, b"x"))
+
+
+class TestConnected:
+    """Sockets that talk to one peer."""
+
+    def test_what_can_be_put(self, opened):
+        """Anything is a message to the peer; what has an address must have the peer's."""
+        server = opened(0)
+        client = opened(remote_address=("localhost", server.port))
+        for message in (
+            b"bytes",
+            "text",
+            ["a", b"b"],
+            {"message": "dict"},
+            Packet("127.0.0.1", server.port, b"packet"),
+            ("localhost", server.port, "as it was named"),
+            {"address": ("127.0.0.1", server.port), "message": b"address"},
+        ):
+            assert client.put(message) is True
+        expected = [b"bytes", b"text", b"ab", b"dict", b"packet", b"as it was named", b"address"]
+
+        assert expected == [server.take().message for _ in expected]
+        assert client.try_put(b"now", 0) is True
+        assert ("127.0.0.1", client.port, b"now") == server.take()
+
+    def test_somebody_else(self, opened):
+        """A packet for somebody else is refused, and the stream stays usable."""
+        server, other = opened(0), opened(0)
+        client = opened(remote_address=server.address)
+        for put in (client.put, lambda packet: client.try_put(packet, 0)):
+            with pytest.raises(ValueError, match=f"connected to 127.0.0.1:{server.port}"):
+                put((*other.address, b"x"))
+        with pytest.raises(ValueError, match="port"):
+            client.put({"host": "127.0.0.1", "message": b"x"})
+
+        assert client.put(b"x") is True
+
+    @pytest.mark.attack(260)
+    def test_answers_of_others(self, opened):
+        """Only the peer is heard: other ports and other addresses are not."""
+        server, stranger = opened(0), opened(0)
+        elsewhere = opened(0, host="127.0.0.2")
+        client = opened(remote_address=server.address)
+        for other in (stranger, elsewhere):
+            other.put((*client.address, b"forged"))
+        server.put((*client.address, b"true"))
+
+        assert (*server.address, b"true") == client.take()
+        assert "nothing" == client.try_take(0, timeout_value="nothing")
+
+    @pytest.mark.attack(257)
+    @pytest.mark.fault("F9")
+    def test_nobody_there(self, opened):
+        """That nobody listens ends no take and fails no put; a listener is told, and when somebody
+        is there again the answer is taken."""
+        gone = opened(0)
+        port = gone.port
+        gone.close()
+        client, heard = opened(remote_address=("127.0.0.1", port)), []
+        client.on_error(heard.append)
+        taking = gevent.spawn(client.take)
+        for number in range(1, 4):
+            assert client.put(b"anybody?") is True
+            assert settle(lambda number=number: len(heard) == number)
+        server = opened(port)
+        client.put(b"and now?")
+        server.put(server.take()._replace(message=b"yes"))
+
+        assert b"yes" == taking.get(timeout=5).message
+        assert [errno.ECONNREFUSED] * 3 == [error.errno for error in heard]
+        assert f"127.0.0.1:{port}" in str(heard[0])
+        assert 3 == client.description()["network_errors"]
+
+    def test_a_resolver_of_one_s_own(self, opened):
+        """The peer's name is looked up where the caller says, and may stand on packets."""
+
+        class Resolver:
+            def addresses(self, host):
+                return {"counter.example": ["127.0.0.1"]}[host]
+
+        server = opened(0)
+        to = ("counter.example", server.port)
+        client = opened(remote_address=to, resolver=Resolver())
+        client.put((*to, b"x"))
+
+        assert b"x" == server.take().message
+        assert server.address == client.remote_address
+
+    def test_says_whom_it_talks_to(self, opened):
+        """The peer is in the description, and an attribute; without one that is None."""
+        server = opened(0)
+        client = opened(remote_address=server.address)
+
+        assert server.address == client.remote_address
+        assert f"127.0.0.1:{server.port}" == client.description()["connection"]["remote_address"]
+        assert server.remote_address is None
+
+    def test_our_own_end(self, opened):
+        """A connected socket may be told what to be bound to."""
+        server = opened(0)
+        client = opened(0, host="127.0.0.3", remote_address=server.address)
+        free = opened(0)
+        port = free.port
+        free.close()
+        with_port = opened(port, remote_address=server.address)
+        client.put(b"x")
+
+        assert ("127.0.0.3", client.port, b"x") == server.take()
+        assert ("127.0.0.1", port) == with_port.address
+
+
+class TestGroups:
+    """Broadcast and multicast, on the loopback interface."""
+
+    @pytest.mark.parametrize("interface", ["127.0.0.1", "lo"])
+    def test_join_and_leave(self, opened, interface):
+        """A group is heard from joining until leaving it."""
+        options = {"multicast_interface": interface}
+        member = opened(0, host="0.0.0.0", **options)
+        sender = opened(multicast_ttl=0, **options)
+        to = ("239.1.2.3", member.port)
+        sender.put((*to, b"before"))
+        member.join("239.1.2.3")
+        sender.put((*to, b"while"))
+        assert b"while" == member.take().message
+        member.leave("239.1.2.3")
+        sender.put((*to, b"after"))
+        sender.put(("127.0.0.1", member.port, b"to you alone"))
+
+        assert b"to you alone" == member.take().message
+
+    def test_several_members(self, opened):
+        """Members that share a port all hear each packet, and only of their own groups."""
+        options = {"host": "0.0.0.0", "reuse_address": True, "multicast_interface": "lo"}
+        first = opened(0, **options)
+        second = opened(first.port, **options)
+        other = opened(first.port, **options)
+        for member, group in ((first, "239.1.1.1"), (second, "239.1.1.1"), (other, "239.1.1.2")):
+            member.join(group)
+        sender = opened(multicast_interface="lo")
+        sender.put(("239.1.1.1", first.port, b"one"))
+        sender.put(("239.1.1.2", first.port, b"two"))
+
+        assert [b"one", b"one", b"two"] == [
+            member.take().message for member in (first, second, other)
+        ]
+        assert [None] * 3 == [member.try_take(0) for member in (first, second, other)]
+
+    def test_ipv6(self, opened):
+        """An IPv6 socket joins and leaves IPv6 groups, where it is said once for all of them."""
+        member = opened(0, host="::", multicast_interface="lo")
+        member.join("ff12::7:7")
+        groups = Path("/proc/self/net/igmp6")
+        assert "ff120000000000000000000000070007" in groups.read_text()
+        member.leave("ff12::7:7")
+
+        assert "ff120000000000000000000000070007" not in groups.read_text()
+
+    def test_wrong(self, opened):
+        """What is no group, no interface, joined twice or not joined is refused by name."""
+        member = opened(0, host="0.0.0.0")
+        with pytest.raises(ValueError, match="group"):
+            member.join("127.0.0.1")
+        with pytest.raises(ValueError, match="not of the kind"):
+            member.join("ff12::1")
+        with pytest.raises(TypeError, match="interface"):
+            member.leave("239.1.2.3", interface=1)
+        with pytest.raises(TransportError, match="nowhere0"):
+            member.join("239.1.2.3", interface="nowhere0")
+        member.join("239.1.2.3", interface="lo")
+        with pytest.raises(TransportError, match=r"joining 239\.1\.2\.3"):
+            member.join("239.1.2.3", interface="lo")
+        member.leave("239.1.2.3", interface="lo")
+        with pytest.raises(TransportError, match=r"leaving 239\.1\.2\.3"):
+            member.leave("239.1.2.3", interface="lo")
+
+    def test_a_broadcast_arrives(self, opened):
+        """A broadcast reaches who listens on every interface."""
+        server = opened(0, host="0.0.0.0")
+        client = opened(broadcast=True)
+        client.put(("127.255.255.255", server.port, b"to all"))
+
+        assert b"to all" == server.take().message
+
+    def test_a_closed_one(self, opened):
+        """A closed socket joins nothing, and says that it is closed."""
+        member = opened(0, host="0.0.0.0")
+        member.close()
+        with pytest.raises(ResourceClosed):
+            member.join("239.1.2.3", interface="lo")
+
+
+class TestBothKinds:
+    def test_ipv4_on_an_ipv6_socket(self, opened):
+        """A dual-stack socket talks with IPv4 too, by the addresses that people write."""
+        server = opened(0, host="::", dual_stack=True)
+        client = opened()
+        client.put(("127.0.0.1", server.port, b"question"))
+        packet = server.take()
+        assert ("127.0.0.1", client.port, b"question") == packet
+        server.put(packet._replace(message=b"answer"))
+
+        assert b"answer" == client.take().message
+        six = opened(host="::1")
+        six.put(("::1", server.port, b"six"))
+        assert ("::1", six.port, b"six") == server.take()
+
+
+class TestUnix:
+    """Unix datagram sockets."""
+
+    @pytest.mark.parametrize("form", [str, Path])
+    def test_there_and_back(self, opened, tmp_path, form):
+        """A packet has the sender's path on it, and can be put back as it came."""
+        paths = [str(tmp_path / name) for name in ("server", "client")]
+        addresses = [f"unix:{path}" if form is str else Path(path) for path in paths]
+        server, client = (opened(address=address) for address in addresses)
+        client.put((paths[0], 0, b"question"))
+        packet = server.take()
+        assert (paths[1], 0, b"question") == packet
+        server.put(packet._replace(message=b"answer"))
+        assert (paths[0], 0, b"answer") == client.take()
+        for address in (addresses[1], packet.address):
+            server.put({"address": address, "message": b"by address"})
+            assert b"by address" == client.take().message
+
+        assert (paths[0], 0) == server.address
+        assert paths[0] == server.description()["connection"]["local_address"]
+        server.close()
+        assert not Path(paths[0]).exists()
+
+    def test_connected(self, opened, tmp_path):
+        """A client needs no path of its own to be answered."""
+        server = opened(address=tmp_path / "server")
+        client = opened(remote_address=tmp_path / "server")
+        client.put(b"question")
+        packet = server.take()
+        server.put(packet._replace(message=b"answer"))
+
+        assert packet.host.startswith("@")
+        assert (str(tmp_path / "server"), 0, b"answer") == client.take()
+
+    def test_a_sender_without_a_name(self, opened, tmp_path):
+        """It cannot be answered, and that is said."""
+        server = opened(address=tmp_path / "server")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", str(tmp_path / "server"))
+        packet = server.take()
+        assert ("", 0, b"x") == packet
+        with pytest.raises(ValueError, match="path"):
+            server.put(packet)
+
+        assert not server.closed
+
+    @pytest.mark.parametrize("wrong", [("", 0, b"x"), ("/x", 9, b"x")])
+    def test_no_address(self, opened, tmp_path, wrong):
+        """What is no path is refused, however it is put."""
+        client = opened(address=tmp_path / "client")
+        for put in (client.put, client.put_nowait):
+            with pytest.raises(ValueError, match="path and port 0"):
+                put(wrong)
+        with pytest.raises(TypeError, match="host"):
+            client.put((5, 0, b"x"))
+
+    def test_without_waiting(self, opened, tmp_path):
+        """There is no name to resolve: a put that must not wait goes out."""
+        server = opened(address=tmp_path / "server")
+        client = opened(address=f"unix:@galeph-{tmp_path.name}")
+        assert client.try_put((str(tmp_path / "server"), 0, b"at once"), 0) is True
+
+        assert (f"@galeph-{tmp_path.name}", 0, b"at once") == server.take()
+
+    def test_no_groups(self, opened, tmp_path):
+        """A unix socket joins nothing."""
+        with pytest.raises(ValueError, match="not of the kind"):
+            opened(address=tmp_path / "server").join("239.1.2.3")
 
 
 class TestNames:
@@ -293,9 +608,78 @@ class TestAsAStream:
 
         assert server.dropped > 0
         assert 4 == len(server._sock._receiver.waiting)
+        dropped = server.dropped
+        server.close()
+        assert dropped == server.dropped
+
+    @pytest.mark.attack(261)
+    @pytest.mark.parametrize(("policy", "first"), [("drop_newest", 0), ("drop_oldest", 196)])
+    def test_nobody_takes_and_the_queue_drops(self, opened, policy, first):
+        """With a policy the socket goes on reading: the oldest or the newest packets stay, and
+        those dropped are counted."""
+        server, client = opened(0, buffer=4, policy=policy), opened()
+        for number in range(200):
+            client.put(("127.0.0.1", server.port, b"%d" % number))
+            gevent.sleep(0)
+        assert settle(lambda: server.dropped == 196)
+
+        assert 196 == server.description()["dropped"]
+        expected = [b"%d" % number for number in range(first, first + 4)]
+        assert expected == [server.take().message for _ in range(4)]
 
 
 class TestOpening:
+    @pytest.mark.parity("UDP-05")
+    def test_an_address(self, opened):
+        """Interface and port may be one argument, which wins over the two."""
+        one = opened(9, host="nowhere.invalid", address=("127.0.0.2", 0))
+
+        assert "127.0.0.2" == one.address[0]
+        assert one.port not in (0, 9)
+        assert "0.0.0.0" == opened(address=("", 0)).address[0]
+
+    @pytest.mark.parity("UDP-08")
+    def test_a_hook_before_the_bind(self, opened):
+        """Options of one's own are set on the socket before it is bound."""
+        seen = []
+
+        def hook(sock):
+            seen.append(sock.getsockname())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
+
+        one = opened(0, on_socket=hook)
+
+        assert [("0.0.0.0", 0)] == seen
+        assert one._sock._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) >= 100_000
+
+    @pytest.mark.parity("UDP-12")
+    def test_a_hook_that_fails(self):
+        """What goes wrong while it is set up fails the deferred."""
+        with pytest.raises(ZeroDivisionError):
+            udp.socket(0, on_socket=lambda _: 1 // 0).result(2)
+
+    @pytest.mark.parametrize(
+        ("options", "error", "name"),
+        [
+            ({"address": "127.0.0.1"}, ValueError, "address"),
+            ({"address": [("127.0.0.1", 9)]}, TypeError, "address"),
+            ({"address": ("127.0.0.1", 70000)}, ValueError, "address"),
+            ({"remote_address": ("127.0.0.1", 0)}, ValueError, "port"),
+            ({"remote_address": ("", 9)}, ValueError, "host"),
+            ({"remote_address": 9}, TypeError, "remote_address"),
+            ({"address": ("", 9), "remote_address": Path("/x")}, ValueError, "two kinds"),
+            ({"broadcast": "yes"}, TypeError, "broadcast"),
+            ({"policy": "disconnect"}, ValueError, "policy"),
+            ({"raw": 1}, TypeError, "raw"),
+            ({"on_socket": 1}, TypeError, "on_socket"),
+            ({"multicast_ttl": 256}, ValueError, "multicast_ttl"),
+        ],
+    )
+    def test_wrong_options(self, options, error, name):
+        """They are refused at the call, by their names."""
+        with pytest.raises(error, match=name):
+            udp.socket(**options)
+
     @pytest.mark.parity("UDP-04")
     def test_ports(self, opened):
         """A port is what was asked for, or one the system chose."""
@@ -366,9 +750,9 @@ class TestOpening:
 
     def test_nobody_wants_it_any_more(self, monkeypatch):
         """A socket whose only waiter was killed is not opened, or closed."""
-        resolve = udp.resolve
+        resolve = datagram_binding.resolve
         monkeypatch.setattr(
-            udp,
+            datagram_binding,
             "resolve",
             lambda *args, **options: (gevent.sleep(0.01), resolve(*args, **options))[1],
         )
@@ -433,6 +817,9 @@ class TestClosing:
             "writable": True,
             "closed": False,
             "drained": False,
+            "dropped": 0,
+            "truncated": 0,
+            "network_errors": 0,
         }
         assert expected == one.description()
         assert repr(one).startswith("<udp stream ")

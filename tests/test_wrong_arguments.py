@@ -39,6 +39,8 @@ PAIRS = [5, "a=b", [("a",)], {"a": object()}, {5: "x"}, ["ab"]]
 CLIENT_HOSTS = [None, b"localhost", 5, "", "a b", "a\r\nb", "a\0b", " localhost", "*", "user@host"]
 CLIENT_HOSTS += ["http://localhost", "localhost:80", "[::1]", "[::1]:80", "::1::", "/run/socket"]
 SERVER_HOSTS = [one for one in CLIENT_HOSTS if one != ""]
+PACKET_ADDRESSES = [5, "localhost", b"/x", "unix:", [], [("localhost", 1)], ("localhost",)]
+PACKET_ADDRESSES += [("localhost", 65536), ("localhost", "1"), (5, 1), ("localhost:80", 1)]
 TLS = [5, "x", b"x", object(), ["certfile"], {"nonsense": 1}, {5: 6}, {"certfile": 5}]
 TLS += [{"certfile": "x", "alpn": wrong} for wrong in (5, "h2", b"h2", [5], [""], ["x" * 256])]
 TLS += [{"certfile": "x", "min_version": wrong} for wrong in (5, None, "SSLv3", [])]
@@ -159,8 +161,21 @@ CALLS = [
         {
             "port": PORTS,
             "host": [one for one in CLIENT_HOSTS if one is not None],
+            "address": PACKET_ADDRESSES,
+            "remote_address": [*PACKET_ADDRESSES, ("", 1), ("localhost", 0)],
             "broadcast": FLAGS,
+            "multicast_ttl": [*[one for one in COUNTS if one is not None], 256],
+            "multicast_loopback": ["no", 1, 0],
+            "multicast_interface": [5, b"lo", ""],
+            "reuse_address": FLAGS,
+            "reuse_port": FLAGS,
+            "dual_stack": FLAGS,
+            "unix_mode": [*COUNTS, 0o1000],
+            "on_socket": MAYBE_FUNCTIONS,
             "buffer": [*COUNTS, 0],
+            "policy": ["disconnect", None, 5, []],
+            "max_packet_bytes": [*COUNTS, 0],
+            "raw": FLAGS,
             "resolver": RESOLVERS,
         },
     ),

@@ -1,72 +1,110 @@
-"""Datagrams: a bound UDP socket that reads ahead a little and never spawns.
+"""Datagrams: a bound or connected socket that reads ahead a little and never spawns.
 
 `DatagramServer` of gevent gives the life cycle (bind, start, stop, one watcher). What it does with
 a datagram is replaced: it reads 8 KiB of it and drops the rest, and starts a greenlet for each.
 Here a wake-up reads up to 16 whole datagrams into one bounded queue (one a wake-up is half as
-fast, the greenlets a quarter). When the queue is full the socket is not read any more, and the
-kernel drops what comes; how much, it says itself.
+fast, the greenlets a quarter). When the queue is full, its policy says what happens; by default
+the socket is not read any more, and the kernel drops what comes; how much, it says itself.
 
 A datagram goes out whole or not at all, so sending needs none of the care of a stream; but the
 kernel hardly ever makes a sender wait, so every 16 sends it waits of itself.
+
+What the network says about a datagram of earlier is not the fault of the call that finds it:
+`galeph.transport.datagram_errors`.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
+import sys
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
+import gevent
 from gevent import get_hub
 from gevent.hub import Waiter
-from gevent.monkey import get_original
 from gevent.server import DatagramServer
 
-from galeph.errors import ResourceBusy, ResourceClosed, TransportError
+from galeph.errors import DatagramTooLarge, ResourceBusy, ResourceClosed, TransportError
 from galeph.transport import forks
-from galeph.transport.names import SocketAddress
+from galeph.transport.base import address_text
+from galeph.transport.datagram_errors import DatagramErrors, read_error_queue
 from galeph.transport.turns import Turns
+from galeph.transport.unix_files import UnixFile
 
-__all__ = ["Datagram", "DatagramSocket", "bind_datagram_socket"]
+__all__ = [
+    "MAPPED",
+    "Datagram",
+    "DatagramSocket",
+    "Policy",
+    "datagram_address_text",
+    "host_and_port",
+]
 
 Datagram = tuple[bytes, Any]
+Policy = Literal["block", "drop_newest", "drop_oldest"]
 
+# How IPv6 writes an address of IPv4 (RFC 4291 section 2.5.5.2).
+MAPPED = "::ffff:"
+
+_AF_UNIX = int(socket.AF_UNIX)
 _WRITE = 2
 _READS_PER_WAKE = 16
 _SENDS_PER_WAIT = 16
-# More than the longest datagram (65,507 bytes in IPv4).
-_MAX_BYTES = 65536
 # Linux: nine counters of the socket's memory; the last is the number of datagrams dropped.
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("9I")
+# What a send may fail with because of an earlier one (icmp(7), and what Linux makes of it).
+_OF_EARLIER = frozenset(
+    (
+        errno.ECONNREFUSED,
+        errno.EHOSTUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETUNREACH,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPROTO,
+        errno.EACCES,
+        errno.EMSGSIZE,
+        getattr(errno, "ENONET", errno.ENETUNREACH),
+    )
+)
+# Linux: IP_RECVERR and IPV6_RECVERR, which the socket module does not name.
+_RECVERR: dict[int, tuple[int, int]] = (
+    {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
+    if sys.platform == "linux"
+    else {}
+)
+# How often a sender looks whether a unix socket has room again: of one that it is not connected to
+# the kernel does not say so.
+_FIRST_LOOK_AFTER, _LOOK_AGAIN_AFTER = 0.001, 0.05
 
 
-def bind_datagram_socket(to: SocketAddress, *, broadcast: bool) -> socket.socket:
-    """Make a UDP socket bound to an address.
+def host_and_port(address: Any) -> tuple[str, int]:
+    """Host and port of an address as sockets give it.
 
-    Raises:
-        TransportError: the address is taken, not ours, or not allowed, or there are no descriptors;
-            the errno says which.
+    A unix socket's is its path, or ``@`` and its name, and 0; without a name it is "" and 0.
     """
-    try:
-        return _bound(to, broadcast=broadcast)
-    except OSError as error:
-        host, port = to.address[:2]
-        raise TransportError(error.errno, f"{error.strerror} (binding {host}:{port})") from error
+    if address.__class__ is not tuple:
+        if isinstance(address, bytes):
+            address = "@" + os.fsdecode(address[1:])
+        return address or "", 0
+    host = address[0]
+    if len(address) == 4:
+        if address[3]:
+            # A link-local address means nothing without its interface.
+            host = f"{host.partition('%')[0]}%{address[3]}"
+        elif host.startswith(MAPPED):
+            host = host[len(MAPPED) :]
+    return host, address[1]
 
 
-def _bound(to: SocketAddress, *, broadcast: bool) -> socket.socket:
-    sock: socket.socket = get_original("socket", "socket")(to.family, to.kind, to.protocol)
-    try:
-        sock.setblocking(False)
-        if broadcast:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        sock.bind(to.address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+def datagram_address_text(address: Any) -> str:
+    """Write an address as sockets give it the way people do."""
+    return address_text(*host_and_port(address)) or "a unix socket without a name"
 
 
 # gevent's stubs know neither its watcher nor that `do_read` may keep what it reads.
@@ -76,11 +114,18 @@ _DatagramServer: Any = DatagramServer
 class _Receiver(_DatagramServer):  # type: ignore[misc]  # a class that is Any to mypy
     """Reads datagrams into a queue until it is full, and wakes whoever waits for one."""
 
-    def __init__(self, sock: socket.socket, most_waiting: int) -> None:
+    def __init__(
+        self, sock: socket.socket, most_waiting: int, policy: Policy, max_bytes: int, peer: Any
+    ) -> None:
         super().__init__(sock, handle=_Receiver.do_read)
         self.waiting: deque[Datagram] = deque()
         self.most_waiting = most_waiting
         self.waiter: Waiter[None] | None = None
+        self.dropped = 0
+        self.errors = DatagramErrors()
+        self._policy = policy
+        self._read_bytes = max_bytes + 1
+        self._peer = peer
 
     @property
     def is_reading(self) -> bool:
@@ -88,45 +133,88 @@ class _Receiver(_DatagramServer):  # type: ignore[misc]  # a class that is Any t
 
     def do_read(self) -> None:
         """Read what is there, up to 16 datagrams."""
-        waiting, recvfrom = self.waiting, self.socket.recvfrom
-        for _ in range(_READS_PER_WAKE):
-            if len(waiting) >= self.most_waiting:
+        waiting, recvfrom, peer = self.waiting, self.socket.recvfrom, self._peer
+        for number in range(_READS_PER_WAKE):
+            is_full = len(waiting) >= self.most_waiting
+            if is_full and self._policy == "block":
                 self.stop_accepting()
                 break
             try:
-                waiting.append(recvfrom(_MAX_BYTES))
-            except OSError:
-                # Nothing there; or the answer of some network to an earlier datagram of ours,
-                # which UDP does not promise and which says nothing about the next.
+                datagram = recvfrom(self._read_bytes)
+            except BlockingIOError:
+                if not number:
+                    # Ready, and nothing there: that is how errors in a queue show.
+                    self.note_errors(None)
                 break
-        if waiting and self.waiter is not None:
-            self.waiter.switch(None)
+            except OSError as error:
+                self.note_errors(error)
+                continue
+            if peer is not None and datagram[1] != peer:
+                # It came before the socket was connected.
+                self.dropped += 1
+                continue
+            if is_full:
+                self.dropped += 1
+                if self._policy == "drop_newest":
+                    continue
+                waiting.popleft()
+            waiting.append(datagram)
+        if waiting:
+            self.errors.settle()
+            if self.waiter is not None:
+                self.waiter.switch(None)
+
+    def note_errors(self, pending: OSError | None) -> None:
+        """Note what the network has said: the error queue, or else the pending error."""
+        queued = read_error_queue(self.socket)
+        for code, address in queued:
+            self.errors.note(code, datagram_address_text(address))
+        if pending is not None and not queued:
+            whom = "somebody" if self._peer is None else datagram_address_text(self._peer)
+            self.errors.note(pending.errno, whom)
 
 
 class DatagramSocket:
-    """A bound datagram socket. It takes the socket over, and will close it.
+    """A datagram socket. It takes the socket over, and will close it.
 
     Args:
-        sock: bound; of the standard library, not gevent's.
-        most_waiting: how many datagrams may wait to be received before the socket is read no more.
+        sock: bound or connected; of the standard library, not gevent's.
+        most_waiting: how many datagrams may wait to be received.
+        policy: what happens to the next one then: ``"block"`` leaves it to the kernel, which drops
+            what finds no room there either; ``"drop_newest"`` drops it; ``"drop_oldest"`` drops
+            the one that has waited longest.
+        max_bytes: of a longer datagram one byte more is given, and the rest is lost.
+        peer: the address the socket is connected to, if it is.
+        file: a unix socket's that was made for it, to be removed with it.
     """
 
-    def __init__(self, sock: socket.socket, *, most_waiting: int) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        most_waiting: int,
+        policy: Policy = "block",
+        max_bytes: int = 65536,
+        peer: Any = None,
+        file: UnixFile | None = None,
+    ) -> None:
+        self._file = file
         self._hub: Any = get_hub()
         self._sock = sock
         self._turns = Turns(self._hub)
         self._writer: Any = None
         self._sends_left = _SENDS_PER_WAIT
         self._closed = False
+        self._dropped_by_kernel = 0
         self.address: Any = sock.getsockname()
-        self._receiver = _Receiver(sock, most_waiting)
+        self.peer = peer
+        # As the socket module numbers them. Kept, because it makes an enum member at every look.
+        self.family = int(sock.family)
+        # Nobody else can send to a unix socket that is connected (unix(7)).
+        expected = None if self.family == _AF_UNIX else peer
+        self._receiver = _Receiver(sock, most_waiting, policy, max_bytes, expected)
         forks.abandon_in_child(self)
         self._receiver.start()
-
-    @property
-    def family(self) -> int:
-        """The address family, as the ``socket`` module numbers them."""
-        return self._sock.family
 
     @property
     def closed(self) -> bool:
@@ -135,12 +223,41 @@ class DatagramSocket:
 
     @property
     def dropped(self) -> int:
-        """How many datagrams the kernel has dropped because nobody received; 0 where it is mum."""
+        """How many datagrams were dropped because nobody received.
+
+        Those the kernel has dropped count too, where it says so.
+        """
+        by_kernel = self._dropped_by_kernel if self._closed else self._ask_kernel()
+        return by_kernel + int(self._receiver.dropped)
+
+    def _ask_kernel(self) -> int:
         try:
             counters = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
             return int(_MEMINFO.unpack(counters)[-1])
         except (OSError, struct.error):
             return 0
+
+    @property
+    def errors(self) -> DatagramErrors:
+        """What the network has said about datagrams that were sent earlier."""
+        errors: DatagramErrors = self._receiver.errors
+        return errors
+
+    @property
+    def takes_ipv4(self) -> bool:
+        """Whether a socket of IPv6 talks IPv4 too."""
+        return not self._sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+
+    def set_option(self, level: int, option: int, value: int | bytes) -> None:
+        """Set an option of the socket.
+
+        Raises:
+            OSError: the system refuses it.
+            ResourceClosed: the socket was closed.
+        """
+        if self._closed:
+            raise self._no_longer_usable()
+        self._sock.setsockopt(level, option, value)
 
     # Receiving
 
@@ -190,37 +307,77 @@ class DatagramSocket:
     def send(self, data: bytes, address: Any) -> None:
         """Block until the kernel has taken one datagram.
 
+        Args:
+            data: what is in it.
+            address: whom it is for; None is the peer of a connected socket.
+
         Raises:
-            TransportError: it did not: too long (``EMSGSIZE``), no way there, not allowed. The
-                socket stays usable.
+            DatagramTooLarge: it is longer than the network or the system allows.
+            TransportError: no way there, not allowed, no memory; the errno says which. The socket
+                stays usable.
             ResourceClosed: the socket was closed.
         """
         if self._turns.is_taken or not self._sends_left or not self.try_send(data, address):
             self._turns.take()
             try:
                 self._wait_writable()
+                wait = _FIRST_LOOK_AFTER
                 while not self.try_send(data, address):
                     self._wait_writable()
+                    if self.family == _AF_UNIX:
+                        gevent.sleep(wait)
+                        wait = min(wait * 2, _LOOK_AGAIN_AFTER)
             finally:
                 self._turns.end()
 
     def try_send(self, data: bytes, address: Any) -> bool:
         """Send a datagram if that is possible without waiting. Raises as `send`."""
         try:
-            self._sock.sendto(data, address)
+            if address is None:
+                self._sock.send(data)
+            else:
+                self._sock.sendto(data, address)
         except BlockingIOError:
             return False
         except OSError as error:
-            if self._closed:
-                raise self._no_longer_usable() from error
-            text = error.strerror or str(error)
-            if error.errno == errno.EMSGSIZE:
-                text = f"a datagram of {len(data)} bytes is too long"
-            host, port = address[:2]
-            raise TransportError(error.errno, f"{text} (sending to {host}:{port})") from error
+            if not self._send_after(error, data, address):
+                return False
         if self._sends_left:
             self._sends_left -= 1
         return True
+
+    def _send_after(self, error: OSError, data: bytes, address: Any) -> bool:
+        """Try again if the error may be of an earlier datagram, and raise what is of this one."""
+        if self._closed:
+            raise self._no_longer_usable() from error
+        if error.errno not in _OF_EARLIER or not self._hears_of_earlier():
+            raise self._send_error(error, data, address) from error
+        try:
+            # A pending error is gone once it has been told.
+            if address is None:
+                self._sock.send(data)
+            else:
+                self._sock.sendto(data, address)
+        except BlockingIOError:
+            return False
+        except OSError as again:
+            raise self._send_error(again, data, address) from again
+        self._receiver.note_errors(error)
+        return True
+
+    def _hears_of_earlier(self) -> bool:
+        """Whether the kernel tells this socket what the network answers."""
+        option = _RECVERR.get(self.family)
+        if option is None:
+            return False
+        return self.peer is not None or bool(self._sock.getsockopt(*option))
+
+    def _send_error(self, error: OSError, data: bytes, address: Any) -> TransportError:
+        to = datagram_address_text(self.peer if address is None else address)
+        if error.errno == errno.EMSGSIZE:
+            text = f"a datagram of {len(data)} bytes is too long (sending to {to})"
+            return DatagramTooLarge(error.errno, text)
+        return TransportError(error.errno, f"{error.strerror or error} (sending to {to})")
 
     def _wait_writable(self) -> None:
         if self._closed:
@@ -239,6 +396,7 @@ class DatagramSocket:
         """
         if self._closed:
             return
+        self._dropped_by_kernel = self._ask_kernel()
         self._closed = True
         run_callback = self._hub.loop.run_callback
         callback = self._release_writer()
@@ -247,6 +405,9 @@ class DatagramSocket:
         self._turns.fail(self._no_longer_usable())
         if self._receiver.waiter is not None:
             run_callback(self._receiver.waiter.throw, self._no_longer_usable())
+        # First the file: whoever binds next finds nothing that could look stale.
+        if self._file is not None:
+            self._file.remove()
         self._receiver.close()
         forks.forget(self)
 
@@ -267,9 +428,10 @@ class DatagramSocket:
         return callback
 
     def _no_longer_usable(self) -> Exception:
-        return ResourceClosed(f"the datagram socket on {self.address[:2]} is closed")
+        return ResourceClosed(
+            f"the datagram socket on {datagram_address_text(self.address)} is closed"
+        )
 
     def __repr__(self) -> str:
-        host, port = self.address[:2]
         state = "closed" if self._closed else f"waiting={len(self._receiver.waiting)}"
-        return f"<DatagramSocket {host}:{port} {state}>"
+        return f"<DatagramSocket {datagram_address_text(self.address)} {state}>"

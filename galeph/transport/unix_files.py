@@ -30,7 +30,7 @@ from gevent.monkey import get_original
 from galeph.errors import TransportError
 from galeph.transport.addresses import UnixAddress
 
-__all__ = ["UnixFile", "bind_unix_socket"]
+__all__ = ["UnixFile", "bind_unix_socket", "claimed"]
 
 # Somebody else's lock on the directory, a server's that starts, lasts no time; 5 s are too long.
 _LOCK_TRIES = 500
@@ -86,8 +86,7 @@ def bind_unix_socket(
                 sock.bind(address.name)
                 sock.listen(backlog)
                 return sock, None
-            with _locked(Path(address.path).parent):
-                _clear(address.path)
+            with claimed(address.path):
                 sock.bind(address.path)
                 return sock, _open_to_others(sock, address.path, backlog, mode)
         except TransportError:
@@ -98,6 +97,19 @@ def bind_unix_socket(
     except BaseException:
         sock.close()
         raise
+
+
+@contextmanager
+def claimed(path: str) -> Iterator[None]:
+    """Hold off others who start while the caller binds to ``path``, a stale socket removed.
+
+    Raises:
+        TransportError: something else stands there, or somebody uses it.
+        OSError: the directory is not to be had.
+    """
+    with _locked(Path(path).parent):
+        _clear(path)
+        yield
 
 
 def _open_to_others(sock: socket.socket, path: str, backlog: int, mode: int) -> UnixFile:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 
 import gevent
 import pytest
 
-from galeph.errors import ResourceBusy, ResourceClosed, TransportError
-from galeph.transport.datagrams import DatagramSocket, bind_datagram_socket
-from galeph.transport.names import resolve
-from tests.transport.wire import settle
+from galeph.errors import DatagramTooLarge, ResourceBusy, ResourceClosed, TransportError
+from galeph.transport.addresses import InetAddress, UnixAddress
+from galeph.transport.datagram_binding import open_datagrams
+from galeph.transport.datagram_options import DatagramOptions
+from galeph.transport.datagrams import DatagramSocket, datagram_address_text, host_and_port
+from tests.transport.wire import counted_turns, settle
+
+IP_RECVERR = 11
 
 
 @pytest.fixture
 def bind():
     opened = []
 
-    def make(most_waiting=64, port=0, *, broadcast=False):
-        to = resolve("127.0.0.1", port, kind=socket.SOCK_DGRAM)[0]
-        sock = bind_datagram_socket(to, broadcast=broadcast)
-        opened.append(DatagramSocket(sock, most_waiting=most_waiting))
+    def make(most_waiting=64, port=0, **options):
+        options = DatagramOptions(buffer=most_waiting, **options)
+        opened.append(open_datagrams(InetAddress("127.0.0.1", port), None, options))
         return opened[-1]
 
     yield make
@@ -95,11 +99,253 @@ class TestReceiving:
         assert b"x" == other.recv()[0]
 
 
+class TestPolicies:
+    """What happens to a datagram for which there is no room."""
+
+    @pytest.mark.parametrize(
+        ("policy", "kept"),
+        [("drop_newest", [b"0", b"1", b"2", b"3"]), ("drop_oldest", [b"96", b"97", b"98", b"99"])],
+    )
+    def test_dropping(self, bind, policy, kept):
+        """The oldest or the newest are dropped and counted; those kept are in their order."""
+        one, other = bind(), bind(4, policy=policy)
+        for number in range(100):
+            one.send(b"%d" % number, other.address)
+            # Read in time, so that the kernel has nothing to drop.
+            assert settle(lambda number=number: other._receiver.waiting or number)
+        assert settle(lambda: other.dropped == 96)
+
+        assert other._receiver.is_reading
+        assert kept == [other.recv()[0] for _ in range(4)]
+        assert other.try_recv() is None
+
+    def test_a_full_one_lets_others_run(self, bind):
+        """Somebody who floods a socket that drops keeps nobody from running."""
+        one, other = bind(), bind(1, policy="drop_newest")
+        done = []
+        sender = gevent.spawn(lambda: [one.send(b"x", other.address) for _ in range(500)])
+        ticker = gevent.spawn(lambda: [done.append(gevent.sleep(0)) for _ in range(20)])
+        gevent.joinall([sender, ticker], timeout=10, raise_error=True)
+
+        assert 20 == len(done)
+        assert settle(lambda: other.dropped == 499)
+
+
+class TestLength:
+    def test_longer_than_wanted(self, bind):
+        """A datagram at the limit is whole; of a longer one there is one byte more, as a sign."""
+        one, other = bind(), bind(max_packet_bytes=10)
+        for size in (10, 11, 5000):
+            one.send(b"x" * size, other.address)
+
+        assert [10, 11, 11] == [len(other.recv()[0]) for _ in range(3)]
+
+
+class TestPeers:
+    """Sockets that are connected."""
+
+    @pytest.fixture
+    def connect(self, bind):
+        made = []
+
+        def make(address, local=None, **options):
+            to = InetAddress(*address)
+            made.append(open_datagrams(local, to, DatagramOptions(**options)))
+            return made[-1]
+
+        yield make
+        for one in made:
+            one.close()
+        gevent.sleep(0)
+
+    @pytest.mark.attack(260)
+    def test_answers_of_others(self, bind, connect):
+        """What comes from another port or another address is not received, the peer's is."""
+        peer, stranger = bind(), bind()
+        client = connect(peer.address)
+        elsewhere = open_datagrams(
+            InetAddress("127.0.0.2", 0), None, DatagramOptions(reuse_address=True)
+        )
+        try:
+            for other in (stranger, elsewhere):
+                other.send(b"forged", client.address)
+            peer.send(b"true", client.address)
+
+            assert (b"true", peer.address) == client.recv()
+            assert client.try_recv() is None
+        finally:
+            elsewhere.close()
+
+    @pytest.mark.attack(260)
+    def test_what_came_before_it_was_connected(self, bind, connect):
+        """What strangers have sent in the moment before the connect is dropped, and counted."""
+        peer, stranger = bind(), bind()
+        bound = bind()
+        stranger.send(b"forged", bound.address)
+        peer.send(b"true", bound.address)
+        sock = socket.fromfd(bound._sock.fileno(), socket.AF_INET, socket.SOCK_DGRAM)
+        bound._receiver.stop_accepting()
+        sock.setblocking(False)
+        sock.connect(peer.address)
+        client = DatagramSocket(sock, most_waiting=8, peer=sock.getpeername())
+        try:
+            assert (b"true", peer.address) == client.recv()
+            assert 1 == client.dropped
+        finally:
+            client.close()
+
+    def test_nobody_there(self, bind, connect, caplog):
+        """That nobody listens fails no send and no receive; each answer is counted, the first
+        logged."""
+        caplog.set_level("INFO", "galeph.udp")
+        gone = bind()
+        address = gone.address
+        gone.close()
+        client = connect(address)
+        for _ in range(5):
+            client.send(b"anybody?", None)
+            gevent.sleep(0.001)
+        assert settle(lambda: client.errors.count >= 5)
+        assert 1 == len(caplog.records)
+        assert f"sent earlier to 127.0.0.1:{address[1]}" in caplog.text
+        revived = bind(port=address[1])
+        client.send(b"and now?", None)
+
+        assert (b"and now?", client.address) == revived.recv()
+        revived.send(b"yes", client.address)
+        assert b"yes" == client.recv()[0]
+
+    def test_sending_on_and_on_to_nobody(self, bind, connect):
+        """A sender whose every datagram is refused lets others run all the same."""
+        gone = bind()
+        address = gone.address
+        gone.close()
+        client = connect(address)
+        ticks = []
+        ticker = gevent.spawn(lambda: [ticks.append(gevent.sleep(0)) for _ in range(1000)])
+        for _ in range(64):
+            client.send(b"x", None)
+        ticker.kill()
+
+        assert 3 <= len(ticks)
+
+    def test_an_error_queue_is_read(self, bind):
+        """A socket that asked for a queue of errors has it emptied: nothing spins, all is told."""
+        gone, other = bind(), bind()
+        address = gone.address
+        gone.close()
+        one = bind(
+            on_socket=lambda sock: sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1),
+        )
+        heard = []
+        one.errors.listen(lambda error: heard.append(str(error)))
+        receiving = gevent.spawn(one.recv)
+        for _ in range(3):
+            one.send(b"x", address)
+            gevent.sleep(0.002)
+        assert settle(lambda: one.errors.count >= 3)
+        with counted_turns() as turns:
+            gevent.sleep(0.05)
+        other.send(b"still there", one.address)
+
+        assert (b"still there", other.address) == receiving.get(timeout=5)
+        assert all(f"127.0.0.1:{address[1]}" in text for text in heard)
+        assert len(turns) < 20
+
+    def test_too_long_for_a_peer(self, bind, connect):
+        """The error of a connected socket names the peer."""
+        peer = bind()
+        with pytest.raises(DatagramTooLarge, match=f"sending to 127.0.0.1:{peer.address[1]}"):
+            connect(peer.address).send(b"x" * 70000, None)
+
+
+class TestUnix:
+    """Datagrams without a network."""
+
+    @pytest.fixture
+    def pair(self, tmp_path):
+        server = open_datagrams(UnixAddress(str(tmp_path / "server")), None, DatagramOptions())
+        client = open_datagrams(UnixAddress(str(tmp_path / "client")), None, DatagramOptions())
+        yield server, client
+        server.close()
+        client.close()
+        gevent.sleep(0)
+
+    def test_a_receiver_that_is_slow(self, pair):
+        """A sender to a full socket waits for room; nothing is lost, and the hub is not spun."""
+        server, client = pair
+        server._receiver.stop_accepting()
+        sender = gevent.spawn(
+            lambda: [client.send(b"%d" % number, server.address) for number in range(100)]
+        )
+        gevent.sleep(0.05)
+        assert not sender.ready()
+        with counted_turns() as turns:
+            gevent.sleep(0.05)
+        assert len(turns) < 50
+        server._receiver.start_accepting()
+
+        assert [b"%d" % number for number in range(100)] == [server.recv()[0] for _ in range(100)]
+        sender.get(timeout=5)
+
+    def test_a_sender_that_waits_is_killed(self, pair):
+        """One that leaves while it waits for room has sent nothing; the next one gets its turn."""
+        server, client = pair
+        server._receiver.stop_accepting()
+        with contextlib.suppress(gevent.Timeout), gevent.Timeout(0.05):
+            while True:
+                client.send(b"filling", server.address)
+        server._receiver.start_accepting()
+        client.send(b"last", server.address)
+        received = []
+        while received[-1:] != [b"last"]:
+            received.append(server.recv()[0])
+
+        assert {b"filling"} == set(received[:-1])
+
+    def test_longer_than_any_udp_packet(self, pair):
+        """A unix datagram may be longer; it is cut and can be told from a whole one."""
+        server, client = pair
+        client.send(b"x" * 100_000, server.address)
+
+        assert 65_537 == len(server.recv()[0])
+
+    def test_nobody_there(self, pair):
+        """There is no network to answer later: that send fails."""
+        server, client = pair
+        server.close()
+        with pytest.raises(TransportError, match=f"sending to {server.address}") as caught:
+            client.send(b"x", server.address)
+
+        assert errno.ENOENT == caught.value.errno
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("address", "expected", "text"),
+        [
+            (("127.0.0.1", 9), ("127.0.0.1", 9), "127.0.0.1:9"),
+            (("::1", 9, 0, 0), ("::1", 9), "[::1]:9"),
+            (("::ffff:1.2.3.4", 9, 0, 0), ("1.2.3.4", 9), "1.2.3.4:9"),
+            (("fe80::1", 9, 0, 3), ("fe80::1%3", 9), "[fe80::1%3]:9"),
+            (("fe80::1%lo", 9, 0, 3), ("fe80::1%3", 9), "[fe80::1%3]:9"),
+            ("/run/x", ("/run/x", 0), "/run/x"),
+            (b"\0name", ("@name", 0), "@name"),
+            (None, ("", 0), "a unix socket without a name"),
+            ("", ("", 0), "a unix socket without a name"),
+        ],
+    )
+    def test_as_people_write_them(self, address, expected, text):
+        """What sockets give is told as host and port, and as text."""
+        assert expected == host_and_port(address)
+        assert text == datagram_address_text(address)
+
+
 class TestSending:
     def test_too_long(self, bind):
         """A datagram that is too long is refused with its length; the socket stays usable."""
         one, other = bind(), bind()
-        with pytest.raises(TransportError, match="70000 bytes is too long") as caught:
+        with pytest.raises(DatagramTooLarge, match="70000 bytes is too long") as caught:
             one.send(b"x" * 70000, other.address)
         assert errno.EMSGSIZE == caught.value.errno
         one.send(b"x", other.address)
