@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,13 +54,27 @@ class Server:
         return [sys.executable, *argv[1:]] if argv[0] == "python" else argv
 
 
+def _accepts_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class ServerCase:
+    """Servers under a load.
+
+    ``is_up(port)`` says whether a server is there, after a second at most.
+    """
+
     name: str
     title: str
     load: Load
     servers: tuple[Server, ...]
     rows: tuple[Row, ...]
+    is_up: Callable[[int], bool] = _accepts_connections
 
     @property
     def contenders(self) -> tuple[str, ...]:
@@ -81,14 +95,14 @@ class ServerCase:
 
     def profile(self, contender: str, plan: Plan, output: str) -> None:
         server = next(server for server in self.servers if server.name == contender)
-        with running(server) as (leader, port):
+        with running(server, self.is_up) as (leader, port):
             self.load.probe(port)
             self.load.run(port, plan.warmup)
             with record(leader, plan.seconds, output):
                 self.load.run(port, plan.seconds)
 
     def _sample(self, server: Server, plan: Plan) -> Sample:
-        with running(server) as (leader, port):
+        with running(server, self.is_up) as (leader, port):
             self.load.probe(port)
             self.load.run(port, plan.warmup)
             before, began = session_cpu_seconds(leader), time.perf_counter()
@@ -104,7 +118,9 @@ class ServerCase:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[tuple[int, int]]:
+def running(
+    server: Server, is_up: Callable[[int], bool] = _accepts_connections
+) -> Iterator[tuple[int, int]]:
     """Start the server on its core in a session of its own; stop the whole session after."""
     port = _free_port()
     with tempfile.TemporaryFile("w+") as log:
@@ -117,7 +133,7 @@ def running(server: Server) -> Iterator[tuple[int, int]]:
             preexec_fn=pinned_to(SERVER_CORE),  # noqa: PLW1509  (this process has no threads)
         )
         try:
-            _wait_listening(process, port, log.fileno())
+            _wait_listening(process, port, is_up, log.fileno())
             yield process.pid, port
         finally:
             _stop(process)
@@ -129,17 +145,16 @@ def _free_port() -> int:
         return port
 
 
-def _wait_listening(process: subprocess.Popen[bytes], port: int, log: int) -> None:
+def _wait_listening(
+    process: subprocess.Popen[bytes], port: int, is_up: Callable[[int], bool], log: int
+) -> None:
     until = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < until:
         if process.poll() is not None:
             raise Disqualified(f"ended while starting: {_last_line(log)}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)  # noqa: TID251  (no hub in this process)
-        else:
+        if is_up(port):
             return
+        time.sleep(0.02)  # noqa: TID251  (no hub in this process)
     raise Disqualified(f"did not listen within {_START_TIMEOUT:.0f} s: {_last_line(log)}")
 
 

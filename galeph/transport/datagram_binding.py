@@ -37,9 +37,9 @@ def open_datagrams(
     """Open a socket that is bound to ``local``, connected to ``remote``, or both; one is given.
 
     An empty host in ``local`` is whichever interface leads to ``remote``, and every one of IPv4
-    without that; ``resolver`` knows ``remote``'s name. Blocks to resolve names,
-    and for a unix socket while another is bound in the same directory, whose stale file is taken
-    over. What ``on_socket`` raises goes to the caller. Whatever fails leaves nothing open.
+    without that; ``resolver`` knows the name of ``remote``. Blocks to resolve names, and for a unix
+    socket while another is bound in the same directory; a stale file is taken over. What
+    ``on_socket`` raises goes to the caller. Whatever fails leaves nothing open.
 
     Raises:
         ResolveError: a name has no address, or none of the other's kind.
