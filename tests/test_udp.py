@@ -13,7 +13,7 @@ from gevent.queue import Empty
 
 from galeph import stream, udp
 from galeph.errors import DatagramTooLarge, ResolveError, ResourceClosed, TransportError
-from galeph.testing import ManualClock
+from galeph.testing import ManualClock, kill_walk
 from galeph.transport import datagram_binding
 from galeph.udp import Packet
 from tests.transport.wire import settle
@@ -108,6 +108,7 @@ class TestPackets:
 
         assert not client.closed
 
+    @pytest.mark.parity("UDP-12")
     @pytest.mark.attack(256)
     @pytest.mark.parametrize(("host", "longest"), [("127.0.0.1", 65_507), ("::1", 65_527)])
     def test_whole(self, opened, host, longest):
@@ -825,3 +826,75 @@ class TestClosing:
         assert repr(one).startswith("<udp stream ")
         assert f"127.0.0.1:{one.port}" in repr(one)
         assert socket.AF_INET == one._sock.family
+
+
+class TestInterrupted:
+    """A kill or a Timeout at any switch leaves no socket, no file, no packet twice."""
+
+    def test_opening(self, tmp_path):
+        """Whoever is thrown at while it opens leaves nothing open."""
+        path = tmp_path / "socket"
+
+        def open_both():
+            with udp.socket(address=path).result(), udp.socket(remote_address=path).result():
+                pass
+
+        def scenario(victim):
+            victim.spawn(open_both)
+            victim.join()
+            settle(lambda: not path.exists())
+
+            assert not path.exists()
+
+        kill_walk(scenario, at_least=3)
+
+    def test_putting(self, tmp_path):
+        """Of a sender that waits for room each packet is there once or not at all, in order; the
+        stream can be used by the next one."""
+        # More than the kernel and the stream keep.
+        most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 6
+
+        def scenario(victim):
+            with (
+                udp.socket(address=tmp_path / "server", buffer=2).result() as server,
+                udp.socket(remote_address=tmp_path / "server").result() as client,
+            ):
+                putting = victim.spawn(
+                    lambda: client.put_all(b"%d" % number for number in range(most))
+                )
+                got = []
+                while not putting.ready() or not got:
+                    got.append(server.try_take(0.01))
+                assert client.put(b"last") is True
+                while got[-1] is None or got[-1].message != b"last":
+                    got.append(server.take())
+            numbers = [int(one.message) for one in got[:-1] if one is not None]
+
+            assert list(range(len(numbers))) == numbers
+            assert victim.thrown is not None or len(numbers) == most
+
+        kill_walk(scenario, at_least=3)
+
+    def test_taking(self):
+        """A taker that leaves takes no packet with it."""
+
+        def scenario(victim):
+            with (
+                udp.socket(0).result() as server,
+                udp.socket(remote_address=server.address).result() as client,
+            ):
+                taken = []
+                victim.spawn(lambda: taken.extend(iter(server.take, None)))
+                for number in range(5):
+                    client.put(b"%d" % number)
+                    gevent.sleep(0)
+                client.put(b"last")
+                assert settle(lambda: len(taken) == 6 or victim.thrown is not None)
+                left = [server.take() for _ in range(6 - len(taken))]
+                server.close()
+                victim.join()
+
+            messages = [packet.message for packet in (*taken, *left)]
+            assert [b"0", b"1", b"2", b"3", b"4", b"last"] == messages
+
+        kill_walk(scenario, at_least=3)

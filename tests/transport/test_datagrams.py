@@ -194,6 +194,7 @@ class TestPeers:
         finally:
             client.close()
 
+    @pytest.mark.parity("UDP-12")
     def test_nobody_there(self, bind, connect, caplog):
         """That nobody listens fails no send and no receive; each answer is counted, the first
         logged."""
