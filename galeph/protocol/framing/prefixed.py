@@ -8,7 +8,7 @@ from galeph.errors import RemoteProtocolError
 from galeph.protocol.framing.codec import MAX_FRAME_BYTES, Codec
 from galeph.protocol.framing.payload import to_payload
 
-__all__ = ["length_prefixed", "varint_prefixed"]
+__all__ = ["check_max_bytes", "length_prefixed", "varint_prefixed"]
 
 _VARINT_BYTES = 5  # as many as 32 bits need, seven to a byte
 
