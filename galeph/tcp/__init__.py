@@ -1,13 +1,17 @@
 """TCP: a connection as a duplex stream of bytes.
 
-`start_server` serves a handler, `client` connects; both give a `TcpStream`. `start_tls` goes on
-with TLS on a connection that is in use.
+`start_server` serves a handler, `client` connects; both give a `TcpStream`. `framed` makes messages
+of its bytes, by a `Codec`: of `lines`, of payloads behind their length (`length_prefixed`,
+`varint_prefixed`), of a fixed layout (`packed`), or of one's own. `start_tls` goes on with TLS on a
+connection that is in use.
 """
 
 from __future__ import annotations
 
+from galeph.protocol.framing import Codec, length_prefixed, lines, packed, varint_prefixed
 from galeph.protocol.proxy_header import ProxyHeader
 from galeph.tcp.client import client
+from galeph.tcp.framing import FramedStream, framed
 from galeph.tcp.server import start_server
 from galeph.tcp.stream import TcpStream
 from galeph.tcp.upgrade import start_tls
@@ -17,18 +21,26 @@ from galeph.transport.options import ServerOptions
 from galeph.transport.serving import Server, ServerStats
 
 __all__ = [
+    "Codec",
     "ConnectionInfo",
     "DrainReport",
+    "FramedStream",
     "ProxyHeader",
     "Server",
     "ServerOptions",
     "ServerStats",
     "TcpStream",
     "client",
+    "framed",
+    "length_prefixed",
+    "lines",
+    "packed",
     "start_server",
     "start_tls",
+    "varint_prefixed",
 ]
 
-for _name in ("TcpStream", "client", "start_server", "start_tls"):
-    globals()[_name].__module__ = __name__  # where users find them
+for _name in __all__:
+    if globals()[_name].__module__.startswith(("galeph.tcp.", "galeph.protocol.framing.")):
+        globals()[_name].__module__ = __name__  # where users find them
 del _name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Unpack
@@ -10,7 +11,7 @@ from galeph import clock
 from galeph._arguments import check_flag, check_seconds
 from galeph.deferred import Deferred, to_deferred
 from galeph.deferred.producer import on_ready
-from galeph.errors import Rejected
+from galeph.errors import Rejected, RemoteProtocolError
 from galeph.tcp.stream import TcpStream
 from galeph.tls import to_server_context
 from galeph.transport.arguments import check_handler
@@ -143,6 +144,11 @@ class _Service:
                 awaited.get()
                 # What it did may have connected the stream to something.
                 stream.keep_while_connected()
+        except RemoteProtocolError as error:
+            if not stream.has_failed_with(error):
+                raise
+            # The peer's mistake: a line, and no traceback.
+            connection.log(logging.INFO, "broke the protocol: %s", error)
         finally:
             stream.close()
 

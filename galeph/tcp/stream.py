@@ -16,7 +16,7 @@ How a connection ends
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, cast
 
 from gevent.event import Event
 
@@ -25,16 +25,35 @@ from galeph.byte_streams import to_bytes
 from galeph.errors import ResourceBusy, ResourceClosed, TransportError
 from galeph.stream.active import ActiveSource, TransportSink
 from galeph.stream.hosting import host as host_stream
-from galeph.stream.interfaces import END, EXPIRED, Nothing
+from galeph.stream.interfaces import END, EXPIRED, Endpoint, Nothing
 from galeph.stream.ownership import checks_owner
 from galeph.transport.base import ConnectionInfo, EndWatch, Transport
 from galeph.transport.metering import MeteredTransport
 from galeph.transport.sending import was_sent_anyway
 from galeph.transport.upgrade import Upgrading
 
-__all__ = ["TcpStream"]
+__all__ = ["TcpStream", "Top"]
 
 _RECEIVE_BYTES = 65536
+
+
+class Top(Protocol):
+    """A stream that has been built on a `TcpStream`."""
+
+    @property
+    def link_count(self) -> int:
+        """How many links lead into and out of it."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """What takers see at the end of it."""
+
+    @property
+    def has_input(self) -> bool:
+        """Whether it holds something that has arrived and was not taken."""
+
+    def _shut(self) -> None:
+        """Refuse puts from now on; never switches."""
 
 
 class _EndReading(Exception):
@@ -53,6 +72,10 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
     _watch: EndWatch | None = None
     _closing: Event | None = None
     _must_end = False
+    # What gives messages made of this stream's bytes; links are with it then.
+    _top: Top | None = None
+    # Whether the end of what can be taken was the peer's doing, not ours.
+    _peer_ended = False
 
     def __init__(self, transport: Transport) -> None:
         super().__init__()
@@ -97,6 +120,7 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
             else:
                 if data:
                     return data
+                self._peer_ended = True
                 self._end()
         self._raise_error()
         return END
@@ -112,6 +136,7 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
                     return EXPIRED
                 if data:
                     return data
+                self._peer_ended = True
                 self._end()
         self._raise_error()
         return END
@@ -169,9 +194,10 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
                 "TLS cannot be started: the connection has ended, or one side of it"
             )
         turn = self._take_turn
-        if self.link_count or (turn is not None and turn.is_taken):
+        top = self._top
+        if self.link_count or (turn is not None and turn.is_taken) or (top and top.link_count):
             raise ResourceBusy("TLS cannot be started: somebody takes from the stream, or puts")
-        if self._returned:
+        if self._returned or (top is not None and top.has_input):
             # They would pass for bytes that came through TLS (CVE-2011-0411).
             raise ResourceBusy("TLS cannot be started: bytes that came before it are not taken")
         transport = self._transport
@@ -188,6 +214,11 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
             self.instrument()
 
     # Ending
+
+    def _shut(self) -> None:
+        super()._shut()
+        if self._top is not None:
+            self._top._shut()
 
     def close(self) -> None:
         """End both sides in order. What the peer sends from now on is lost."""
@@ -227,11 +258,21 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
 
     # Being hosted
 
+    def has_failed_with(self, error: BaseException) -> bool:
+        """Whether takers see this error, here or in the messages that are made of the bytes."""
+        return error is self.error or (self._top is not None and error is self._top.error)
+
     def _give_back(self, message: Any) -> None:
         super()._give_back(message)
-        if self._host is not None and self._watch is None and not self._transport.closed:
-            # The host has met bytes while it watched for the peer's end by receiving, and they
-            # are nobody's yet. From here on the end must be seen past them.
+        if self._host is not None:
+            self._watch_peer()
+
+    def _watch_peer(self) -> None:
+        """See the peer's end also past bytes that nobody takes.
+
+        The host has met them while it watched for that end by receiving.
+        """
+        if self._watch is None and not self._transport.closed:
             self._watch = self._transport.watch_end(self._peer_left)
 
     def _peer_left(self) -> None:
@@ -241,9 +282,10 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
 
     def keep_while_connected(self) -> None:
         """Block while something is connected to the stream, in the greenlet that hosts it."""
-        if self.link_count and not self.closed:
+        hosted = self._top or self
+        if hosted.link_count and not self.closed:
             try:
-                host_stream(self)
+                host_stream(cast("Endpoint", hosted))
             finally:
                 watch, self._watch = self._watch, None
                 if watch is not None:

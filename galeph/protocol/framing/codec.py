@@ -51,7 +51,9 @@ class Codec(ABC, Generic[T]):
         It is asked again, for the same frame, each time more has arrived.
 
         Raises:
-            Exception: this is no frame. The connection fails with it.
+            ValueError: this is no frame. Takers see it as the cause of a `RemoteProtocolError`.
+            RemoteProtocolError: the same, said by the codec itself.
+            Exception: a mistake in the codec. Takers see it as it is.
         """
 
     def mapped(self, *, decode: Callable[[T], U], encode: Callable[[U], T]) -> Codec[U]:

@@ -37,11 +37,15 @@ class FrameDecoder(Generic[T]):
         """Return the next message, or `NEED_DATA`.
 
         Raises:
-            RemoteProtocolError: the frame is longer than the codec's ``max_frame_bytes``.
-            Exception: what the codec has raised; the same each time.
+            RemoteProtocolError: the frame is longer than the codec's ``max_frame_bytes``, or the
+                codec says that it is none.
+            Exception: what else the codec has raised; the same each time.
         """
         data, at = self._data, self._at
-        found = self._codec.decode(data, at) if at < len(data) else None
+        try:
+            found = self._codec.decode(data, at) if at < len(data) else None
+        except ValueError as error:
+            raise RemoteProtocolError(f"not a frame: {error}", case="frame-invalid") from error
         if found is None:
             if len(data) - at > self._max_bytes:
                 raise self._too_large(f"more than {self._max_bytes} bytes and no end")
@@ -51,7 +55,7 @@ class FrameDecoder(Generic[T]):
             return NEED_DATA
         message, end = found
         if end <= at or end > len(data):
-            raise ValueError(f"the codec says that a frame at {at} of {len(data)} ends at {end}")
+            raise RuntimeError(f"the codec says that a frame at {at} of {len(data)} ends at {end}")
         if end - at > self._max_bytes:
             raise self._too_large(f"{end - at} bytes; the limit is {self._max_bytes}")
         if end >= _COMPACT_BYTES:
@@ -59,6 +63,11 @@ class FrameDecoder(Generic[T]):
             end = 0
         self._at = end
         return message
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything received has been given."""
+        return self._at == len(self._data)
 
     def end(self) -> None:
         """The peer has ended its side.

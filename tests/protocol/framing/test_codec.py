@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from galeph.errors import RemoteProtocolError
 from galeph.protocol.framing import Codec, length_prefixed
 from tests.protocol.framing.reading import read, read_in_every_way
 
@@ -36,11 +37,12 @@ def test_mapped():
     assert length_prefixed(max_frame_bytes=9).mapped(decode=str, encode=str).max_frame_bytes == 9
 
 
-def test_what_a_mapping_raises_goes_on():
-    """As it is."""
+def test_a_mapping_that_refuses():
+    """A ValueError of its says that this is no frame; it is the cause."""
     codec = length_prefixed().mapped(decode=json.loads, encode=str)
-    with pytest.raises(json.JSONDecodeError):
+    with pytest.raises(RemoteProtocolError, match="not a frame") as caught:
         read(codec, length_prefixed().encode(b"{"))
+    assert isinstance(caught.value.__cause__, json.JSONDecodeError)
 
 
 @pytest.mark.parametrize("name", ["decode", "encode"])

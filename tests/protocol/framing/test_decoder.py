@@ -39,8 +39,19 @@ def test_what_comes_before_a_bad_frame_is_given_first():
 
     assert "good" == decoder.next()
     for _ in range(2):
-        with pytest.raises(UnicodeDecodeError):
+        with pytest.raises(RemoteProtocolError, match="not a frame: 'utf-8'") as caught:
             decoder.next()
+        assert "frame-invalid" == caught.value.case
+        assert isinstance(caught.value.__cause__, UnicodeDecodeError)
+
+
+def test_a_mistake_in_a_codec():
+    """It is not taken for one of the peer's."""
+    decoder = FrameDecoder(lines().mapped(decode=lambda text: text.missing, encode=str))
+    decoder.receive(b"x\n")
+
+    with pytest.raises(AttributeError):
+        decoder.next()
 
 
 @pytest.mark.parametrize("ends", [lambda begin: begin, lambda begin: begin - 1, lambda _: 99])
@@ -51,7 +62,7 @@ def test_a_codec_that_does_not_move_on(ends):
         def decode(self, data, begin):
             return b"", ends(begin)
 
-    with pytest.raises(ValueError, match="the codec says"):
+    with pytest.raises(RuntimeError, match="the codec says"):
         read(Stuck(), b"abc")
 
 
@@ -71,5 +82,7 @@ def test_an_end_between_frames_is_in_order():
     decoder = FrameDecoder(lines())
     decoder.end()
     decoder.receive(b"one\n")
+    assert not decoder.is_empty
     decoder.next()
+    assert decoder.is_empty
     decoder.end()

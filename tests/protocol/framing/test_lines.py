@@ -54,7 +54,7 @@ def test_a_line_that_is_too_long():
 
 def test_bytes_that_are_no_text():
     """Decoding is strict; the lines before are given."""
-    with pytest.raises(UnicodeDecodeError):
+    with pytest.raises(RemoteProtocolError, match="not a frame: 'utf-8' codec"):
         read(lines(), b"\xff\n")
     assert ["ÿ"] == read(lines(encoding="latin-1"), b"\xff\n")
 
