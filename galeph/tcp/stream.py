@@ -16,6 +16,7 @@ How a connection ends
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from gevent.event import Event
@@ -27,8 +28,9 @@ from galeph.stream.active import ActiveSource, TransportSink
 from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Endpoint, Nothing
 from galeph.stream.ownership import checks_owner
-from galeph.transport.base import ConnectionInfo, EndWatch, Transport
+from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
 from galeph.transport.metering import MeteredTransport
+from galeph.transport.sendfile import part_of
 from galeph.transport.sending import was_sent_anyway
 from galeph.transport.upgrade import Upgrading
 
@@ -60,7 +62,24 @@ class _EndReading(Exception):
     """Ends the receive that is blocked while `TcpStream.end_reading` is called."""
 
 
-@checks_owner("put _put send_eof close fail")
+def _to_buffers(message: Any) -> Buffer | Sequence[Buffer]:
+    """What to send of a message that is not bytes: without a copy, where it consists of buffers."""
+    if isinstance(message, (bytes, bytearray)):
+        return message
+    if _is_view(message) or (isinstance(message, (list, tuple)) and all(map(_is_buffer, message))):
+        return message  # type: ignore[no-any-return]  # it is what it was found to be
+    return to_bytes(message)
+
+
+def _is_buffer(part: Any) -> bool:
+    return isinstance(part, (bytes, bytearray)) or _is_view(part)
+
+
+def _is_view(part: Any) -> bool:
+    return isinstance(part, memoryview) and part.c_contiguous
+
+
+@checks_owner("put _put sendfile send_eof close fail")
 class TcpStream(ActiveSource[bytes], TransportSink[Any]):
     """One TCP connection, as a stream: gives bytes, takes what `byte_streams` makes bytes of.
 
@@ -156,7 +175,7 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
     # Putting
 
     def _transmit(self, message: Any) -> bool:
-        data = message if message.__class__ is bytes else to_bytes(message)
+        data = message if message.__class__ is bytes else _to_buffers(message)
         try:
             self._transport.send(data)
         except (TransportError, ResourceClosed):
@@ -168,6 +187,33 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
     def put(self, message: Any) -> bool:
         """Block until the kernel has the bytes; False when the stream is closed or has broken."""
         return (not self._closed and self._transmit(message)) or self._found_end()
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> bool:
+        """Put a part of a file; return as `put` does. It goes out whole, or not at all.
+
+        On a plain connection the kernel sends it from its own memory, and nothing is copied here.
+        The file's position is neither looked at nor moved, and it may be closed once this has
+        returned, or raised. What was written to it before must have been flushed.
+
+        Args:
+            file: a regular file, opened for reading, or its descriptor.
+            offset: where to begin.
+            count: how many bytes; None for all that there are.
+
+        Raises:
+            TypeError, ValueError: it is no such file, or has no such part. Nothing was sent.
+            OSError: it could not be read to the end. If some of it was out, the connection has been
+                cut.
+        """
+        part = part_of(file, offset, count)
+        if self._closed:
+            return self._found_end()
+        try:
+            self._transport.send_file(part)
+        except (TransportError, ResourceClosed):
+            self._shut()
+            return self._found_end()
+        return True
 
     def _transmit_ready(self, message: Any) -> bool | Nothing:
         return self._transport.try_send(to_bytes(message)) or EXPIRED

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryFile
 from typing import Any, Final
 
 import gevent
 
 from galeph.errors import ConnectionLost, ResourceBusy, ResourceClosed
 from galeph.transport.base import ConnectionInfo, Transport
+from galeph.transport.sendfile import FilePart
 
 __all__ = ["TRANSPORT_CHECKS", "check_transport"]
 
@@ -218,6 +220,37 @@ def _a_committed_send_keeps_its_place(one: Transport, other: Transport, flood: b
         assert received[len(flood) :] == b"committedlast"
 
 
+def _a_file_is_sent_in_its_turn(one: Transport, other: Transport, flood: bytes) -> None:
+    with (
+        _file(flood) as fd,
+        _running(one.send, b"before"),
+        _running(one.send_file, FilePart(fd, 1, len(flood) - 2)),
+        _running(one.send, b"behind"),
+    ):
+        assert _receive(other, len(flood) + 10) == b"before" + flood[1:-1] + b"behind"
+
+
+def _a_file_whose_sender_is_killed_is_finished(
+    one: Transport, other: Transport, flood: bytes
+) -> None:
+    with _file(flood) as fd, _running(one.send_file, FilePart(fd, 0, len(flood))) as sender:
+        gevent.sleep(0.02)
+        sender.kill()
+    with _running(one.send, b"next"):
+        assert _receive(other, len(flood) + 4) == flood + b"next"
+
+
+def _a_file_that_is_too_short_is_no_message(
+    one: Transport, other: Transport, _flood: bytes
+) -> None:
+    with _file(b"short") as fd:
+        _assert_raises(OSError, one.send_file, FilePart(fd, 5, 1))
+        one.send(b"x")
+        assert other.recv() == b"x"
+        _assert_raises(OSError, one.send_file, FilePart(fd, 0, 6))
+    _assert_raises(ConnectionLost, _receive, other, 6)
+
+
 # Ending
 
 
@@ -353,6 +386,9 @@ TRANSPORT_CHECKS: Final[tuple[Check, ...]] = (
     _a_send_killed_in_the_middle_is_finished,
     _a_send_killed_before_its_turn_is_withdrawn,
     _a_committed_send_keeps_its_place,
+    _a_file_is_sent_in_its_turn,
+    _a_file_whose_sender_is_killed_is_finished,
+    _a_file_that_is_too_short_is_no_message,
     _send_eof_ends_one_direction,
     _close_is_an_end_for_the_peer,
     _a_closed_transport_refuses_everything,
@@ -375,6 +411,15 @@ def _receive(transport: Transport, size: int) -> bytes:
             break
         received += data
     return bytes(received)
+
+
+@contextmanager
+def _file(content: bytes) -> Iterator[int]:
+    """The descriptor of a file with this content."""
+    with TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        yield file.fileno()
 
 
 class _Task:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from galeph.protocol.proxy_header import ProxyHeader
+
+if TYPE_CHECKING:
+    from galeph.transport.sendfile import FilePart
 
 __all__ = ["Buffer", "ConnectionInfo", "EndWatch", "TLSInfo", "Transport", "address_text"]
 
@@ -128,6 +131,15 @@ class Transport(Protocol):
                 already counted the data as sent, as TLS has a record that it encrypted.
 
         Raises:
+            ConnectionLost, ResourceClosed: as for `recv`.
+        """
+
+    def send_file(self, part: FilePart) -> None:
+        """Block until the kernel (or the layer below) has taken ``part`` of a file; see `send`.
+
+        Raises:
+            OSError: the file could not be read, or is too short. If some of it was sent, the
+                connection has been cut.
             ConnectionLost, ResourceClosed: as for `recv`.
         """
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
 from galeph.transport.deadlines import NEVER, Deadlines
+from galeph.transport.sendfile import FilePart
 
 __all__ = ["IdleTransport"]
 
@@ -73,9 +74,20 @@ class IdleTransport:
         try:
             self.inner.send(data, committed=committed)
         finally:
-            self._sends -= 1
-            if not self._sends:
-                self.deadline = self._monotonic() + self._timeout
+            self._note_sent()
+
+    def send_file(self, part: FilePart) -> None:
+        self._sends += 1
+        self.deadline = NEVER
+        try:
+            self.inner.send_file(part)
+        finally:
+            self._note_sent()
+
+    def _note_sent(self) -> None:
+        self._sends -= 1
+        if not self._sends:
+            self.deadline = self._monotonic() + self._timeout
 
     def try_send(self, data: bytes) -> bool:
         is_accepted = self.inner.try_send(data)

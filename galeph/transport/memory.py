@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from gevent import get_hub
@@ -18,6 +19,7 @@ from gevent.hub import Waiter
 
 from galeph.errors import ConnectionLost, ResourceBusy, ResourceClosed
 from galeph.transport.base import Buffer, ConnectionInfo
+from galeph.transport.sendfile import FilePart, read_and_write, send_part
 from galeph.transport.sending import Views, send_whole, views_of
 from galeph.transport.turns import Turns
 
@@ -164,6 +166,10 @@ class MemoryTransport:
     def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:
         """Block until the pipe has taken all of ``data``; see `Transport`."""
         send_whole(self, views_of(data), committed=committed)
+
+    def send_file(self, part: FilePart) -> None:
+        """Block until all of ``part`` is sent; see `Transport`."""
+        send_part(self, part, partial(read_and_write, self))
 
     def try_send(self, data: bytes) -> bool:
         """Send ``data`` if that is possible without blocking; see `Transport`."""

@@ -6,10 +6,12 @@ clock for a message and its answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from galeph.clock import default as default_clock
 from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
+from galeph.transport.sendfile import FilePart
 from galeph.transport.sending import was_sent_anyway
 
 __all__ = ["MeteredTransport"]
@@ -69,13 +71,22 @@ class MeteredTransport:
     # Sending
 
     def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:
-        try:
+        with self._counted(_size(data)):
             self.inner.send(data, committed=committed)
+
+    def send_file(self, part: FilePart) -> None:
+        with self._counted(part.left):
+            self.inner.send_file(part)
+
+    @contextmanager
+    def _counted(self, size: int) -> Iterator[None]:
+        try:
+            yield
         except BaseException as error:
             if was_sent_anyway(error):
-                self._sent.add(_size(data))
+                self._sent.add(size)
             raise
-        self._sent.add(_size(data))
+        self._sent.add(size)
 
     def try_send(self, data: bytes) -> bool:
         is_accepted = self.inner.try_send(data)

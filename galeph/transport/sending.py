@@ -28,6 +28,7 @@ __all__ = [
     "Sender",
     "Views",
     "finish_in_background",
+    "mark_sent_anyway",
     "send_whole",
     "views_of",
     "was_sent_anyway",
@@ -74,7 +75,7 @@ def send_whole(sender: Sender, views: Views, *, committed: bool) -> None:
             turn.get()
         except BaseException as error:
             if committed and sender.can_send:
-                _mark(error)
+                mark_sent_anyway(error)
                 spawn_raw(_finish, sender, _kept(views), turns.pass_on(turn))
             else:
                 turns.leave(turn)
@@ -87,7 +88,7 @@ def send_whole(sender: Sender, views: Views, *, committed: bool) -> None:
     except BaseException as error:
         was_accepted = committed or _size(views) < size
         if was_accepted and _can_go_on(sender):
-            _mark(error)
+            mark_sent_anyway(error)
             finish_in_background(sender, views)
         else:
             turns.end()
@@ -106,7 +107,8 @@ def was_sent_anyway(error: BaseException) -> bool:
     return getattr(error, "_galeph_sent_anyway", False)
 
 
-def _mark(error: BaseException) -> None:
+def mark_sent_anyway(error: BaseException) -> None:
+    """Note on what has interrupted a `send` that the message goes out; see `was_sent_anyway`."""
     error._galeph_sent_anyway = True  # type: ignore[attr-defined]  # exceptions take any attribute
 
 

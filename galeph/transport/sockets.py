@@ -19,11 +19,12 @@ that has ended meanwhile it does nothing.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from errno import ENOTCONN, EPIPE
+from errno import EBADF, EINVAL, EIO, ENOSYS, ENOTCONN, EPIPE
 from typing import Any
 
 from gevent import get_hub
@@ -34,6 +35,7 @@ from galeph.transport import forks
 from galeph.transport.base import Buffer, ConnectionInfo, address_text
 from galeph.transport.endwatch import SocketEndWatch
 from galeph.transport.seam import connection_error
+from galeph.transport.sendfile import FileFailed, FilePart, read_and_write, send_part
 from galeph.transport.sending import Views, finish_in_background, send_whole, views_of
 from galeph.transport.turns import Turns
 
@@ -244,6 +246,32 @@ class SocketTransport:
         if sent < size:
             rest = memoryview(data)[sent:]
             send_whole(self, views_of(rest), committed=committed or sent > 0)
+
+    def send_file(self, part: FilePart) -> None:
+        """Block until the kernel has all of ``part``; see `Transport`."""
+        send_part(self, part, self._move_file)
+
+    def _move_file(self, part: FilePart) -> None:
+        if self._budget <= 0:
+            self._wait_writable()
+        try:
+            sent = os.sendfile(
+                self._sock.fileno(), part.fd, part.offset, min(part.left, _SEND_BUDGET)
+            )
+        except BlockingIOError:
+            self._budget = 0
+        except OSError as error:
+            if error.errno in (EINVAL, ENOSYS):  # not of that file system
+                read_and_write(self, part)
+            elif error.errno in (EIO, EBADF) and not self._closed:
+                raise FileFailed(error) from error
+            else:
+                raise self._failed(error) from error
+        else:
+            if not sent:
+                raise FileFailed(part.ended())
+            self._budget -= sent + _SEND_COST
+            part.advance(sent)
 
     def try_send(self, data: bytes) -> bool:
         """Accept ``data`` if that is possible without waiting; see `Transport`."""

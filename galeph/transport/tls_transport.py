@@ -24,6 +24,7 @@ from _ssl import (
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from gevent import get_hub
@@ -31,6 +32,7 @@ from gevent import get_hub
 from galeph.errors import ConnectionLost, ResourceClosed, TLSError, TransportError
 from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, TLSInfo, Transport
 from galeph.transport.seam import tls_error
+from galeph.transport.sendfile import FilePart, read_and_write, send_part
 from galeph.transport.sending import Views, finish_in_background, send_whole, views_of
 from galeph.transport.tls_sessions import SessionSlot
 from galeph.transport.turns import Turns
@@ -278,6 +280,10 @@ class TLSTransport:
                 self._flush()
             else:
                 self.inner.send(self._outgoing.read(), committed=True)
+
+    def send_file(self, part: FilePart) -> None:
+        """Block until all of ``part`` is sent; see `Transport`."""
+        send_part(self, part, partial(read_and_write, self))
 
     def try_send(self, data: bytes) -> bool:
         """Accept ``data`` if that is possible without waiting; see `Transport`."""

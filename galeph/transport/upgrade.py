@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from galeph.errors import ResourceBusy
 from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
+from galeph.transport.sendfile import FilePart
 
 __all__ = ["Upgrading"]
 
@@ -34,6 +35,9 @@ class Upgrading:
         self._refuse()
 
     def send(self, data: Buffer | Sequence[Buffer], *, committed: bool = False) -> None:  # noqa: ARG002
+        self._refuse()
+
+    def send_file(self, part: FilePart) -> None:  # noqa: ARG002
         self._refuse()
 
     def try_send(self, data: bytes) -> bool:  # noqa: ARG002
