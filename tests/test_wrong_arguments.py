@@ -146,6 +146,29 @@ CALLS = [
         {"handler": handle},
     ),
     Call(
+        tcp.framed,
+        {"stream": [5, None, stream.Stream()], "codec": [5, None, tcp.lines, tcp.Codec]},
+        {"stream": tcp.TcpStream(memory_pair()[0]), "codec": tcp.lines()},
+    ),
+    Call(
+        tcp.length_prefixed,
+        {
+            "size": ["4", 3, 0, None, 1.5],
+            "byteorder": ["network", 5, None],
+            "max_frame_bytes": [*COUNTS, 0],
+        },
+    ),
+    Call(tcp.varint_prefixed, {"max_frame_bytes": [*COUNTS, 0]}),
+    Call(
+        tcp.lines,
+        {
+            "encoding": ["nonsense", 5, "utf-16"],
+            "newline": ["\r", b"\n", 5, None],
+            "max_frame_bytes": [*COUNTS, 0],
+        },
+    ),
+    Call(tcp.packed, {"layout": ["nonsense", "HB", "!", 5, None]}),
+    Call(
         tcp.start_tls,
         {
             "stream": [5, None, stream.Stream()],

@@ -19,7 +19,7 @@ from typing import Any
 
 from gevent import spawn_raw
 
-from galeph.transport.arguments import check_count
+from galeph._arguments import check_count
 from galeph.transport.sending import Sender, mark_sent_anyway, views_of
 
 __all__ = ["FileFailed", "FilePart", "Move", "part_of", "read_and_write", "send_part"]

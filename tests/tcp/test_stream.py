@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from array import array
+
 import gevent
 import pytest
 from gevent.queue import Empty
 
 from galeph import tcp
-from galeph.errors import (
-    ConnectionLost,
-)
+from galeph.errors import ConnectionLost
 from tests.tcp.scenes import take
+from tests.transport.certificates import client_context, server_context
 from tests.transport.wire import settle
 
 FLOOD = 16 << 20
@@ -94,6 +96,88 @@ class TestMessages:
             received += len(held.only().take())
 
         assert putting.get(timeout=2) is True
+
+
+class TestBuffers:
+    @pytest.mark.parity("TCP-S-14")
+    def test_are_not_copied(self, serve, dial):
+        """A message is the bytes object that the kernel wrote; views of it go out as they are."""
+        sizes = []
+
+        def count(connection, _):
+            sizes.append(sum(map(len, connection)))
+
+        client = dial(serve(count))
+        message = bytearray(FLOOD)
+        view = memoryview(message)
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            assert client.put(view[1:])
+            assert client.put(message)
+            assert client.put([b"head", view, memoryview(b"tail")])
+            peak = tracemalloc.get_traced_memory()[1] - before
+        finally:
+            tracemalloc.stop()
+        client.send_eof()
+        client.take()
+
+        assert [3 * FLOOD - 1 + 8] == sizes
+        # What the server takes meanwhile is in there, 64 KiB at a time.
+        assert peak < FLOOD // 8
+
+    def test_views_of_any_form(self, serve, dial):
+        """Of numbers, of every other byte, in lists with text: each is what its bytes are."""
+        client = dial(serve())
+        every_other = memoryview(b"a-b-c-")[::2]
+        numbers = memoryview(array("H", [1, 2]))
+        mixed = ([every_other, b"x"], (b"1", bytearray(b"2")), [], [""])
+        for message in (every_other, numbers, *mixed):
+            assert client.put(message)
+        client.put("end")
+
+        expected = b"abc" + numbers.tobytes() + b"abcx" + b"12" + b"end"
+        assert expected == take(client, len(expected))
+
+
+class TestFiles:
+    @pytest.mark.parametrize("is_tls", [False, True], ids=["tcp", "tls"])
+    def test_sendfile(self, serve, dial, tmp_path, is_tls):
+        """A part of a file goes out in its turn; the file's own position stays."""
+        path = tmp_path / "file"
+        path.write_bytes(b"0123456789" * 100_000)
+        options = ({"tls": server_context()}, {"tls": client_context()}) if is_tls else ({}, {})
+
+        def handler(connection, _):
+            with path.open("rb") as file:
+                assert connection.put("before ")
+                assert connection.sendfile(file, 3, 500_000) is True
+                assert connection.sendfile(file, count=0) is True
+                assert connection.sendfile(file.fileno(), 999_998) is True
+                assert b"0" == file.read(1)
+                connection.put(" after")
+
+        client = dial(serve(handler, **options[0]), **options[1])
+
+        expected = b"before " + (b"0123456789" * 60_000)[3:500_003] + b"89 after"
+        assert expected == b"".join(client)
+
+    def test_refused(self, serve, dial, tmp_path):
+        """On a closed stream it is False; what is no such part of a file is an error."""
+        path = tmp_path / "file"
+        path.write_bytes(b"0123456789")
+        client = dial(serve())
+        with path.open("rb") as file:
+            for arguments in ((file, 0, 11), (file, 11, 1), (file, -1)):
+                with pytest.raises(ValueError, match=r"count|offset"):
+                    client.sendfile(*arguments)
+            with pytest.raises(TypeError, match="file"):
+                client.sendfile("file")
+            assert client.sendfile(file, 5)
+            assert b"56789" == take(client, 5)
+            client.close()
+            assert client.sendfile(file) is False
 
 
 class TestTimeLimits:

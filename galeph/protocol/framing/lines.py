@@ -39,14 +39,20 @@ def lines(
         max_frame_bytes: the longest line, its end included.
 
     Raises:
-        TypeError, ValueError, LookupError: an argument is not what it should be.
+        TypeError, ValueError: an argument is not what it should be.
     """
     if newline not in ("\n", "\r\n"):
         raise ValueError(f"newline must be '\\n' or '\\r\\n', not {newline!r}")
     codec = _Lines(newline.encode(), check_max_bytes(max_frame_bytes))
     if encoding is None:
         return codec
-    if "\n".encode(encoding) != b"\n":
+    if not isinstance(encoding, str):
+        raise TypeError(f"encoding must be a str or None, not {encoding!r}")
+    try:
+        newline_bytes = "\n".encode(encoding)
+    except LookupError as error:
+        raise ValueError(f"encoding {encoding!r} is not known") from error
+    if newline_bytes != b"\n":
         raise ValueError(f"encoding {encoding!r} does not write LF as one byte")
     return codec.mapped(
         decode=lambda line: line.decode(encoding), encode=lambda text: text.encode(encoding)
