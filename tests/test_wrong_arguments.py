@@ -82,6 +82,21 @@ SERVER_OPTIONS = [
 ]
 
 
+# What a client takes beside: `galeph.tcp.ClientOptions`.
+CLIENT_OPTIONS = [
+    {name: wrong}
+    for name, wrongs in {
+        "local_address": [5, b"127.0.0.1", "localhost", "127.0.0.1:80", (), ("127.0.0.1",)],
+        "tcp_nodelay": FLAGS,
+        "tcp_keepalive": [*TIMES, 32768],
+        "on_socket": MAYBE_FUNCTIONS,
+        "on_transport": MAYBE_FUNCTIONS,
+        "nonsense": [1],
+    }.items()
+    for wrong in wrongs
+]
+
+
 class Awaitable:
     """Something that nobody will complain of if it is never awaited."""
 
@@ -123,8 +138,21 @@ CALLS = [
             "resolver": RESOLVERS,
             "happy_eyeballs": FLAGS,
             "proxy_header": ["PROXY TCP4", b"PROXY UNKNOWN\r\n", 5, object()],
+            "address": [("localhost", 2), "unix:/run/x"],  # beside host and port
+            "idle_timeout": TIMES,
+            "write_timeout": TIMES,
+            "options": CLIENT_OPTIONS,
         },
         {"host": "localhost", "port": 1},
+    ),
+    Call(
+        tcp.client,
+        {"address": [5, "h:80", [("h", 80)], ("h",), ("h", 0), ("", 80), "unix:", b"unix:/x"]},
+    ),
+    Call(
+        tcp.client,
+        {"tls": [True, {"verify": "required"}]},  # without a name to prove
+        {"address": "unix:/run/x"},
     ),
     Call(
         tcp.start_server,
@@ -138,6 +166,7 @@ CALLS = [
             "max_connections": [*COUNTS, 0],
             "tls_timeout": TIMES,
             "idle_timeout": TIMES,
+            "write_timeout": TIMES,
             "shutdown_timeout": [one for one in TIMES if one != 0],
             "executor": [5, "x", object()],
             "shutdown_executor": FLAGS,
@@ -545,7 +574,9 @@ def test_a_wrong_argument_is_named_at_the_call(call, name):
 @pytest.mark.parametrize("module", [tcp, udp, tls, http, stream, deferred])
 def test_every_function_is_here(module):
     """No public function is left out, and none of its arguments."""
-    listed = {call.fn: set(call.wrong) for call in CALLS}
+    listed: dict[Any, set[str]] = {}
+    for call in CALLS:
+        listed.setdefault(call.fn, set()).update(call.wrong)
     missing = []
     for name in module.__all__:
         fn = getattr(module, name)

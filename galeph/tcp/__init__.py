@@ -16,11 +16,13 @@ from galeph.tcp.server import start_server
 from galeph.tcp.stream import TcpStream
 from galeph.tcp.upgrade import start_tls
 from galeph.transport.base import ConnectionInfo
+from galeph.transport.client_options import ClientOptions
 from galeph.transport.drain import DrainReport
 from galeph.transport.options import ServerOptions
 from galeph.transport.serving import Server, ServerStats
 
 __all__ = [
+    "ClientOptions",
     "Codec",
     "ConnectionInfo",
     "DrainReport",

@@ -8,16 +8,16 @@ from functools import partial
 from typing import Any, Unpack
 
 from galeph import clock
-from galeph._arguments import check_flag, check_seconds
+from galeph._arguments import check_flag
 from galeph.deferred import Deferred, to_deferred
 from galeph.deferred.producer import on_ready
-from galeph.errors import Rejected, RemoteProtocolError
+from galeph.errors import Rejected, RemoteProtocolError, WriteTimeout
+from galeph.tcp.patience import Patience
 from galeph.tcp.stream import TcpStream
 from galeph.tls import to_server_context
 from galeph.transport.arguments import check_handler
 from galeph.transport.base import ConnectionInfo
 from galeph.transport.deadlines import Deadlines
-from galeph.transport.idle import IdleTransport
 from galeph.transport.options import ServerOptions
 from galeph.transport.serving import Connection, Server, serve_connections
 
@@ -35,6 +35,7 @@ def start_server(
     max_connections: int | None = 10_000,
     tls_timeout: float | None = 10.0,
     idle_timeout: float | None = None,
+    write_timeout: float | None = None,
     shutdown_timeout: float | None = 15.0,
     executor: Any = None,
     shutdown_executor: bool = True,
@@ -60,6 +61,8 @@ def start_server(
         tls_timeout: seconds for a handshake; None is no limit.
         idle_timeout: seconds without a byte in either direction after which a connection is
             closed, so that takers see the end; None, for the protocol is yours, is no limit.
+        write_timeout: seconds without any progress of what is being put, after which a connection
+            fails with `WriteTimeout`: takers see it, and puts return False. None is no limit.
         shutdown_timeout: seconds for what is under way when the server is closed, where
             `Server.close` is not told otherwise; None is no limit.
         executor: runs the handlers, in greenlets of this thread, in place of the connections'
@@ -73,11 +76,10 @@ def start_server(
         TransportError: the address cannot be listened on.
     """
     check_handler(handler)
-    check_seconds("idle_timeout", idle_timeout)
     if not (executor is None or hasattr(executor, "submit")):
         raise TypeError(f"executor must have a submit(), not {executor!r}")
     check_flag("shutdown_executor", shutdown_executor)
-    service = _Service(handler, idle_timeout, executor)
+    service = _Service(handler, Patience(idle_timeout, write_timeout), executor)
     return serve_connections(
         service.serve,
         host=host,
@@ -88,7 +90,7 @@ def start_server(
         tls_context=to_server_context(tls),
         tls_timeout=tls_timeout,
         shutdown_timeout=shutdown_timeout,
-        count=service.counts,
+        count=service.patience.counts,
         on_end=executor.shutdown if executor is not None and shutdown_executor else None,
         **options,
     )
@@ -100,36 +102,20 @@ class _Service:
     def __init__(
         self,
         handler: Callable[[TcpStream, ConnectionInfo], object],
-        idle_timeout: float | None,
+        patience: Patience,
         executor: Any,
     ) -> None:
         self._handler = handler
-        self._idle_timeout = idle_timeout
+        self.patience = patience
         self._executor = executor
-        self._clock = clock.default()
-        self._deadlines = Deadlines(self._clock)
-        self._idle_closed = 0
-
-    def counts(self) -> dict[str, int]:
-        """What `Server.stats` shows beside the rest."""
-        return {} if self._idle_timeout is None else {"idle_closed": self._idle_closed}
-
-    def _note_idle(self) -> None:
-        self._idle_closed += 1
+        self._deadlines = Deadlines(clock.default())
 
     def serve(self, connection: Connection) -> None:
         """Serve one connection until it ends."""
         if connection.is_draining:
             return
-        if self._idle_timeout is not None:
-            connection.transport = IdleTransport(
-                connection.transport,
-                self._deadlines,
-                timeout=self._idle_timeout,
-                monotonic=self._clock.monotonic,
-                on_idle=self._note_idle,
-            )
-        stream = TcpStream(connection.transport)
+        stream = self.patience.stream_of(connection.transport, lambda: self._deadlines)
+        connection.transport = stream.transport
         connection.on_drain = stream.prepare_to_end
         try:
             work = self._begin(connection, stream)
@@ -144,11 +130,11 @@ class _Service:
                 awaited.get()
                 # What it did may have connected the stream to something.
                 stream.keep_while_connected()
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, WriteTimeout) as error:
             if not stream.has_failed_with(error):
                 raise
-            # The peer's mistake: a line, and no traceback.
-            connection.log(logging.INFO, "broke the protocol: %s", error)
+            # The peer's doing: a line, and no traceback.
+            connection.log(logging.INFO, "given up: %s", error)
         finally:
             stream.close()
 

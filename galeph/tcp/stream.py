@@ -101,6 +101,11 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
         self._transport = transport
 
     @property
+    def transport(self) -> Transport:
+        """What its bytes go through."""
+        return self._transport
+
+    @property
     def info(self) -> ConnectionInfo:
         """Who is at the two ends, and what TLS agreed on."""
         return self._transport.info

@@ -14,7 +14,14 @@ from typing import Any
 from galeph.transport.arguments import check_host, check_port
 from galeph.transport.base import address_text
 
-__all__ = ["InetAddress", "ListenAddress", "UnixAddress", "bound_address_text", "to_addresses"]
+__all__ = [
+    "InetAddress",
+    "ListenAddress",
+    "UnixAddress",
+    "bound_address_text",
+    "to_address",
+    "to_addresses",
+]
 
 # What Linux keeps of a unix socket's name (unix(7)): for a path, with the NUL that ends it.
 _MOST_PATH_BYTES = 107
@@ -62,13 +69,18 @@ def to_addresses(address: Any) -> list[ListenAddress]:
         TypeError, ValueError: it is not what it should be; the text names it.
     """
     if not isinstance(address, list):
-        return [_to_address(address)]
+        return [to_address(address)]
     if not address:
         raise ValueError("address must not be an empty list: name what to listen on")
-    return [_to_address(one) for one in address]
+    return [to_address(one) for one in address]
 
 
-def _to_address(address: Any) -> ListenAddress:
+def to_address(address: Any) -> ListenAddress:
+    """Read a single address.
+
+    Raises:
+        TypeError, ValueError: it is not what it should be; the text names it.
+    """
     if isinstance(address, tuple):
         if len(address) != 2:
             raise ValueError(f"address must be (host, port), not {address!r}")

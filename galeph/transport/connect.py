@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,9 @@ from gevent import get_hub
 
 from galeph import clock
 from galeph.errors import ConnectTimeout, ResolveTimeout
+from galeph.transport.addresses import UnixAddress
 from galeph.transport.base import Transport
+from galeph.transport.client_options import ClientSettings
 from galeph.transport.names import Resolver, SocketAddress, check_endpoint, resolve
 from galeph.transport.proxied import send_first
 from galeph.transport.racing import ATTEMPT_DELAY, interleave, open_socket, race
@@ -28,7 +31,7 @@ from galeph.transport.sockets import SocketTransport
 from galeph.transport.timelimit import TimeLimit
 from galeph.transport.tls import check_context, client_handshake
 
-__all__ = ["connect"]
+__all__ = ["connect", "connect_unix"]
 
 _WRITE = 2
 # Names whose family is remembered, and for how long. RFC 8305 section 4 leaves both to us; networks
@@ -36,6 +39,8 @@ _WRITE = 2
 _MOST_FAMILIES = 1000
 _FAMILY_TTL = 600.0
 _CACHE_FAMILIES: dict[str, tuple[float, int]] = {}
+# What was not asked for is not done: the clients above say more.
+_DEFAULTS = ClientSettings(tcp_keepalive=None)
 
 
 def connect(
@@ -50,6 +55,7 @@ def connect(
     resolver: Resolver | None = None,
     happy_eyeballs: bool = True,
     proxy_header: bytes | None = None,
+    settings: ClientSettings = _DEFAULTS,
 ) -> Transport:
     """Block until there is a connection to ``host`` and ``port``, and return it.
 
@@ -65,6 +71,7 @@ def connect(
         happy_eyeballs: False to try the next address only when one has failed, or has not
             answered for ten seconds.
         proxy_header: what to send before anything else, within ``timeout``.
+        settings: how sockets are set up, and what is put around the transport.
 
     Raises:
         ResolveError: the name has no address. `ResolveTimeout`: that was not known in time.
@@ -81,35 +88,87 @@ def connect(
     patience = min((t for t in (timeout, resolve_timeout) if t is not None), default=None)
     late = f"resolving {host}: no answer within {patience} s"
     with TimeLimit(patience, partial(ResolveTimeout, late)):
-        addresses = resolve(host, port, resolver=resolver)
+        addresses = settings.usable(resolve(host, port, resolver=resolver), target)
     if timeout is not None:
         timeout -= clock.default().monotonic() - started
     with TimeLimit(timeout, partial(ConnectTimeout, f"not connected to {target} in time")):
         if len(addresses) == 1:
-            sock, address = _connected(addresses[0], target), addresses[0]
+            sock, address = _connected(addresses[0], target, settings), addresses[0]
         else:
-            sock, address = _connect_any(host, target, addresses, happy_eyeballs=happy_eyeballs)
+            delay = ATTEMPT_DELAY if happy_eyeballs else None
+            sock, address = _connect_any(host, target, addresses, delay, settings)
         transport = SocketTransport(sock, peer=address.address)
         if proxy_header is not None:
             send_first(transport, proxy_header)
-    if tls_context is None:
-        return transport
-    return client_handshake(
+    return _furnish(
         transport,
-        tls_context,
+        settings,
+        tls_context=tls_context,
         server_hostname=server_hostname or host,
-        timeout=tls_timeout,
+        tls_timeout=tls_timeout,
     )
 
 
+def connect_unix(
+    address: UnixAddress,
+    *,
+    timeout: float | None = 30.0,
+    tls_context: Any = None,
+    server_hostname: str | None = None,
+    tls_timeout: float | None = 10.0,
+    proxy_header: bytes | None = None,
+    settings: ClientSettings = _DEFAULTS,
+) -> Transport:
+    """Block until there is a connection to a unix socket; otherwise as `connect`."""
+    if tls_context is not None:
+        check_context(tls_context)
+    target = str(address)
+    to = SocketAddress(socket.AF_UNIX, socket.SOCK_STREAM, 0, address.name)
+    with TimeLimit(timeout, partial(ConnectTimeout, f"not connected to {target} in time")):
+        transport = SocketTransport(_connected(to, target, settings), peer=address.name)
+        if proxy_header is not None:
+            send_first(transport, proxy_header)
+    return _furnish(
+        transport,
+        settings,
+        tls_context=tls_context,
+        server_hostname=server_hostname,
+        tls_timeout=tls_timeout,
+    )
+
+
+def _furnish(
+    transport: Transport,
+    settings: ClientSettings,
+    *,
+    tls_context: Any,
+    server_hostname: str | None,
+    tls_timeout: float | None,
+) -> Transport:
+    """Put TLS around a new connection, and what the user asks for; close it if that fails."""
+    if tls_context is not None:
+        transport = client_handshake(
+            transport, tls_context, server_hostname=server_hostname, timeout=tls_timeout
+        )
+    try:
+        return settings.wrap(transport)
+    except BaseException:
+        transport.close()
+        raise
+
+
 def _connect_any(
-    host: str, target: str, addresses: list[SocketAddress], *, happy_eyeballs: bool
+    host: str,
+    target: str,
+    addresses: Sequence[SocketAddress],
+    delay: float | None,
+    settings: ClientSettings,
 ) -> tuple[socket.socket, SocketAddress]:
     """Connect to one of several addresses, and remember which family that was."""
     is_mixed = len({address.family for address in addresses}) > 1
     if is_mixed:
         addresses = interleave(addresses, _last_good_family(host))
-    sock, address = race(addresses, target, delay=ATTEMPT_DELAY if happy_eyeballs else None)
+    sock, address = race(addresses, target, delay=delay, prepare=settings.prepare)
     if is_mixed:
         if len(_CACHE_FAMILIES) >= _MOST_FAMILIES:
             _CACHE_FAMILIES.clear()
@@ -122,10 +181,13 @@ def _last_good_family(host: str) -> int | None:
     return known[1] if known is not None and clock.default().monotonic() < known[0] else None
 
 
-def _connected(to: SocketAddress, target: str) -> socket.socket:
+def _connected(to: SocketAddress, target: str, settings: ClientSettings) -> socket.socket:
     """Block until a new socket is connected."""
+    where = f"connecting to {target}"
+    if to.family != socket.AF_UNIX:
+        where += f" at {to.address[0]}"
     try:
-        sock, is_connected = open_socket(to)
+        sock, is_connected = open_socket(to, settings.prepare)
         try:
             if not is_connected:
                 _wait_writable(sock)
@@ -138,9 +200,9 @@ def _connected(to: SocketAddress, target: str) -> socket.socket:
     except TimeoutError as error:
         if error.errno != errno.ETIMEDOUT:
             raise  # it is a limit of the caller's
-        raise connect_error(error, f"connecting to {target} at {to.address[0]}") from error
+        raise connect_error(error, where) from error
     except OSError as error:
-        raise connect_error(error, f"connecting to {target} at {to.address[0]}") from error
+        raise connect_error(error, where) from error
     return sock
 
 

@@ -11,11 +11,14 @@ with `hurry` (a head that begins to dribble in on a connection that was idle).
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
+
+from gevent import get_hub
 
 from galeph.clock import Clock, Timer
+from galeph.clock import default as default_clock
 
-__all__ = ["NEVER", "Deadlines", "Guarded"]
+__all__ = ["NEVER", "Deadlines", "Guarded", "hub_deadlines"]
 
 NEVER = float("inf")
 # How long a connection is left alone at most before its mark is looked at again: a mark that has
@@ -24,6 +27,16 @@ _RECHECK_AFTER = 2
 # A process that was stopped, or whose hub was blocked, for longer than this must first read what
 # has arrived meanwhile: nobody's time has run out while nobody could look.
 _PAUSE = 3.0
+
+
+def hub_deadlines() -> Deadlines:
+    """Return the one that clients share: one a hub and clock, made at first use."""
+    hub: Any = get_hub()
+    shared: Deadlines | None = getattr(hub, "galeph_deadlines", None)
+    if shared is None or shared.clock is not default_clock():
+        # Kept on the hub, so that it goes with it.
+        shared = hub.galeph_deadlines = Deadlines(default_clock())
+    return shared
 
 
 class Guarded(Protocol):
@@ -38,10 +51,10 @@ class Guarded(Protocol):
 class Deadlines:
     """Watches over the deadlines of everything registered with `watch`."""
 
-    __slots__ = ("_buckets", "_clock", "_due", "_ticked", "_timer")
+    __slots__ = ("_buckets", "_due", "_ticked", "_timer", "clock")
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._buckets: dict[int, set[Guarded]] = {}
         # The second in whose bucket each guarded stands.
         self._due: dict[Guarded, int] = {}
@@ -53,17 +66,17 @@ class Deadlines:
 
     def watch(self, guarded: Guarded) -> None:
         """Begin to watch; the deadline may be changed by assignment from now on."""
-        self._place(guarded, self._clock.monotonic())
+        self._place(guarded, self.clock.monotonic())
         if self._timer is None:
-            self._ticked = self._clock.monotonic()
-            self._timer = self._clock.start_timer(1.0, self._tick, ref=False)
+            self._ticked = self.clock.monotonic()
+            self._timer = self.clock.start_timer(1.0, self._tick, ref=False)
 
     def hurry(self, guarded: Guarded) -> None:
         """Take note that the deadline is earlier than it was."""
         second = self._due.get(guarded)
         if second is not None and guarded.deadline < second:
             self._remove(guarded, second)
-            self._place(guarded, self._clock.monotonic())
+            self._place(guarded, self.clock.monotonic())
 
     def forget(self, guarded: Guarded) -> None:
         """Stop watching. Never switches."""
@@ -97,10 +110,10 @@ class Deadlines:
                 del self._buckets[second]
 
     def _tick(self) -> None:
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         paused = now - self._ticked > _PAUSE
         self._ticked = now
-        self._timer = self._clock.start_timer(1.0, self._tick, ref=False)
+        self._timer = self.clock.start_timer(1.0, self._tick, ref=False)
         if not paused:
             for second in [one for one in self._buckets if one <= now]:
                 for guarded in self._buckets.pop(second, ()):

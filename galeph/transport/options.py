@@ -18,7 +18,13 @@ from galeph.transport.addresses import to_addresses
 from galeph.transport.base import Transport
 from galeph.transport.proxied import TrustedPeers
 
-__all__ = ["ServerOptions", "ServerSettings"]
+__all__ = [
+    "ServerOptions",
+    "ServerSettings",
+    "check_hooks",
+    "check_keepalive",
+    "tcp_options",
+]
 
 _MOST_MODE = 0o777
 _MOST_KEEPALIVE = 32767
@@ -104,30 +110,45 @@ class ServerSettings:
         check_count("unix_mode", self.unix_mode, least=0, most=_MOST_MODE)
         for name in ("dual_stack", "reuse_port", "tcp_nodelay"):
             check_flag(name, getattr(self, name))
-        for name in ("on_socket", "on_transport"):
-            hook = getattr(self, name)
-            if hook is not None and not callable(hook):
-                raise TypeError(f"{name} must be callable, not {hook!r}")
+        check_hooks(self, "on_socket", "on_transport")
         check_count(
             "max_connections_per_peer", self.max_connections_per_peer, least=1, optional=True
         )
-        check_seconds("tcp_keepalive", self.tcp_keepalive)
-        if self.tcp_keepalive is not None and self.tcp_keepalive > _MOST_KEEPALIVE:
-            raise ValueError(f"tcp_keepalive must be at most {_MOST_KEEPALIVE} s (tcp(7))")
+        check_keepalive(self.tcp_keepalive)
         check_seconds("proxy_timeout", self.proxy_timeout)
         if self.proxy_protocol_from is not None:
             TrustedPeers(self.proxy_protocol_from)
 
     def tcp_options(self) -> tuple[tuple[int, int, int], ...]:
         """What to set on a TCP socket: level, option and value."""
-        options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(self.tcp_nodelay))]
-        if self.tcp_keepalive is not None:
-            # Four questions in as long again as it was silent before the first.
-            idle = math.ceil(self.tcp_keepalive)
-            options += [
-                (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-                (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle),
-                (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, math.ceil(idle / 4))),
-                (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
-            ]
-        return tuple(options)
+        return tcp_options(nodelay=self.tcp_nodelay, keepalive=self.tcp_keepalive)
+
+
+def tcp_options(*, nodelay: bool, keepalive: float | None) -> tuple[tuple[int, int, int], ...]:
+    """Return what to set on a TCP socket, of either side: level, option and value."""
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(nodelay))]
+    if keepalive is not None:
+        # Four questions in as long again as it was silent before the first.
+        idle = math.ceil(keepalive)
+        options += [
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, math.ceil(idle / 4))),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+        ]
+    return tuple(options)
+
+
+def check_keepalive(seconds: Any) -> None:
+    """Raise TypeError or ValueError unless this can be ``tcp_keepalive``."""
+    check_seconds("tcp_keepalive", seconds)
+    if seconds is not None and seconds > _MOST_KEEPALIVE:
+        raise ValueError(f"tcp_keepalive must be at most {_MOST_KEEPALIVE} s (tcp(7))")
+
+
+def check_hooks(options: Any, *names: str) -> None:
+    """Raise TypeError unless these options are functions, or None."""
+    for name in names:
+        hook = getattr(options, name)
+        if hook is not None and not callable(hook):
+            raise TypeError(f"{name} must be callable, not {hook!r}")

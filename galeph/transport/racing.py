@@ -17,7 +17,7 @@ import errno
 import os
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gevent import get_hub
@@ -29,13 +29,29 @@ from galeph.errors import ConnectError, GalephError
 from galeph.transport.names import SocketAddress
 from galeph.transport.seam import connect_error
 
-__all__ = ["ADDRESS_TIMEOUT", "ATTEMPT_DELAY", "interleave", "open_socket", "race"]
+__all__ = [
+    "ADDRESS_TIMEOUT",
+    "ATTEMPT_DELAY",
+    "Prepare",
+    "interleave",
+    "open_socket",
+    "race",
+    "set_nodelay",
+]
 
 _WRITE = 2
 # RFC 8305 section 5: recommended, and never below 10 ms.
 ATTEMPT_DELAY = 0.25
 # What one address may take, where there are others.
 ADDRESS_TIMEOUT = 10.0
+
+# Sets a new socket up before it is connected; never blocks.
+Prepare = Callable[[socket.socket], object]
+
+
+def set_nodelay(sock: socket.socket) -> None:
+    """Prepare a socket of TCP: small messages are sent at once."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def interleave(addresses: Sequence[SocketAddress], first: int | None) -> list[SocketAddress]:
@@ -62,6 +78,7 @@ def race(
     *,
     delay: float | None,
     address_timeout: float = ADDRESS_TIMEOUT,
+    prepare: Prepare = set_nodelay,
 ) -> tuple[socket.socket, SocketAddress]:
     """Block until one of the addresses is connected; return its socket, and which it was.
 
@@ -71,27 +88,29 @@ def race(
         delay: seconds until the next address is tried beside those that have not answered; None
             waits until the last one has failed.
         address_timeout: seconds after which an address is given up, unless it is the last.
+        prepare: sets each socket up before it is connected.
 
     Raises:
         ConnectError, ConnectRefused, ConnectTimeout: none could be; the last one's reason.
     """
-    running = _Race(addresses, target, delay, address_timeout)
+    running = _Race(addresses, target, delay, address_timeout, prepare)
     try:
         return running.run()
     finally:
         running.close()
 
 
-def open_socket(to: SocketAddress) -> tuple[socket.socket, bool]:
+def open_socket(to: SocketAddress, prepare: Prepare) -> tuple[socket.socket, bool]:
     """Make a socket and begin to connect it; return it, and whether it is connected already.
 
     Raises:
         OSError: that failed at once; nothing is left open.
+        Exception: what ``prepare`` raises; the same holds.
     """
     sock: socket.socket = get_original("socket", "socket")(to.family, to.kind, to.protocol)
     try:
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        prepare(sock)
         code = sock.connect_ex(to.address)
         if code not in {0, errno.EINPROGRESS}:
             raise OSError(code, os.strerror(code))
@@ -106,11 +125,11 @@ class _Attempt:
 
     __slots__ = ("address", "ends_at", "is_ready", "sock", "watcher")
 
-    def __init__(self, address: SocketAddress, ends_at: float) -> None:
+    def __init__(self, address: SocketAddress, ends_at: float, prepare: Prepare) -> None:
         self.address = address
         self.ends_at = ends_at
         self.watcher: Any = None
-        self.sock, self.is_ready = open_socket(address)
+        self.sock, self.is_ready = open_socket(address, prepare)
 
     def take(self) -> socket.socket:
         """The socket, once it is connected; it is the caller's from now on.
@@ -146,7 +165,9 @@ class _Race:
         target: str,
         delay: float | None,
         address_timeout: float,
+        prepare: Prepare,
     ) -> None:
+        self._prepare = prepare
         self._target = target
         self._delay = delay
         self._address_timeout = address_timeout
@@ -184,7 +205,7 @@ class _Race:
         # The last one has all the time there is: nobody waits for its turn.
         ends_at = now + self._address_timeout if self._waiting else float("inf")
         try:
-            attempt = _Attempt(address, ends_at)
+            attempt = _Attempt(address, ends_at, self._prepare)
         except OSError as error:
             self._fail(address, error)
             return

@@ -48,6 +48,9 @@ _SEND_BUDGET = 262144
 _SEND_COST = _SEND_BUDGET // 16
 # Linux takes at most 1024 buffers in one call (IOV_MAX).
 _MAX_BUFFERS = 1024
+# In Linux's struct tcp_info: tcpi_bytes_acked, and what ends with it.
+_BYTES_ACKED = 120
+_TCP_INFO_BYTES = 128
 # Linger for no time: closing sends a reset.
 _LINGER_0 = struct.pack("ii", 1, 0)
 
@@ -140,6 +143,16 @@ class SocketTransport:
     def fileno(self) -> int:
         """The descriptor, for looking at (never for closing); -1 once closed."""
         return self._sock.fileno()
+
+    def bytes_acknowledged(self) -> int | None:
+        """How many bytes the peer's kernel has acknowledged; None if this is not known."""
+        try:
+            facts = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        except OSError:
+            return None  # it is no TCP, or closed
+        return (
+            struct.unpack_from("Q", facts, _BYTES_ACKED)[0] if len(facts) > _BYTES_ACKED else None
+        )
 
     # Receiving
 

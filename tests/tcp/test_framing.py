@@ -266,7 +266,7 @@ class TestEnding:
         assert settle(lambda: caplog.records)
         (record,) = caplog.records
         assert ("INFO", None) == (record.levelname, record.exc_info)
-        assert "broke the protocol: a frame of 101 bytes; the limit is 100" in record.message
+        assert "given up: a frame of 101 bytes; the limit is 100" in record.message
 
     def test_no_frame(self):
         """What stands before it is taken first; then it is the same error each time."""

@@ -317,7 +317,7 @@ class TestFamilies:
         monkeypatch.setattr(
             connecting,
             "race",
-            lambda *args, delay: (delays.append(delay), race(*args, delay=0.01))[1],
+            lambda *args, delay, **_: (delays.append(delay), race(*args, delay=0.01))[1],
         )
         resolver = Fixed("127.0.0.2", "127.0.0.1")
         connect("name", server.port, resolver=resolver, happy_eyeballs=False).close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from galeph.clock import default as default_clock
 from galeph.testing import ManualClock
-from galeph.transport.deadlines import NEVER, Deadlines
+from galeph.transport.deadlines import NEVER, Deadlines, hub_deadlines
 
 
 class Guarded:
@@ -187,3 +188,13 @@ class TestForgetting:
         deadlines.forget(guarded)
 
         assert deadlines._timer is None
+
+
+def test_one_for_all_clients_of_a_hub():
+    """It is made anew for another clock."""
+    shared = hub_deadlines()
+
+    assert shared is hub_deadlines()
+    with ManualClock():
+        assert shared is not hub_deadlines()
+        assert default_clock() is hub_deadlines().clock
