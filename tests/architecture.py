@@ -30,6 +30,8 @@ LAYERS: dict[str, set[str]] = {
     "errors": set(),
     # what every layer asks of arguments (docs/decisions/0007-arguments-at-the-bottom.md)
     "_arguments": set(),
+    # how bytes are shown (docs/decisions/0011-hex-dump-at-the-bottom.md)
+    "_hex_dump": set(),
     # what a clock is, for deferreds; `clock` shows it, and has calls that return deferreds
     # (docs/decisions/0005-clock-below-deferreds.md)
     "_clock": {"errors"},
@@ -38,12 +40,12 @@ LAYERS: dict[str, set[str]] = {
     "stream": {"errors", "_arguments", "clock", "deferred"},
     "bus": _VALUES,
     "executor": _VALUES,
-    "byte_streams": {"errors", "_arguments", "deferred", "stream"},
+    "byte_streams": {"errors", "_arguments", "_hex_dump", "deferred", "stream"},
     # -- below this line galeph knows about networks
     "message": {"errors"},
     "protocol": {"errors", "message"},
     # deferred: docs/decisions/0003-layers.md
-    "transport": {"errors", "_arguments", "clock", "deferred", "protocol"},
+    "transport": {"errors", "_arguments", "_hex_dump", "clock", "deferred", "protocol"},
     # tls: what `tls=` may be is decided in one place (docs/decisions/0003-layers.md)
     # dns: names go to the hub's default resolver (docs/decisions/0008-resolver-below-clients.md)
     "tcp": _VALUES | _COERCIONS | {"protocol", "tls", "dns"} | _NETWORK,

@@ -74,6 +74,7 @@ SERVER_OPTIONS = [
         "tcp_nodelay": FLAGS,
         "tcp_keepalive": [*TIMES, 32768],
         "on_transport": MAYBE_FUNCTIONS,
+        "wiretap": ["loud", 1.5, b"info", handle],
         "proxy_protocol_from": [5, "10.0.0.0/8", b"unix", [], ["10.0.0.1/8"], ["all"], [5]],
         "proxy_timeout": TIMES,
         "nonsense": [1],
@@ -91,6 +92,7 @@ CLIENT_OPTIONS = [
         "tcp_keepalive": [*TIMES, 32768],
         "on_socket": MAYBE_FUNCTIONS,
         "on_transport": MAYBE_FUNCTIONS,
+        "wiretap": ["loud", 1.5, b"info", handle],
         "nonsense": [1],
     }.items()
     for wrong in wrongs
@@ -350,6 +352,7 @@ CALLS = [
             "max_waiting": [*COUNTS, None],
             "idle_timeout": [*TIMES, None, math.inf],
             "resolver": RESOLVERS,
+            "options": CLIENT_OPTIONS,
             "tls": [*CLIENT_TLS, False],
             "limits": LIMITS_OBJECTS,
             "timeouts": TIMEOUTS_OBJECTS,
@@ -373,6 +376,7 @@ CALLS = [
         http.websocket_client,
         {
             "resolver": RESOLVERS,
+            "options": CLIENT_OPTIONS,
             "url": [5, None, b"ws://h", "", "h", "http://h/", "ws://", "ws://h/#x", "ws://h h/"],
             "subprotocols": [5, None, "x", b"x", [5], ["a b"], [""], ["a", "a"]],
             "headers": [*HEADERS, {"Sec-WebSocket-Key": "x"}],

@@ -1,19 +1,15 @@
-"""Bytes for people: in hexadecimal, and what of it can be read."""
+"""Bytes for people, printed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from galeph._hex_dump import dump_lines
 from galeph.byte_streams.conversion import convert
 from galeph.byte_streams.pieces import give_up
 
 __all__ = ["print_bytes"]
-
-_LINE_BYTES = 16
-# 16 times two digits and a space, one more space in the middle, none at the end.
-_HEX_COLUMNS = 48
-_READABLE = bytes(byte if 0x20 <= byte <= 0x7E else 0x2E for byte in range(256))
 
 
 def print_bytes(
@@ -32,21 +28,7 @@ def print_bytes(
     """
     pieces = convert(x, Iterator[bytes], encoding=encoding, errors=errors)
     try:
-        for line in _lines(pieces):
-            left, right = line[:8].hex(" ").upper(), line[8:].hex(" ").upper()
-            text = line.translate(_READABLE).decode("ascii")
-            print(f"{f'{left}  {right}':<{_HEX_COLUMNS}}      {text}", file=file)
+        for line in dump_lines(pieces):
+            print(line, file=file)
     finally:
         give_up(pieces)
-
-
-def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        data = rest + piece
-        whole = len(data) - len(data) % _LINE_BYTES
-        for at in range(0, whole, _LINE_BYTES):
-            yield data[at : at + _LINE_BYTES]
-        rest = data[whole:]
-    if rest:
-        yield rest

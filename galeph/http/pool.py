@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from gevent import get_hub, spawn_raw
 from gevent.hub import Waiter
@@ -32,6 +32,7 @@ from galeph.message.url import Target
 from galeph.protocol.limits import Limits
 from galeph.transport import forks
 from galeph.transport.base import Transport
+from galeph.transport.client_options import ClientOptions, ClientSettings
 from galeph.transport.connect import connect
 from galeph.transport.deadlines import Deadlines
 from galeph.transport.names import Resolver, check_resolver
@@ -97,7 +98,9 @@ class ConnectionPool:
         limits: Limits,
         timeouts: Timeouts,
         resolver: Resolver | None,
+        settings: ClientSettings,
     ) -> None:
+        self._settings = settings
         self.limits = limits
         self.timeouts = timeouts
         self._sizes = {
@@ -218,6 +221,7 @@ class ConnectionPool:
             server_hostname=server_hostname or host.rstrip("."),
             tls_timeout=timeouts.tls,
             resolver=default_resolver() if self._resolver is None else self._resolver,
+            settings=self._settings,
         )
 
     def _key(self, target: Target, tls: Any) -> _Key:
@@ -358,6 +362,7 @@ def connection_pool(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     resolver: Resolver | None = None,
+    **options: Unpack[ClientOptions],
 ) -> ConnectionPool:
     """Make a pool of connections, to be given to requests as ``pool=``.
 
@@ -378,6 +383,7 @@ def connection_pool(
         resolver: who knows the addresses of hosts, for all connections of the pool: a
             `galeph.dns.Resolver`, or any object with ``addresses(host)``. It stays yours to
             close. None for `galeph.dns.default_resolver`.
+        options: what is done with the sockets: `galeph.tcp.ClientOptions`.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it.
@@ -398,6 +404,7 @@ def connection_pool(
         limits=_LIMITS if limits is None else limits,
         timeouts=Timeouts() if timeouts is None else timeouts,
         resolver=resolver,
+        settings=ClientSettings(**options),
     )
     if tls is not None:
         pool.check_tls(tls)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from galeph._arguments import check_count, check_type
 from galeph.deferred import Deferred, future
@@ -49,6 +49,7 @@ from galeph.protocol.websocket.handshake import (
 )
 from galeph.stream.hosting import host
 from galeph.transport.base import Transport
+from galeph.transport.client_options import ClientOptions, ClientSettings
 from galeph.transport.connect import connect
 from galeph.transport.names import Resolver, check_resolver
 from galeph.transport.timelimit import TimeLimit
@@ -238,6 +239,7 @@ def websocket_client(
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     resolver: Resolver | None = None,
+    **options: Unpack[ClientOptions],
 ) -> Deferred[WebSocket]:
     """Open a WebSocket to a server. Returns at once.
 
@@ -256,6 +258,7 @@ def websocket_client(
         timeouts: `Timeouts`.
         resolver: who knows the server's addresses: a `galeph.dns.Resolver`, or any object with
             ``addresses(host)``; None for `galeph.dns.default_resolver`.
+        options: what is done with the socket: `galeph.tcp.ClientOptions`.
 
     Returns:
         A Deferred of the `WebSocket`. It fails with `HandshakeFailed` if the server does not
@@ -273,6 +276,7 @@ def websocket_client(
     if target.authorization is not None:
         fields.setdefault("Authorization", target.authorization)
     check_resolver(resolver)
+    settings = ClientSettings(**options)
     limits = Limits() if limits is None else limits
     timeouts = Timeouts() if timeouts is None else timeouts
     engine = _make_engine(Role.CLIENT, limits, max_message_bytes)
@@ -293,6 +297,7 @@ def websocket_client(
                 server_hostname=server_hostname,
                 tls_timeout=timeouts.tls,
                 resolver=default_resolver() if resolver is None else resolver,
+                settings=settings,
             )
             try:
                 answer, chosen = _shake_hands(transport, target, fields, subprotocols, h1)

@@ -20,6 +20,7 @@ from galeph.transport.client_options import ClientOptions
 from galeph.transport.drain import DrainReport
 from galeph.transport.options import ServerOptions
 from galeph.transport.serving import Server, ServerStats
+from galeph.transport.wiretap import Wiretap
 
 __all__ = [
     "ClientOptions",
@@ -32,6 +33,7 @@ __all__ = [
     "ServerOptions",
     "ServerStats",
     "TcpStream",
+    "Wiretap",
     "client",
     "framed",
     "length_prefixed",

@@ -17,6 +17,7 @@ from galeph.transport.arguments import check_port
 from galeph.transport.base import Transport
 from galeph.transport.names import SocketAddress, resolve
 from galeph.transport.options import check_hooks, check_keepalive, tcp_options
+from galeph.transport.wiretap import Wiretap, to_wiretap
 
 __all__ = ["ClientOptions", "ClientSettings"]
 
@@ -27,7 +28,7 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 
 
 class ClientOptions(TypedDict, total=False):
-    """What `tcp.client` takes beside its own arguments.
+    """What `tcp.client`, `http.connection_pool` and `http.websocket_client` take beside their own.
 
     - ``local_address``: where to connect from: an address of this machine, or one with a port,
       ``("192.0.2.1", 7000)``. Addresses of the server's that are of the other family are left out.
@@ -38,6 +39,9 @@ class ClientOptions(TypedDict, total=False):
       one's own. Several may be tried for one connection.
     - ``on_transport``: is called with the connection's transport, after TLS, and returns the one to
       go on with. It may block; what it raises ends the connection and is in the Deferred.
+    - ``wiretap``: log what happens on the connection, and a hex dump of what goes through it, at
+      this level of `logging`, or by this `galeph.tcp.Wiretap`; True is "debug". Credentials in the
+      fields of HTTP are masked. None, which is the default, is off.
     """
 
     local_address: str | tuple[str, int] | None
@@ -45,6 +49,7 @@ class ClientOptions(TypedDict, total=False):
     tcp_keepalive: float | None
     on_socket: Callable[[socket.socket], object] | None
     on_transport: Callable[[Transport], Transport] | None
+    wiretap: bool | str | int | Wiretap | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +66,15 @@ class ClientSettings:
     tcp_keepalive: float | None = 60.0
     on_socket: Callable[[socket.socket], object] | None = None
     on_transport: Callable[[Transport], Transport] | None = None
+    wiretap: bool | str | int | Wiretap | None = None
+    _tap: Wiretap | None = field(init=False, default=None, repr=False)
     _local: SocketAddress | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_flag("tcp_nodelay", self.tcp_nodelay)
         check_keepalive(self.tcp_keepalive)
         check_hooks(self, "on_socket", "on_transport")
+        object.__setattr__(self, "_tap", to_wiretap(self.wiretap))
         if self.local_address is not None:
             object.__setattr__(self, "_local", _to_local(self.local_address))
 
@@ -107,6 +115,8 @@ class ClientSettings:
 
     def wrap(self, transport: Transport) -> Transport:
         """Put around a new connection's transport what is asked for. May block."""
+        if self._tap is not None:
+            transport = self._tap(transport)
         return transport if self.on_transport is None else self.on_transport(transport)
 
 

@@ -1,8 +1,8 @@
 """What is done with a connection between being accepted and being served, step by step.
 
 In this order: the PROXY header, which says who the peer is; the limit for one peer, which wants to
-know that; the TLS handshake; the user's own transport. A server that asks for none of it has no
-steps, and its connections are served at once.
+know that; the TLS handshake; the wire tap, and the user's own transport. A server that asks for
+none of it has no steps, and its connections are served at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from galeph.transport.options import ServerSettings
 from galeph.transport.per_peer import PeerLimit
 from galeph.transport.proxied import HeaderReader, TrustedPeers
+from galeph.transport.wiretap import to_wiretap
 
 if TYPE_CHECKING:
     from galeph.transport.serving import Connection
@@ -31,7 +32,7 @@ class Entry:
         shake_hands: the TLS handshake, if there is one.
     """
 
-    __slots__ = ("_limit", "_on_transport", "steps")
+    __slots__ = ("_limit", "_on_transport", "_tap", "steps")
 
     def __init__(self, settings: ServerSettings, shake_hands: Step | None) -> None:
         self.steps: list[Step] = []
@@ -45,7 +46,8 @@ class Entry:
             self.steps.append(self._limit)
         if shake_hands is not None:
             self.steps.append(shake_hands)
-        if settings.on_transport is not None:
+        self._tap = to_wiretap(settings.wiretap)
+        if self._tap is not None or settings.on_transport is not None:
             self.steps.append(self._wrap)
 
     def admits(self, connection: Connection) -> bool:
@@ -58,6 +60,8 @@ class Entry:
             self._limit.leave(connection)
 
     def _wrap(self, connection: Connection) -> bool:
+        if self._tap is not None:
+            connection.transport = self._tap(connection.transport)
         if self._on_transport is not None:
             connection.transport = self._on_transport(connection.transport)
         return True

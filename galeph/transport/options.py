@@ -17,6 +17,7 @@ from galeph._arguments import check_count, check_flag, check_seconds
 from galeph.transport.addresses import to_addresses
 from galeph.transport.base import Transport
 from galeph.transport.proxied import TrustedPeers
+from galeph.transport.wiretap import Wiretap, to_wiretap
 
 __all__ = [
     "ServerOptions",
@@ -54,6 +55,9 @@ class ServerOptions(TypedDict, total=False):
       there, and ends the connection when it has not been for as long again (60); None is off.
     - ``on_transport``: is called with the transport of each connection, after TLS, and returns the
       one to go on with. It may block; what it raises ends the connection.
+    - ``wiretap``: log what happens on connections, and a hex dump of what goes through them, at
+      this level of `logging`, or by this `galeph.tcp.Wiretap`; True is "debug". Credentials in the
+      fields of HTTP are masked. None, which is the default, is off.
 
     Behind a load balancer:
 
@@ -73,6 +77,7 @@ class ServerOptions(TypedDict, total=False):
     tcp_nodelay: bool
     tcp_keepalive: float | None
     on_transport: Callable[[Transport], Transport] | None
+    wiretap: bool | str | int | Wiretap | None
     proxy_protocol_from: Sequence[str] | None
     proxy_timeout: float | None
 
@@ -99,6 +104,8 @@ class ServerSettings:
     # A peer that vanished without a word would be kept for ever. It costs nothing until then.
     tcp_keepalive: float | None = 60.0
     on_transport: Callable[[Transport], Transport] | None = None
+    # What people send is nobody's business, and costs as much as all the rest.
+    wiretap: bool | str | int | Wiretap | None = None
     # Anyone can write a header: there is no way to take one without saying from whom.
     proxy_protocol_from: Sequence[str] | None = None
     # A balancer writes it with its first packet.
@@ -115,6 +122,7 @@ class ServerSettings:
             "max_connections_per_peer", self.max_connections_per_peer, least=1, optional=True
         )
         check_keepalive(self.tcp_keepalive)
+        to_wiretap(self.wiretap)
         check_seconds("proxy_timeout", self.proxy_timeout)
         if self.proxy_protocol_from is not None:
             TrustedPeers(self.proxy_protocol_from)

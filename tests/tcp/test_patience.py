@@ -81,12 +81,18 @@ class TestStreams:
             assert b"news" == other.recv(100)
             topic.close()
 
-    @pytest.mark.parity("MISS-51")
+    @pytest.mark.parity("TCP-C-16")
     def test_idle_clients(self):
-        """A client's connection too is closed when nothing has moved for long, and sees the end."""
+        """A client may have its own resolver, and its connection is closed when nothing moves."""
+
+        class Here:
+            def addresses(self, _):
+                return ["127.0.0.1"]
+
+        options = {"resolver": Here(), "idle_timeout": 5}
         with ManualClock() as clock:
             server = tcp.start_server(lambda connection, _: connection.take())
-            with server, tcp.client("127.0.0.1", server.port, idle_timeout=5).get(timeout=5) as one:
+            with server, tcp.client("here.example", server.port, **options).get(timeout=5) as one:
                 taking = one.take_async("end")
                 advance(clock, 4)
                 assert not taking.ready()

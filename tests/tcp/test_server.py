@@ -536,7 +536,7 @@ class TestServer:
         assert "inbound" == stream.source_only(client).description()["direction"]
         assert "outbound" == stream.sink_only(client).description()["direction"]
 
-    @pytest.mark.parity("TOP-19")
+    @pytest.mark.parity("TOP-19", "LOG-11")
     def test_stream_says_how_much_goes_through_if_asked(self, serve, dial):
         """Bytes received and sent in the last second, once it was told to count."""
         client = dial(serve())

@@ -277,6 +277,7 @@ class TestEnding:
         assert client.put(b"more") is False
         assert b"you said this and that" == b"".join(client)
 
+    @pytest.mark.parity("TCP-C-14")
     def test_cut(self, serve, dial, held):
         """A connection that is reset fails the stream: takes raise, puts are False."""
         client = dial(serve(held))
