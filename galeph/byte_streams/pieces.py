@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
 from galeph.byte_streams.protocols import ByteSource, close_of
-from galeph.deferred._outcome import stopped
+from galeph.deferred.producer import frames_of_origin, stopped
 from galeph.errors import ResourceClosed
 from galeph.stream import Source
 
@@ -47,13 +48,14 @@ class Pieces(Iterator[T], Generic[T]):
     so that what was cut short never looks complete. After `close` it is a ResourceClosed.
     """
 
-    __slots__ = ("_error", "_has_ended", "_owned", "_upstream")
+    __slots__ = ("_error", "_has_ended", "_owned", "_trace", "_upstream")
 
     def __init__(self, upstream: Any = None) -> None:
         self._upstream = upstream
         self._owned: tuple[Any, ...] = ()
         self._has_ended = False
         self._error: BaseException | None = None
+        self._trace: TracebackType | None = None
 
     @abstractmethod
     def _next(self) -> T:
@@ -62,14 +64,14 @@ class Pieces(Iterator[T], Generic[T]):
     def __next__(self) -> T:
         if self._has_ended:
             if self._error is not None:
-                raise self._error.with_traceback(None)
+                raise self._error.with_traceback(self._trace)
             raise StopIteration
         try:
             return self._next()
         except Exception as error:
             if self._error is not None:
                 # Closed by somebody else meanwhile.
-                raise self._error.with_traceback(None) from None
+                raise self._error.with_traceback(self._trace) from None
             self._end(None if isinstance(error, StopIteration) else error)
             raise
 
@@ -104,6 +106,7 @@ class Pieces(Iterator[T], Generic[T]):
         owned, self._owned = self._owned, ()
         self._has_ended = True
         self._error = error
+        self._trace = None if error is None else frames_of_origin(error)
         self._upstream = None
         for resource in owned:
             give_up(resource)

@@ -11,6 +11,7 @@ takes nothing with it.
 from __future__ import annotations
 
 from collections import deque
+from types import TracebackType
 from typing import Any
 
 import gevent
@@ -18,8 +19,7 @@ from gevent import get_hub
 
 from galeph.byte_streams.options import check_integer
 from galeph.deferred import Deferred
-from galeph.deferred._outcome import stopped
-from galeph.deferred.producer import on_cancel
+from galeph.deferred.producer import frames_of_origin, on_cancel, stopped
 from galeph.errors import ResourceClosed
 from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import WAITING, Turn, Waiter
@@ -50,6 +50,7 @@ class PushbackQueue:
         self._size = 0
         self._closed = False
         self._error: BaseException | None = None
+        self._trace: TracebackType | None = None
         self._turn = Turn()
         # The taker whose turn it is, while it waits for bytes, and how many it needs.
         self._taker: Waiter | None = None
@@ -166,7 +167,7 @@ class PushbackQueue:
             while self._size < needed and not self._closed:
                 self._wait(needed)
             if self._size < needed and self._error is not None:
-                raise self._error.with_traceback(None)
+                raise self._error.with_traceback(self._trace)
             return self._pop(size)
         finally:
             self._turn.release()
@@ -229,5 +230,6 @@ class PushbackQueue:
         if not self._closed:
             self._closed = True
             self._error = error
+            self._trace = None if error is None else frames_of_origin(error)
             self._arrived()
             self._let_putters_go()

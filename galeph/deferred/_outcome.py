@@ -13,8 +13,9 @@ from __future__ import annotations
 import pickle  # noqa: F401
 from concurrent.futures import Future
 from contextlib import suppress
+from inspect import CO_GENERATOR
 from reprlib import recursive_repr
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -35,6 +36,7 @@ __all__ = [
     "cancelled",
     "check_exception",
     "described",
+    "frames_of_origin",
     "keep",
     "stopped",
 ]
@@ -89,6 +91,29 @@ def keep(error: BaseException, frames: int) -> TracebackType | None:
             trace = trace.tb_next
     error.__traceback__ = trace
     return trace
+
+
+def frames_of_origin(error: BaseException) -> TracebackType | None:
+    """Return a caught error's traceback from where galeph called somebody else's code.
+
+    To be saved with an error that is raised again and again, each time with what is returned here:
+    then the traceback always shows where the error comes from, and does not grow. galeph's own
+    frames above that are left out and, where they have returned, cleared: they name streams.
+
+    Returns:
+        None if the error comes from galeph itself, or from code without frames.
+    """
+    trace = error.__traceback__
+    while trace is not None and _is_own(trace.tb_frame):
+        if not trace.tb_frame.f_code.co_flags & CO_GENERATOR:  # clearing that would close it
+            with suppress(RuntimeError):  # it is still running
+                trace.tb_frame.clear()
+        trace = trace.tb_next
+    return trace
+
+
+def _is_own(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("galeph.")
 
 
 def stopped(error: BaseException) -> Exception:

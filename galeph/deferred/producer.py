@@ -9,7 +9,8 @@ queued take needs four things more, and galeph's own code is written with them:
 - `hold_hub`: that an OS thread will realize it.
 
 What it shares with deferreds beside that: `stopped`, which says in galeph's words what ended a
-greenlet that was doing the work, and `keep`, which takes galeph's own frames out of its traceback;
+greenlet that was doing the work; `keep`, which takes galeph's own frames out of its traceback, and
+`frames_of_origin`, which returns those of an error that is raised many times;
 `runner_of`, the greenlet of a hub that works off what must not run in the hub itself; `give_way`,
 for who works long without a wait; and for waits of its own `raise_deadlock` and, in debug mode,
 `notes_origin` and `checks_thread`.
@@ -38,7 +39,7 @@ from galeph.deferred._entries import Inline
 from galeph.deferred._fairness import give_way
 from galeph.deferred._hanging import adopt, listen_inline
 from galeph.deferred._origins import IS_DEBUG, notes_origin
-from galeph.deferred._outcome import keep, stopped
+from galeph.deferred._outcome import frames_of_origin, keep, stopped
 from galeph.deferred._runner import Work, runner_of
 from galeph.deferred._thread_check import checks_thread
 
@@ -49,6 +50,7 @@ __all__ = [
     "IS_DEBUG",
     "Work",
     "checks_thread",
+    "frames_of_origin",
     "give_way",
     "hold_hub",
     "keep",
@@ -143,6 +145,7 @@ def _nothing(_: object) -> None:
 for _shared in (
     Work,
     checks_thread,
+    frames_of_origin,
     give_way,
     keep,
     notes_origin,

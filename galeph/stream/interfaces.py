@@ -22,12 +22,14 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from gevent.queue import Empty, Full, ShutDown
 
 from galeph.clock import check_limit
 from galeph.deferred import Deferred
+from galeph.deferred.producer import frames_of_origin
 from galeph.errors import ResourceClosed
 from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
 from galeph.stream.operable import Operable
@@ -55,6 +57,8 @@ class Source(Operable[T_co]):
     _source_is_passive = False
     _ended = False
     _error: BaseException | None = None
+    # The frames it comes from; each time it is raised, it is raised with these.
+    _trace: TracebackType | None = None
     _when_drained: Deferred[None] | None = None
     _outlet: Outlet | None = None
     # The way that leads here, if this is what an operator returned.
@@ -94,6 +98,8 @@ class Source(Operable[T_co]):
             return
         self._ended = True
         self._error = error
+        if error is not None:
+            self._trace = frames_of_origin(error)
         if error is None and self._when_drained is not None:
             self._when_drained.success(None)
         self._arrived()
@@ -122,7 +128,7 @@ class Source(Operable[T_co]):
     def _raise_error(self) -> None:
         """Raise the error this source ended in, if it did, without growing its traceback."""
         if self._error is not None:
-            raise self._error.with_traceback(None)
+            raise self._error.with_traceback(self._trace)
 
     # Taking
 

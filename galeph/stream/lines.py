@@ -115,7 +115,7 @@ def wait_to_take(stream: Stream[Any], timeout: float | None = None) -> Any:
         if stream._closed:
             stream._look_for_end()
     elif message is END and stream._failure is not None:
-        raise stream._failure.with_traceback(None)
+        raise stream._failure.with_traceback(stream._failure_trace)
     return message
 
 

@@ -20,11 +20,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from galeph._arguments import check_buffer, check_exception, check_flag
 from galeph.deferred import Deferred
-from galeph.deferred.producer import on_cancel, stopped
+from galeph.deferred.producer import frames_of_origin, on_cancel, stopped
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
 from galeph.stream.lines import (
     MOST_WAITING,
@@ -77,6 +78,8 @@ class Stream(Source[T], Sink[T]):
     _weights: deque[float] | None = None
     _level: float = 0
     _failure: BaseException | None = None
+    # The frames that comes from; see `Source._trace`, which would be late.
+    _failure_trace: TracebackType | None = None
     _is_permanent = False
     _name: str | Describe | None = None
 
@@ -362,7 +365,7 @@ class Stream(Source[T], Sink[T]):
     def _take_end(self) -> Nothing:
         self._look_for_end()
         if self._failure is not None:
-            raise self._failure.with_traceback(None)
+            raise self._failure.with_traceback(self._failure_trace)
         return END
 
     def _stand_in_line(self, taker: Any) -> bool:
@@ -423,6 +426,7 @@ class Stream(Source[T], Sink[T]):
         check_exception("error", error)
         if not self._closed and not self._is_permanent:
             self._failure = stopped(error)
+            self._failure_trace = frames_of_origin(self._failure)
             self._finish()
 
     def _abandon(self) -> None:
@@ -450,7 +454,7 @@ class Stream(Source[T], Sink[T]):
         while self._takers:
             taker = self._takers.popleft()
             if self._failure is not None and type(taker) is AsyncTaker:
-                taker.deferred.error(self._failure)
+                taker.deferred._fail(self._failure, self._failure_trace)
             else:
                 taker.serve(END)
         self._look_for_end()

@@ -62,6 +62,7 @@ class TestEnding:
             with pytest.raises(ValueError, match="broken") as caught:
                 next(pieces)
             depths.append(len(caught.traceback))
+            assert "broken" == caught.traceback[-1].name
 
         assert depths[1] == depths[2]
         assert 1 == mine.closings

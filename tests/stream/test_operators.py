@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import traceback
 import weakref
 from itertools import count
 
@@ -43,6 +44,49 @@ class TestOneChain:
         assert "1" == mapped.take()
         assert [gevent.getcurrent()] == ran_in
         assert [2] == list(wire.arrived)
+
+    @pytest.mark.parametrize("use", ["take", "connect"])
+    def test_the_traceback_of_an_error_shows_the_function(self, use):
+        """However far down it is taken, and each time it is."""
+
+        def halve(n):
+            return 1 / n
+
+        end = streams.source([0]).map(halve).filter(is_odd)
+        if use == "connect":
+            sink = Stream()
+            connect(end, sink).on_realized(bool, bool)
+            end = sink.map(str)
+        depths = set()
+        for _ in range(10):
+            with pytest.raises(ZeroDivisionError) as caught:
+                end.take()
+            frames = traceback.extract_tb(caught.value.__traceback__)
+            depths.add(len(frames))
+            assert "halve" == frames[-1].name
+
+        assert 1 == len(depths)
+
+    def test_an_error_that_was_taken_keeps_no_graph_alive(self):
+        """When nobody holds the error, the operators, and what is in its frames, can go."""
+
+        class Message:
+            pass
+
+        def broken(message):
+            raise ValueError(message is None)
+
+        message = Message()
+        dead = weakref.ref(message)
+        end = streams.source([message]).map(broken)
+        graph = weakref.ref(end)
+        with pytest.raises(ValueError, match="False"):
+            end.take()
+        del end, message
+        gc.collect()
+
+        assert dead() is None
+        assert graph() is None
 
     @pytest.mark.parity("STR-64")
     @pytest.mark.parametrize("make", [Stream, Wire])

@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+import traceback
 import weakref
 
 import gevent
@@ -507,6 +508,29 @@ class TestFailing:
                 depths.add(depth)
 
         assert 1 == len(depths)
+
+    def test_keeps_the_frames_the_error_comes_from(self):
+        """Every taker sees where it was raised first, and nothing of the takers before him."""
+        stream = Stream()
+        waits = stream.take_async()
+
+        def broken():
+            raise ValueError("broken")
+
+        try:
+            broken()
+        except ValueError as error:
+            stream.fail(error)
+        places = []
+        for take in (waits.get, stream.take, stream.take, stream.take_async().get):
+            with pytest.raises(ValueError, match="broken") as caught:
+                take()
+            places.append(
+                [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+            )
+
+        assert all("broken" == names[-1] for names in places)
+        assert places[1] == places[2]
 
     def test_what_stopped_a_greenlet_is_told_in_galeph_s_words(self):
         """A taker must not take somebody else's kill or Timeout for his own."""
