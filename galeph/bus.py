@@ -195,7 +195,7 @@ class EventBus:
             if not delivery and self._published % _UNHEARD == 0:
                 give_way(self._hub)
             return delivery
-        delivery.wait(self._hub)
+        delivery.wait(self._hub, topic)
         return True
 
     def publish_async(self, topic: Hashable, message: Any) -> Deferred[bool]:

@@ -16,11 +16,12 @@ from typing import Any
 
 import gevent
 from gevent import get_hub
+from gevent.exceptions import LoopExit
 
 from galeph.byte_streams.options import check_integer
 from galeph.deferred import Deferred
-from galeph.deferred.producer import frames_of_origin, on_cancel, stopped
-from galeph.errors import ResourceClosed
+from galeph.deferred.producer import frames_of_origin, on_cancel, raise_deadlock, stopped
+from galeph.errors import Deadlock, ResourceClosed
 from galeph.stream.ownership import checks_owner
 from galeph.stream.waiters import WAITING, Turn, Waiter
 
@@ -58,6 +59,9 @@ class PushbackQueue:
         # Puts that wait for room.
         self._putters: deque[Deferred[bool]] = deque()
 
+    def __repr__(self) -> str:
+        return f"<PushbackQueue of {self._size} bytes, capacity {self._capacity}>"
+
     # Putting
 
     def put(self, data: bytes) -> bool:
@@ -65,7 +69,13 @@ class PushbackQueue:
 
         Whoever is interrupted while waiting has put it all the same.
         """
-        return self.put_async(data).get()
+        done = self.put_async(data)
+        try:
+            return done.get()
+        except Deadlock as error:
+            # Of the deferred, which the caller has never seen.
+            raise_deadlock(error.__cause__ or error, self, "take from")
+            raise
 
     def put_async(self, data: bytes) -> Deferred[bool]:
         """Store ``data`` at once.
@@ -162,7 +172,11 @@ class PushbackQueue:
     def _take(self, size: int, needed: int) -> bytes:
         if size < 0:
             raise ValueError(f"size must not be negative, got {size}")
-        self._turn.acquire(self._hub)
+        try:
+            self._turn.acquire(self._hub)
+        except LoopExit as error:
+            raise_deadlock(error, self, "put to")
+            raise
         try:
             while self._size < needed and not self._closed:
                 self._wait(needed)
@@ -177,6 +191,9 @@ class PushbackQueue:
         waiter = self._taker = Waiter(self._hub.loop.run_callback)
         try:
             waiter.wait()
+        except LoopExit as error:
+            raise_deadlock(error, self, "put to")
+            raise
         finally:
             self._taker = None
 

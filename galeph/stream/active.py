@@ -28,9 +28,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import gevent
+from gevent.exceptions import LoopExit
 
 from galeph.deferred import Deferred
-from galeph.deferred.producer import on_cancel, stopped
+from galeph.deferred.producer import on_cancel, raise_deadlock, stopped
 from galeph.errors import Cancelled
 from galeph.stream.interfaces import END, EXPIRED, Endpoint, Nothing, Sink, Source
 from galeph.stream.ownership import checks_owner
@@ -69,11 +70,15 @@ class ActiveSource(Source[T_co]):
         if turn is None:
             turn = self._turn()
         if timeout is None:
-            turn.acquire(self._hub)
             try:
-                return self._returned.popleft() if self._returned else self._receive()
-            finally:
-                turn.release()
+                turn.acquire(self._hub)
+                try:
+                    return self._returned.popleft() if self._returned else self._receive()
+                finally:
+                    turn.release()
+            except LoopExit as error:
+                raise_deadlock(error, self, "put to")
+                raise
         if timeout <= 0:
             return EXPIRED if turn.is_taken else self._take_ready(turn)
         with Limit(timeout, self._hub):
@@ -133,12 +138,16 @@ class ActiveSink(Sink[T_contra]):
         if turn is None:
             turn = self._put_turn = Turn()
         if timeout is None:
-            turn.acquire(self._hub)
             try:
-                # It may have been closed while this one waited for its turn.
-                return False if self._closed else self._transmit(message)  # type: ignore[redundant-expr]
-            finally:
-                turn.release()
+                turn.acquire(self._hub)
+                try:
+                    # It may have been closed while this one waited for its turn.
+                    return False if self._closed else self._transmit(message)  # type: ignore[redundant-expr]
+                finally:
+                    turn.release()
+            except LoopExit as error:
+                raise_deadlock(error, self, "take from")
+                raise
         if timeout <= 0:
             return EXPIRED if turn.is_taken else self._put_ready(turn, message)
         with Limit(timeout, self._hub):

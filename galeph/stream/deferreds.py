@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from galeph.deferred import Deferred
-from galeph.deferred.producer import on_ready, stopped
-from galeph.errors import ResourceClosed
+from galeph.deferred.producer import on_ready, raise_deadlock, stopped
+from galeph.errors import Deadlock, ResourceClosed
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 
@@ -31,7 +31,12 @@ class DeferredSource(ActiveSource[Any]):
             if self._arrival is None:
                 self._arrival = Deferred()
                 self._deferred.on_realized(self._arrival.success, self._arrival.error)
-            self._arrival.wait()
+            try:
+                self._arrival.wait()
+            except Deadlock as error:
+                # Of what stands for the deferred; the caller has never seen it.
+                raise_deadlock(error.__cause__ or error, self._deferred, "complete")
+                raise
         return message
 
     def _receive_ready(self) -> Any:

@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gevent.exceptions import LoopExit
+
 from galeph.deferred import Deferred
-from galeph.deferred.producer import on_cancel, on_ready
+from galeph.deferred.producer import on_cancel, on_ready, raise_deadlock
 from galeph.stream.interfaces import EXPIRED, Nothing, Sink
 from galeph.stream.queue_stream import Stream
 from galeph.stream.waiters import Waiter
@@ -64,9 +66,9 @@ class Receipt:
         "_deferred",
         "_delivery",
         "_on_settled",
-        "_sink",
         "is_accepted",
         "message",
+        "sink",
         "weight",
     )
 
@@ -78,7 +80,7 @@ class Receipt:
         on_settled: Callable[[Receipt], object],
     ) -> None:
         self._delivery = delivery
-        self._sink = sink
+        self.sink = sink
         self._on_settled: Callable[[Receipt], object] | None = on_settled
         self.is_accepted = False
         # Of a sink without a line, which puts in a greenlet of its own.
@@ -88,7 +90,7 @@ class Receipt:
 
     def offer(self) -> bool | Nothing:
         """Put without waiting; with EXPIRED it is settled later."""
-        sink = self._sink
+        sink = self.sink
         if not sink._sink_is_passive:
             return self._put_later()
         if isinstance(sink, Stream) and sink._outlet is not None and sink._metric is None:
@@ -100,7 +102,7 @@ class Receipt:
         return sink._offer(self.message, self)
 
     def _put_later(self) -> bool | Nothing:
-        deferred = self._sink.put_async(self.message)
+        deferred = self.sink.put_async(self.message)
         if deferred.ready():
             return deferred.get() is True
         self._deferred = deferred
@@ -127,7 +129,7 @@ class Receipt:
         if self._deferred is not None:
             self._deferred.cancel()
         else:
-            self._sink._withdraw(self)
+            self.sink._withdraw(self)
         self.serve(False)
 
 
@@ -186,18 +188,27 @@ class Delivery:
         for receipt in tuple(self._receipts):
             receipt.withdraw()
 
-    def wait(self, hub: Any) -> None:
+    def wait(self, hub: Any, topic: object) -> None:
         """Block until every stream has accepted or refused.
 
         An exception that arrives here withdraws the message from those that have done neither.
+
+        Args:
+            hub: of the greenlet that waits.
+            topic: what the message was published on.
         """
         if self.is_done:
             return
         waiter = self._waiter = Waiter(hub.loop.run_callback)
         try:
             waiter.wait()
-        except BaseException:
+        except BaseException as error:
             self._waiter = None
+            if isinstance(error, LoopExit):
+                slowest = next(iter(self._receipts)).sink
+                act = f"take what was published on topic {topic!r} from"
+                self.withdraw()
+                raise_deadlock(error, slowest, act)
             self.withdraw()
             raise
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import gevent
 import pytest
+from gevent import queue
 from gevent.exceptions import LoopExit
 
 import galeph
+from galeph.bus import EventBus
+from galeph.byte_streams import PushbackQueue
 from galeph.deferred import Deferred, _deadlock
 from galeph.deferred._deadlock import raise_deadlock
 from galeph.deferred.producer import owns
-from galeph.stream import Stream
+from galeph.stream import Stream, sink, source
 from galeph.testing import ManualClock
 from tests.deferred import threads
 from tests.deferred.test_origins import here
@@ -81,6 +86,60 @@ class TestStream:
         assert said in str(error)
         assert "'mine'" in str(error)
         assert f"made at {__file__}:" in str(error)
+
+
+class TestOtherWaits:
+    @pytest.mark.parametrize(
+        ("use", "said"),
+        [
+            (lambda: PushbackQueue(3).take(5), "put to <PushbackQueue of 0 bytes, capacity 3>"),
+            (lambda: PushbackQueue(3).put(b"abcd"), "take from <PushbackQueue of 4 bytes"),
+            (lambda: source(queue.Queue()).take(), "put to <queue source"),
+            (lambda: sink(queue.Channel()).put(1), "take from <queue sink"),
+            (lambda: source(Deferred()).take(), "complete <Deferred pending>"),
+        ],
+    )
+    def test_is_named(self, use, said):
+        """Whatever galeph waits in, the error names it, and not what stands for it inside."""
+        error = threads.run(use)
+
+        assert isinstance(error, galeph.Deadlock)
+        assert f"nobody can {said}" in str(error)
+
+    @pytest.mark.parametrize("make", [lambda: PushbackQueue(3), lambda: source(queue.Queue())])
+    def test_in_line(self, make):
+        """So does the error of a greenlet that stands in line behind another one."""
+
+        def work():
+            waited_for = make()
+            take = partial(waited_for.take, *[5][: isinstance(waited_for, PushbackQueue)])
+            gevent.spawn(take)
+            gevent.sleep(0)
+            return take()
+
+        error = threads.run(work)
+
+        assert isinstance(error, galeph.Deadlock)
+        assert "nobody can put to <" in str(error)
+
+    @pytest.mark.parametrize("options", [{}, {"buffer": 1}])
+    def test_published(self, options):
+        """A message that no subscriber takes names the topic and who keeps it waiting."""
+
+        def work():
+            bus = EventBus(partial(Stream, description="slow"))
+            subscription = bus.subscribe("news", **options)
+            try:
+                while bus.publish("news", 1):
+                    pass
+            finally:
+                assert 0 == bus.stats().topics["news"].subscribers[0].waiting
+                subscription.close()
+
+        error = threads.run(work)
+
+        assert isinstance(error, galeph.Deadlock)
+        assert "nobody can take what was published on topic 'news' from <" in str(error)
 
 
 class TestRaising:

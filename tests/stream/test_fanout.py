@@ -124,7 +124,7 @@ class TestDelivery:
         assert not waiter.ready()
         assert "m" == first.take()
         waiter.get(timeout=1)
-        delivery.wait(gevent.get_hub())
+        delivery.wait(gevent.get_hub(), "news")
         assert delivery.later().get(timeout=0) is True
 
     def test_an_interrupted_wait_withdraws(self):
