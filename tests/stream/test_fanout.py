@@ -101,7 +101,7 @@ class TestDelivery:
         """By takes or by ends; each receipt is told of once."""
         taken, ended = Stream(), Stream()
         delivery, receipts, settled = self.offered(taken, ended)
-        waiter = waiting(delivery.wait, gevent.get_hub())
+        waiter = waiting(delivery.wait, gevent.get_hub(), "news")
         later = delivery.later()
         assert "m" == taken.take()
         settle()
@@ -117,7 +117,7 @@ class TestDelivery:
         """`wait` returns when the last has accepted; at once if that was before."""
         first, second = Stream(), Stream()
         delivery, _, _ = self.offered(first, second)
-        waiter = waiting(delivery.wait, gevent.get_hub())
+        waiter = waiting(delivery.wait, gevent.get_hub(), "news")
         assert "m" == second.take()
         settle()
 
@@ -131,7 +131,7 @@ class TestDelivery:
         """From those that have not accepted; they are settled as refused."""
         fast, slow = Stream(), Stream()
         delivery, _, settled = self.offered(fast, slow)
-        waiter = waiting(delivery.wait, gevent.get_hub())
+        waiter = waiting(delivery.wait, gevent.get_hub(), "news")
         assert "m" == fast.take()
         waiter.kill()
 
