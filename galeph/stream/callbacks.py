@@ -100,9 +100,11 @@ class Callback(ActiveSink[Any]):
             self._onward.goal.close()
 
     def fail(self, error: BaseException) -> None:
+        self._hand_on(error)
+
+    def _hand_on(self, error: BaseException) -> bool:
         self._shut()
-        if self._onward.downstream:
-            self._onward.goal.fail(error)
+        return self._onward.downstream and self._onward.goal._hand_on(error)
 
     def _links_changed(self) -> None:
         if not self._inlets:

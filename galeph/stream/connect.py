@@ -51,8 +51,9 @@ def connect(
 
     Returns:
         A Deferred that is True when the source is drained or the sink closed, and fails with what
-        the source failed with, what a put raised, or `TimedOut`. Cancelling it disconnects the two
-        and leaves both open.
+        the source failed with, what a put raised, or `TimedOut`. An error that fails the sink too,
+        and so whoever takes from that, is not reported if nobody asks for it here. Cancelling it
+        disconnects the two and leaves both open.
 
     Raises:
         TypeError: one of the two is no stream and cannot be made one, or an option is of another

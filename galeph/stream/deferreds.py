@@ -65,6 +65,7 @@ class DeferredSink(ActiveSink[Any]):
     """Realizes a deferred with the first message; closed from then on, and from elsewhere too."""
 
     _kind = "deferred"
+    _tells_failure = True
 
     def __init__(self, deferred: Deferred[Any]) -> None:
         super().__init__()

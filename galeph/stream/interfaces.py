@@ -273,6 +273,8 @@ class Sink(Endpoint, Generic[T_contra]):
     _sink_is_passive = False
     # Whether that `_offer` runs nobody else's code.
     _sink_is_prompt = False
+    # Whether what it fails with is raised by what takes the messages.
+    _tells_failure = False
     _closed = False
     _when_closed: Deferred[None] | None = None
     _inlets: list[Link | Onward] | None = None
@@ -326,6 +328,15 @@ class Sink(Endpoint, Generic[T_contra]):
             for link in tuple(self._inlets):
                 link.sink_closed()
         self._links_changed()
+
+    def _hand_on(self, error: BaseException) -> bool:
+        """`fail`, and return whether the error goes on to whoever takes what was put here.
+
+        Only then is it no affair any more of who put.
+        """
+        is_seen = self._tells_failure and not self.closed
+        self.fail(error)
+        return is_seen
 
     def _target(self) -> Sink[Any]:
         """Return the sink that links into this one really end at."""

@@ -163,21 +163,24 @@ class Link:
     def _end(self, error: BaseException | None) -> None:
         """End because the source has."""
         self.remove()
+        if error is not None:
+            self._fail(error, is_seen=self.downstream and self.sink._hand_on(error))
+            return
         if self.downstream:
-            if error is None:
-                self.sink.close()
-            else:
-                self.sink.fail(error)
-        if error is None:
-            self.deferred.success(True)
-        else:
-            self.deferred.error(error)
+            self.sink.close()
+        self.deferred.success(True)
 
     def _break(self, error: Exception) -> None:
         """End because a put has raised ``error``."""
         self.remove()
-        self.sink.fail(error)
+        is_seen = self.sink._hand_on(error)
         self._tell_source()
+        self._fail(error, is_seen=is_seen)
+
+    def _fail(self, error: BaseException, *, is_seen: bool) -> None:
+        """Tell whoever connected; a report if nobody asks, unless whoever takes further on sees."""
+        if is_seen:
+            self.deferred._excuse()
         self.deferred.error(error)
 
     def _expire(self) -> None:

@@ -73,6 +73,7 @@ class Stream(Source[T], Sink[T]):
     _source_is_passive = True
     _sink_is_passive = True
     _sink_is_prompt = True
+    _tells_failure = True
     # What only few streams need. The lines are made at first use: a deque is 760 bytes.
     _metric: Callable[[T], float] | None = None
     _weights: deque[float] | None = None
@@ -130,6 +131,7 @@ class Stream(Source[T], Sink[T]):
             self._sink_is_prompt = False
         if permanent:
             self._is_permanent = True
+            self._tells_failure = False
         if description is not None:
             self._name = description
 

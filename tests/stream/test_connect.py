@@ -13,7 +13,7 @@ import pytest
 from gevent.queue import Queue
 
 from galeph.clock import set_default
-from galeph.deferred import Deferred, error, success
+from galeph.deferred import Deferred, dropped_errors, error, success
 from galeph.errors import Cancelled, TimedOut
 from galeph.stream import (
     Stream,
@@ -22,6 +22,7 @@ from galeph.stream import (
     consume,
     consume_async,
     drain_into,
+    sink_only,
     source_only,
     splice,
 )
@@ -477,6 +478,68 @@ class TestTimeout:
         with pytest.raises(ValueError, match="timeout"):
             connect(source, Stream(), timeout=timeout)
         assert 0 == source.link_count
+
+
+class TestErrorsNobodySaw:
+    def test_one_that_went_on_into_the_sink(self):
+        """Is seen by whoever takes from that, so the connections on the way report nothing."""
+        seen = []
+
+        def broken(_):
+            raise ValueError("broken")
+
+        def metric(_):
+            raise ValueError("no number")
+
+        with dropped_errors() as dropped:
+            for last in (Stream(), Stream(transform=iter), Stream(5, metric=metric)):
+                first, middle = Stream(), Stream()
+                connect(first, middle)
+                connect(middle, sink_only(last))
+                first.put_async(1)
+                first.fail(ValueError("cut"))
+                with pytest.raises(ValueError, match=r"cut|no number") as caught:
+                    while True:
+                        last.take()
+                seen.append(str(caught.value))
+            last = Stream()
+            connect_via([1], broken, last)
+            with pytest.raises(ValueError, match="broken"):
+                last.take()
+            arrival = Deferred()
+            failed = Stream()
+            connect(failed, arrival)
+            failed.fail(ValueError("cut"))
+            with pytest.raises(ValueError, match="cut"):
+                arrival.get(timeout=1)
+
+        assert ["cut", "cut", "no number"] == seen
+        assert [] == dropped
+
+    def test_one_that_goes_nowhere(self):
+        """Is reported: where the sink stays open, cannot tell, does not hear, or is a function."""
+        closed = Stream()
+        closed.close()
+
+        def broken(_):
+            raise ValueError("cut")
+
+        with dropped_errors() as dropped:
+            for use in (
+                lambda source: drain_into(source, Stream()),
+                lambda source: connect(source, Stream(permanent=True)),
+                lambda source: connect(source, gevent.queue.Queue()),
+                lambda source: consume(source, bool),
+                lambda source: connect_via(source, bool, Stream(), downstream=False),
+            ):
+                source = Stream()
+                use(source)
+                source.fail(ValueError("cut"))
+                settle()
+            consume([1], broken)
+            settle()
+
+        assert ["cut"] * 6 == [str(error) for error in dropped]
 
 
 class TestDisconnecting:
