@@ -13,7 +13,7 @@ from gevent.exceptions import LoopExit
 from galeph.deferred._origins import IS_DEBUG, origin_of
 from galeph.errors import Deadlock
 
-__all__ = ["LoopDeadlock", "raise_deadlock"]
+__all__ = ["Descent", "LoopDeadlock", "circular", "raise_deadlock"]
 
 
 class LoopDeadlock(Deadlock, LoopExit):
@@ -22,6 +22,34 @@ class LoopDeadlock(Deadlock, LoopExit):
     # LoopExit makes its text of three arguments of the hub's.
     __str__ = Exception.__str__
     __repr__ = Exception.__repr__
+
+
+class Descent:
+    """A way down from value to value, each of which may be another's; notices that it is a circle.
+
+    As Brent does: with one place on the way, which moves on after twice as many steps each time.
+    """
+
+    __slots__ = ("_left", "_place", "_span")
+
+    def __init__(self) -> None:
+        self._place: object = None
+        self._span = self._left = 1
+
+    def was_at(self, thing: object) -> bool:
+        """Go on to ``thing``; True if the way has led there before, in some round or the next."""
+        if thing is self._place:
+            return True
+        self._left -= 1
+        if not self._left:
+            self._place = thing
+            self._left = self._span = 2 * self._span
+        return False
+
+
+def circular(thing: object) -> LoopDeadlock:
+    """The error of who looks for the value of what is, directly or further down, its own value."""
+    return LoopDeadlock(f"{thing!r} has itself as its value, at some depth: so it has none")
 
 
 def raise_deadlock(error: BaseException, thing: object, act: str) -> None:

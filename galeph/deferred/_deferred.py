@@ -353,7 +353,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
         `concurrent.futures.Future`): the next one gets the value it brings. An error, raised or
         arriving, skips the functions that are left and becomes the outcome. So does an outcome
         that somebody else gives to the deferred returned. A value to give back (`producer.owns`)
-        that a function brings is owned by that, also if whoever waited has left by then.
+        that a function brings is owned by that, also if whoever waited has left by then. What has
+        itself as its value, at some depth, brings none: that is `Deadlock`.
 
         Returns:
             A deferred of the last value; already realized if nothing had to be waited for.

@@ -13,6 +13,7 @@ from functools import partial, wraps
 from typing import Any, TypeVar, overload
 
 from galeph.deferred._combine import zip
+from galeph.deferred._deadlock import Descent, circular
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._entries import check_callable
 from galeph.deferred._make import future, is_deferrable, to_deferred
@@ -87,6 +88,9 @@ def _run(
 
 
 def _wait_for(value: Any) -> Any:
+    way = Descent()
     while is_deferrable(value):
+        if way.was_at(value):
+            raise circular(value)
         value = to_deferred(value).get()
     return value

@@ -12,6 +12,7 @@ from typing import Any
 
 from gevent.event import AsyncResult
 
+from galeph.deferred._deadlock import Descent, circular
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._entries import check_callable
 from galeph.deferred._stages import Stage
@@ -42,6 +43,7 @@ class Loop(Stage):
     def run(self, source: Deferred[Any]) -> None:
         result = self.result
         call = self.context.run
+        way: Descent | None = None
         while True:
             value = source._value
             while type(value) is Recur:
@@ -49,10 +51,16 @@ class Loop(Stage):
                     return
                 value = call(self._fn, *value.args)
                 source = result
+                way = None
             if isinstance(value, Deferred):
                 source = value
                 if not _ready(source):
                     self.hang_on(source)
+                    return
+                if way is None:
+                    way = Descent()
+                if way.was_at(source):
+                    result._fail(circular(source), None)
                     return
             elif source is result:
                 result.success(value)

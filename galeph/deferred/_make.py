@@ -10,6 +10,7 @@ from gevent import Greenlet
 
 from galeph._arguments import check_flag
 from galeph.deferred._coerce import copy_when_ready, said_by
+from galeph.deferred._deadlock import Descent, circular
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import DROPPED, report_soon
 from galeph.deferred._entries import check_callable
@@ -160,8 +161,14 @@ def unwrap(x: Any) -> Any:
     Returns:
         The first value that is not deferrable; or the deferred that is still pending or has
         failed.
+
+    Raises:
+        Deadlock: it has itself as its value, directly or further down.
     """
+    way = Descent()
     while isinstance(x, DEFERRABLE):
+        if way.was_at(x):
+            raise circular(x)
         x = to_deferred(x)
         if not x.successful():
             return x

@@ -27,6 +27,7 @@ from gevent.event import AsyncResult
 from greenlet import getcurrent, greenlet
 
 from galeph.deferred._coerce import copy_when_ready, said_by
+from galeph.deferred._deadlock import Descent, circular
 from galeph.deferred._entries import Entry, pass_on
 from galeph.deferred._hanging import listen, unlisten
 from galeph.deferred._outcome import DEFERRABLE, NOTHING, PLAIN, Deferrable, keep, stopped
@@ -71,9 +72,11 @@ class Stage(Entry):
         """Go down from something deferrable to what holds a plain value or an error.
 
         Returns:
-            It; or None if it is not there yet. Then the stage hangs on what is pending.
+            It; or None if it is not there yet. Then the stage hangs on what is pending. For what
+            is its own value, a deferred that has failed with `Deadlock`.
         """
         kind = self.result._kind
+        way: Descent | None = None
         while True:
             inner: Deferred[Any]
             if isinstance(value, kind):
@@ -88,6 +91,12 @@ class Stage(Entry):
                 return None
             value = inner._value
             if not isinstance(value, DEFERRABLE):
+                return inner
+            if way is None:
+                way = Descent()
+            if way.was_at(value):
+                inner = kind()
+                inner._fail(circular(value), None)
                 return inner
 
     def hang_on(self, source: Deferred[Any]) -> None:

@@ -7,9 +7,11 @@ from functools import partial
 import gevent
 import pytest
 from gevent import queue
+from gevent.event import AsyncResult
 from gevent.exceptions import LoopExit
 
 import galeph
+from galeph import deferred
 from galeph.bus import EventBus
 from galeph.byte_streams import PushbackQueue
 from galeph.deferred import Deferred, _deadlock
@@ -140,6 +142,81 @@ class TestOtherWaits:
 
         assert isinstance(error, galeph.Deadlock)
         assert "nobody can take what was published on topic 'news' from <" in str(error)
+
+
+def itself():
+    d = Deferred()
+    d.success(d)
+    return d
+
+
+def each_other():
+    a, b = Deferred(), AsyncResult()
+    a.success(b)
+    b.set(a)
+    return a
+
+
+def far_down():
+    first = last = itself()
+    for _ in range(100):
+        first = deferred.success(first)
+    assert last is not first
+    return first
+
+
+class TestCircle:
+    @pytest.mark.parametrize("make", [itself, each_other, far_down])
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda d: d.chain(str),
+            lambda d: d.catch(ValueError, str),
+            lambda d: d.finally_(list),
+            lambda d: deferred.success(1).chain(lambda _: d),
+            lambda d: deferred.loop(lambda: d) if isinstance(d._value, Deferred) else d.chain(),
+            lambda d: deferred.flow(lambda: d)(),
+            lambda d: deferred.flow(str)(d),
+            lambda d: deferred.zip(d, 1),
+            lambda d: deferred.future(lambda: d).chain(),
+        ],
+    )
+    def test_has_no_value(self, make, use):
+        """What has itself as its value is an error for whoever looks for that, not a hot loop."""
+        with pytest.raises(galeph.Deadlock, match="has itself as its value"):
+            use(make()).get(timeout=5)
+
+    @pytest.mark.parametrize("make", [itself, each_other, far_down])
+    def test_unwrap(self, make):
+        """So it is for `unwrap`."""
+        with pytest.raises(galeph.Deadlock, match="has itself as its value"):
+            deferred.unwrap(make())
+
+    def test_closed_later(self):
+        """And for those who hang on it when it becomes one."""
+        a, b = Deferred(), Deferred()
+        results = [a.chain(str), b.chain(str), deferred.loop(lambda: a)]
+        a.success(b)
+        b.success(a)
+
+        for result in results:
+            with pytest.raises(galeph.Deadlock, match="has itself as its value"):
+                result.get(timeout=5)
+
+    def test_depth_is_none(self):
+        """A long way down is no circle, nor is the same deferred in round after round."""
+        bottom = deferred.success(7)
+        top = bottom
+        for _ in range(10_000):
+            top = deferred.success(top)
+        rounds = iter(range(1000))
+
+        assert 7 == top.chain().get()
+        assert 7 == deferred.unwrap(top)
+        assert 7 == deferred.loop(lambda: recurring if next(rounds) < 900 else bottom).get()
+
+
+recurring = deferred.success(deferred.recur())
 
 
 class TestRaising:
