@@ -317,8 +317,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
     ) -> Self:
         """Have one of two functions called with the outcome; return the deferred itself.
 
-        An exception of theirs is logged and stops nobody else; of those called at once (see the
-        class), it is the caller's.
+        An exception of theirs is logged and stops nobody else, nor the caller. (Of those called at
+        once, see the class, a kill or a `gevent.Timeout` is the caller's.)
         """
         check_callable("on_success", on_success)
         check_callable("on_error", on_error)

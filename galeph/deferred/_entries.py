@@ -49,8 +49,11 @@ class Entry:
             pass_on(error, self)
 
     def run_at_once(self, source: Deferred[Any]) -> None:
-        """Run in the caller's greenlet, with what it raises for the caller."""
-        self.run(source)
+        """Run in the caller's greenlet: what is no `Exception` was meant for that, not for us."""
+        try:
+            self.run(source)
+        except Exception as error:
+            self.fail(error)
 
 
 class Callbacks(Entry):

@@ -59,13 +59,6 @@ class Stage(Entry):
         if not isinstance(error, Exception):
             pass_on(error, self)
 
-    def run_at_once(self, source: Deferred[Any]) -> None:
-        """Run in the caller's greenlet: what is no `Exception` was meant for that, not for us."""
-        try:
-            self.run(source)
-        except Exception as error:
-            self.fail(error)
-
     # Looking for the bottom
 
     def reach(self, value: Any) -> Deferred[Any] | None:

@@ -165,14 +165,33 @@ class TestOnRealized:
         assert [ValueError, gevent.Timeout] == [r.exc_info[0] for r in caplog.records]
 
     @pytest.mark.parity("DEF-15")
-    def test_exception_at_once(self):
-        """What a listener called at once raises is the caller's."""
+    def test_exception_at_once(self, caplog):
+        """So is what a listener called at once raises: it does not reach who registers it."""
+        d = deferred.success(1)
+        seen = []
 
         def broken(_):
             raise ValueError("broken listener")
 
-        with pytest.raises(ValueError, match="broken listener"):
-            deferred.success(1).on_realized(broken, broken)
+        with caplog.at_level(logging.ERROR, "galeph.deferred"):
+            assert d.on_realized(broken, broken) is d
+            d.link(broken)
+            assert d.add_listener(deferred.listener(broken)) is True
+            d.on_realized(seen.append, seen.append)
+
+        assert [1] == seen
+        assert ["a listener of a deferred failed"] * 3 == caplog.messages
+        assert [ValueError] * 3 == [r.exc_info[0] for r in caplog.records]
+
+    @pytest.mark.parametrize("error", [gevent.Timeout(1), gevent.GreenletExit()])
+    def test_interruption_at_once(self, error):
+        """A kill or a Timeout that arrives there was meant for the greenlet that registers."""
+
+        def interrupted(_):
+            raise error
+
+        with pytest.raises(type(error)):
+            deferred.success(1).on_realized(interrupted, interrupted)
 
     def test_killed_listener(self, caplog):
         """A listener ended by GreenletExit ends quietly, and the next one runs."""
