@@ -357,7 +357,7 @@ class Lane:
     def _pause_for(self, not_yet: NotYet) -> None:
         """Wait, without a greenlet, until it is worth taking the last step again."""
         self.state = State.WAITING
-        pause = self._pause = Pause(self)
+        pause = self._pause = Pause(self, not_yet.awaited)
         operator = not_yet.operator
         operator.pause = pause
         self._resting = ref(operator, self._release_soon)

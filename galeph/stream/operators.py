@@ -19,6 +19,8 @@ from typing import Any
 
 from galeph import clock
 from galeph.deferred import Deferred
+from galeph.deferred.producer import raise_deadlock
+from galeph.errors import Deadlock
 from galeph.stream.active import in_greenlet
 from galeph.stream.boxed import Boxed, Pool
 from galeph.stream.interfaces import END, EXPIRED, Source
@@ -133,7 +135,21 @@ class Derived(Boxed):
             self.root().kick()
             if until is not None:
                 timeout = until - clock.default().monotonic()
-        return box._take(timeout)
+        try:
+            return box._take(timeout)
+        except Deadlock as error:
+            self._say_what_is_missing(error)
+            raise
+
+    def _say_what_is_missing(self, error: Deadlock) -> None:
+        """Raise it as one about what the user knows: not the box, but what should fill it."""
+        source: Source[Any] = self
+        while isinstance(source, Derived):
+            awaited = None if source.pause is None else source.pause.awaited
+            if awaited is not None:
+                raise_deadlock(error.__cause__ or error, awaited, "complete")
+            source = source.branch.source
+        raise_deadlock(error.__cause__ or error, source, "put to")
 
     def _pullable(self) -> Outlet | None:
         """The root's outlet, if this is the only end below it and nobody moves its messages."""

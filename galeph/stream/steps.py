@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import ref
 
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
@@ -86,12 +87,16 @@ class NotYet(Exception):
         arrange: ``arrange(wake)`` has ``wake()`` called, where that takes no switch, once it is
             worth trying again (at once, maybe). It returns a function that calls this off, or
             None.
+        awaited: what is waited for, if that is a deferred.
     """
 
     def __init__(
-        self, arrange: Callable[[Callable[[], None]], Callable[[], object] | None]
+        self,
+        arrange: Callable[[Callable[[], None]], Callable[[], object] | None],
+        awaited: Deferred[Any] | None = None,
     ) -> None:
         self.arrange = arrange
+        self.awaited = awaited
         # Whose stage it was; for the lane.
         self.operator: Any = None
 
@@ -99,11 +104,18 @@ class NotYet(Exception):
 class Pause:
     """What a paused lane waits for."""
 
-    __slots__ = ("_lane", "cancel")
+    __slots__ = ("_awaited", "_lane", "cancel")
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, awaited: Deferred[Any] | None) -> None:
         self._lane: Lane | None = lane
+        # That knows the pause.
+        self._awaited = None if awaited is None else ref(awaited)
         self.cancel: Callable[[], object] | None = None
+
+    @property
+    def awaited(self) -> Deferred[Any] | None:
+        """The deferred that it waits for, if it is one and the pause is not over."""
+        return None if self._lane is None or self._awaited is None else self._awaited()
 
     def over(self) -> None:
         """Have the lane try again. Only the first call counts; never switches."""
@@ -155,4 +167,4 @@ AS_IT_IS: Final = _AsItIs()
 
 def until_ready(deferred: Deferred[Any]) -> NotYet:
     """Make what is raised to wait for a deferred. It is no interest in the outcome."""
-    return NotYet(partial(on_ready, deferred))
+    return NotYet(partial(on_ready, deferred), deferred)

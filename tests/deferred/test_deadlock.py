@@ -99,6 +99,11 @@ class TestOtherWaits:
             (lambda: source(queue.Queue()).take(), "put to <queue source"),
             (lambda: sink(queue.Channel()).put(1), "take from <queue sink"),
             (lambda: source(Deferred()).take(), "complete <Deferred pending>"),
+            (lambda: source([Deferred()]).realize_each().take(), "complete <Deferred pending>"),
+            (
+                lambda: source([Deferred()]).realize_each().map(str).filter(bool).take(),
+                "complete <Deferred pending>",
+            ),
         ],
     )
     def test_is_named(self, use, said):
@@ -107,6 +112,23 @@ class TestOtherWaits:
 
         assert isinstance(error, galeph.Deadlock)
         assert f"nobody can {said}" in str(error)
+
+    @pytest.mark.parametrize("takers", [1, 2])
+    def test_operator(self, takers):
+        """A take from an operator names the stream that its messages would come from."""
+
+        def work():
+            mapped = Stream(description="mine").map(str)
+            for _ in range(1, takers):
+                gevent.spawn(mapped.take)
+            gevent.sleep(0)
+            return mapped.take()
+
+        error = threads.run(work)
+
+        assert isinstance(error, galeph.Deadlock)
+        assert "nobody can put to <stream" in str(error)
+        assert "'mine'" in str(error)
 
     @pytest.mark.parametrize("make", [lambda: PushbackQueue(3), lambda: source(queue.Queue())])
     def test_in_line(self, make):
