@@ -33,9 +33,9 @@ def check_limit(name: str, seconds: Any) -> None:
     if kind is int or seconds is None:
         return
     if kind is not float and (kind is bool or not isinstance(seconds, (int, float))):
-        raise TypeError(f"{name} must be seconds or None, not {seconds!r}")
+        raise TypeError(f"{name} must be a number of seconds or None, not {seconds!r}")
     if seconds != seconds:  # noqa: PLR0124  (only what is not a number)
-        raise ValueError(f"{name} must be seconds, got {seconds}")
+        raise ValueError(f"{name} must be a number of seconds, got {seconds}")
 
 
 class Timer(Protocol):

@@ -218,5 +218,5 @@ class TestWithClock:
 )
 def test_a_limit_is_a_number(wait, limit, error):
     """What is none is refused by its name; as a timer it would stop all others of the loop."""
-    with pytest.raises(error, match=r"(timeout|seconds) must be seconds"):
+    with pytest.raises(error, match=r"(timeout|seconds) must be a number of seconds"):
         wait(limit)

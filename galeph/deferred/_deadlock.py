@@ -8,6 +8,9 @@ do what is waited for. It is a `LoopExit` as well, for those who catch that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from gevent.exceptions import LoopExit
 
 from galeph.deferred._origins import IS_DEBUG, origin_of
@@ -22,6 +25,18 @@ class LoopDeadlock(Deadlock, LoopExit):
     # LoopExit makes its text of three arguments of the hub's.
     __str__ = Exception.__str__
     __repr__ = Exception.__repr__
+
+    def __reduce__(self) -> tuple[Callable[..., LoopDeadlock], tuple[Any, ...]]:
+        return _again, self.args
+
+
+def _again(*args: Any) -> LoopDeadlock:
+    return LoopDeadlock(*args)
+
+
+# A traceback is to show the class that can be caught by that name, not the one behind it.
+LoopDeadlock.__name__ = LoopDeadlock.__qualname__ = Deadlock.__name__
+LoopDeadlock.__module__ = Deadlock.__module__
 
 
 class Descent:

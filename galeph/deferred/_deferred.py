@@ -360,8 +360,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
             A deferred of the last value; already realized if nothing had to be waited for.
         """
         for fn in fns:
-            if not callable(fn):
-                raise TypeError(f"fns must be callable, not {fn!r}")
+            check_callable("fns", fn)
         result: Deferred[Any] = Deferred()
         context = copy_context()
         value = self._value

@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from typing import TYPE_CHECKING, Any
 
 from gevent import Timeout, get_hub
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
 __all__ = ["Callbacks", "Entry", "EntryQueue", "Inline", "Link", "check_callable", "pass_on"]
+
+_ASYNC = CO_COROUTINE | CO_ASYNC_GENERATOR
 
 _log = logging.getLogger("galeph.deferred")
 
@@ -119,9 +122,18 @@ class EntryQueue(deque[Entry]):
 
 
 def check_callable(name: str, fn: object) -> None:
-    """See that an argument can be called."""
+    """See that an argument can be called, and is not a function of asyncio's world.
+
+    That returns what nobody here would ever run.
+    """
     if not callable(fn):
         raise TypeError(f"{name} must be callable, not {fn!r}")
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & _ASYNC:
+        raise TypeError(
+            f"{name} must block and not await: {fn!r} is an async function (from_asyncio() runs "
+            "what it returns)"
+        )
 
 
 def pass_on(error: BaseException, entry: Entry) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable
 from functools import partial, wraps
+from inspect import isgeneratorfunction
 from typing import Any, TypeVar, overload
 
 from galeph.deferred._combine import zip
@@ -61,6 +62,8 @@ def flow(fn: Callable[..., Any] | None = None, /, *, executor: Executor | None =
 
 def _decorate(executor: Executor | None, fn: Callable[..., Any]) -> Callable[..., Deferred[Any]]:
     check_callable("fn", fn)
+    if isgeneratorfunction(fn):
+        raise TypeError(f"fn must return, not yield: {fn!r} is a generator function")
 
     @wraps(fn)
     def start(*args: Any, **kwargs: Any) -> Deferred[Any]:

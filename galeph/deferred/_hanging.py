@@ -72,7 +72,12 @@ def adopt(deferred: Any) -> Any:
     """
     hub = deferred.hub
     if hub is not None and hub.thread_ident != thread_ident():
-        raise InvalidThreadUseError(hub, get_hub(), getcurrent())
+        raise InvalidThreadUseError(
+            f"{deferred!r} belongs to the OS thread that was the first to wait for it or to hang a "
+            "function on it: another one may realize and cancel it, nothing else. To have its "
+            "outcome here, make deferred(from_thread=True), and realize that with a listener that "
+            "is put on there"
+        )
     if hub is None or hub.loop is None:
         hub = get_hub()
         deferred._entries = deferred._links = None

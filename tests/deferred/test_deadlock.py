@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import traceback
 from functools import partial
 
 import gevent
@@ -52,7 +54,17 @@ class TestDeferred:
 
         assert isinstance(error, LoopExit)
         assert type(error.__cause__) is LoopExit
-        assert repr(error).startswith("LoopDeadlock('nobody can complete")
+        assert repr(error).startswith("Deadlock('nobody can complete")
+
+    def test_name(self):
+        """A traceback shows it by the name it is caught by; and it can be pickled."""
+        error = threads.run(Deferred().get)
+        again = pickle.loads(pickle.dumps(error))
+
+        shown = "".join(traceback.format_exception_only(error))
+        assert shown.startswith("galeph.errors.Deadlock: nobody can complete")
+        assert type(again) is type(error)
+        assert str(again) == str(error)
 
     def test_owner(self):
         """Nobody else can take the value then, so the work for it is called off."""

@@ -141,6 +141,29 @@ class TestOnRealized:
 
         assert "nobody" == WHO.get()
 
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda f: Deferred().chain(str, f),
+            lambda f: deferred.success(1).chain(f),
+            lambda f: Deferred().catch(f),
+            lambda f: Deferred().finally_(f),
+            lambda f: Deferred().on_realized(str, f),
+            lambda f: deferred.loop(f),
+            lambda f: deferred.future(f),
+            lambda f: deferred.flow(f),
+        ],
+    )
+    def test_asyncio_function(self, use):
+        """A function of asyncio's is refused at once, by name: what it returns would never run."""
+
+        async def fetch(*args):
+            """Return nothing."""
+
+        with pytest.raises(TypeError, match="must block and not await") as caught:
+            use(fetch)
+        assert f"{fetch!r} is an async function" in str(caught.value)
+
     @pytest.mark.parity("DEF-15")
     def test_exception_is_logged(self, caplog):
         """What a listener raises is logged, and stops neither the others nor the realizer."""

@@ -207,7 +207,13 @@ class TestRunning:
         assert 3 == Box().plus(later(2)).get()
 
     def test_wants_a_callable(self):
-        """What cannot be called is a TypeError, where it is made a flow."""
+        """What cannot be called, or would not run, is a TypeError, where it is made a flow."""
+
+        def generator():
+            yield 1
+
+        with pytest.raises(TypeError, match=r"fn must return, not yield: .*generator"):
+            flow(generator)
         with pytest.raises(TypeError, match="fn must be callable"):
             flow(1)
 

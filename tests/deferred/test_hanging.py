@@ -67,7 +67,11 @@ class TestOwner:
         d = Deferred()
         adopt(d)
 
-        assert isinstance(threads.run(use, d), InvalidThreadUseError)
+        error = threads.run(use, d)
+
+        assert isinstance(error, InvalidThreadUseError)
+        assert "<Deferred pending> belongs to the OS thread" in str(error)
+        assert "deferred(from_thread=True)" in str(error)
         assert not d.ready()
 
     def test_number_of_the_thread(self):
