@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 from websockets.sync.client import connect
@@ -88,6 +90,42 @@ def test_tcp_echo(tmp_path):
         with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
             sock.sendall(b"again")
             assert b"again" == sock.recv(100)
+        end(program)
+
+
+@contextmanager
+def s_client(port):
+    """OpenSSL's client, as a newcomer would call it; it types what is written to it."""
+    command = ["openssl", "s_client", "-quiet", "-connect", f"localhost:{port}"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, bufsize=0, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def says_until_heard(speaker, listener, text):
+    """What one reads when the other types; again while the first may not be there yet."""
+    for _ in range(100):
+        speaker.stdin.write(text)
+        if select.select([listener.stdout], [], [], 0.2)[0]:
+            return listener.stdout.readline()
+    raise AssertionError("nothing is heard")
+
+
+def test_tls_chat(tmp_path):
+    """tls_chat.py passes on what one `openssl s_client` types to the others, and to no more."""
+    with running(tmp_path, "-c", "from examples.tls_chat import main; main(0)") as program:
+        port = int(program.wait_for(r"chatting on port (\d+)")[1])
+        with s_client(port) as ada, s_client(port) as grace:
+            heard = says_until_heard(ada, grace, b"hello\n")
+            assert re.fullmatch(rb"\d+: hello\n", heard)
+            assert re.fullmatch(rb"\d+: hi\n", says_until_heard(grace, ada, b"hi\n"))
+            with s_client(port) as stranger:
+                stranger.stdin.write(b"\xff\n" + b"x" * 100_000)
+                assert b"" == stranger.stdout.read()
+            assert b"still here\n" in says_until_heard(ada, grace, b"still here\n")
         end(program)
 
 
