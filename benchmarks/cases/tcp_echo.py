@@ -20,8 +20,13 @@ _ROWS = (
     Row("bare recv loop", subject="galeph connect"),
     Row("asyncio on uvloop", subject="galeph connect"),
 )
+# There the kernel's copying is most of the work, the same for all.
+_ROWS_64K = (
+    Row("bare recv loop", hold=1.0, goal=1.2),
+    *_ROWS[1:],
+)
 
 CASES = (
     ServerCase("tcp_echo", "TCP echo, 64 B", Echo(64), _SERVERS, _ROWS),
-    ServerCase("tcp_echo_64k", "TCP echo, 64 KiB", Echo(64 * 1024), _SERVERS, _ROWS),
+    ServerCase("tcp_echo_64k", "TCP echo, 64 KiB", Echo(64 * 1024), _SERVERS, _ROWS_64K),
 )
