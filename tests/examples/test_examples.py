@@ -109,8 +109,10 @@ def says_until_heard(speaker, listener, text):
     """What one reads when the other types; again while the first may not be there yet."""
     for _ in range(100):
         speaker.stdin.write(text)
-        if select.select([listener.stdout], [], [], 0.2)[0]:
-            return listener.stdout.readline()
+        while select.select([listener.stdout], [], [], 0.2)[0]:
+            line = listener.stdout.readline()  # or an earlier one, that was said twice
+            if line.endswith(text) or not line:
+                return line
     raise AssertionError("nothing is heard")
 
 
