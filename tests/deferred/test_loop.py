@@ -81,6 +81,22 @@ class TestRounds:
         assert 1_000_000 == deferred.loop(body, 0).get()
         assert 1 == len(depths)
 
+    def test_rounds_that_wait_for_nothing_let_others_run(self):
+        """Somebody else may end a loop that would go on for ever."""
+        is_over = []
+        gevent.spawn(is_over.append, True)
+        d = deferred.loop(lambda: is_over or deferred.recur())
+
+        assert [True] == d.get()
+
+    def test_a_kill_reaches_who_runs_its_rounds(self):
+        """A greenlet inside an endless loop can be killed."""
+        runs = gevent.spawn(deferred.loop, deferred.recur)
+        gevent.sleep(0)
+        runs.kill(timeout=5)
+
+        assert runs.dead
+
     @pytest.mark.long
     @pytest.mark.parity("DEF-41")
     def test_stack_of_rounds_that_wait(self, long_form):
