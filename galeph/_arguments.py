@@ -91,6 +91,21 @@ def check_buffer(name: str, value: Any, *, is_metered: bool) -> None:
         raise ValueError(f"{name} must be a whole number where no metric weighs, got {value}")
 
 
+def check_weight(weight: Any) -> None:
+    """See that what a metric has returned can be added up."""
+    try:
+        is_weight = weight >= 0
+    except TypeError:
+        raise TypeError(
+            f"metric returned {weight!r} for a message; it must return a number"
+        ) from None
+    # Not NaN either.
+    if not is_weight:
+        raise ValueError(
+            f"metric returned {weight!r} for a message; it must be 0 or more, not negative"
+        )
+
+
 def check_exception(name: str, value: Any) -> None:
     """Raise TypeError unless ``value`` can be raised: an exception, and not only its class."""
     if not isinstance(value, BaseException):

@@ -13,6 +13,7 @@ from galeph._arguments import (
     check_number,
     check_seconds,
     check_type,
+    check_weight,
     named,
 )
 
@@ -156,3 +157,19 @@ def test_naming():
 
     assert (TypeError, "a: x") == (type(wrong_type), str(wrong_type))
     assert (ValueError, "a: y") == (type(wrong_value), str(wrong_value))
+
+
+class TestWeights:
+    @pytest.mark.parametrize("weight", [0, 1, 0.5, math.inf, True])
+    def test_numbers(self, weight):
+        """A metric may return any number that is not negative."""
+        check_weight(weight)
+
+    @pytest.mark.parametrize(
+        ("weight", "error"),
+        [(-1, ValueError), (math.nan, ValueError), ("a", TypeError), (None, TypeError)],
+    )
+    def test_others(self, weight, error):
+        """What cannot be added up is an error that names the metric."""
+        with pytest.raises(error, match="metric returned"):
+            check_weight(weight)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from weakref import ref
 
-from galeph._arguments import check_number, check_seconds
+from galeph._arguments import check_number, check_seconds, check_weight
 from galeph.clock import Timer
 from galeph.clock import default as default_clock
 from galeph.stream.coerce import source as to_source
@@ -55,13 +55,15 @@ def batch(
     if metric is not None:
         check_callable("metric", metric)
     if latency is None:
-        return Derived(to_source(source), _Batch(size, metric), "batch")
+        stage = _Batch(size, metric)
+        derived = Derived(to_source(source), stage, "batch")
+        derived.branch.held = stage.held
+        return derived
     return _Timed(to_source(source), size, latency, metric)
 
 
 def _checked(weight: float) -> float:
-    if weight < 0:
-        raise ValueError(f"metric returned {weight!r} for a message; it must not be negative")
+    check_weight(weight)
     return weight
 
 
@@ -89,7 +91,8 @@ class _Lists:
 
     def flush(self) -> list[Any]:
         """Return what is held, and hold nothing."""
-        messages, self.messages = self.messages, []
+        messages = self.messages.copy()
+        self.messages.clear()
         self._weight = 0
         return messages
 
@@ -102,6 +105,11 @@ class _Batch:
     def __init__(self, size: float, metric: Callable[[Any], float] | None) -> None:
         self._lists = _Lists(size)
         self._metric = metric
+
+    @property
+    def held(self) -> list[Any]:
+        """The messages of the list that is not full yet; always the same list."""
+        return self._lists.messages
 
     def step(self, message: Any) -> Any:
         weight = 1 if self._metric is None else _checked(self._metric(message))
@@ -154,16 +162,24 @@ class _Timed(Joint):
             return False
         if held is END:
             if intake.error is None and self._lists.messages:
-                self._send(self._lists.flush())
+                self._send_list(self._lists.flush())
             self._finish(intake.error)
             return False
         intake.message = EXPIRED
         full = self._lists.add(*held)
         for messages in full:
-            self._send(messages)
+            self._send_list(messages)
         if full or not self._timer:
             self._start_timer()
         return bool(full) or None
+
+    def _original(self, message: Any) -> Any:
+        return message[0]
+
+    def _send_list(self, messages: list[Any]) -> None:
+        # Those of the next list stand behind them.
+        del self._intakes[0].branch.held[: len(messages)]
+        self._send(messages)
 
     def _start_timer(self) -> None:
         self._stop_timer()
@@ -181,7 +197,7 @@ class _Timed(Joint):
     def expire(self) -> None:
         """Send what is held. In the hub, which it does not leave."""
         self._timer = None
-        self._send(self._lists.flush())
+        self._send_list(self._lists.flush())
         if self.box._takers:
             self.look_soon()
 

@@ -43,6 +43,9 @@ class Boxed(Source[Any]):
     def _give_back(self, message: Any) -> None:
         self.box._give_back(message)
 
+    def _give_back_all(self, messages: list[Any]) -> None:
+        self.box._give_back_all(messages)
+
     def take_async(self, default: Any = None) -> Deferred[Any]:
         return self.box.take_async(default)
 

@@ -83,6 +83,11 @@ class Source(Operable[T_co]):
     def _give_back(self, message: Any) -> None:
         """Make a message that `_take` has just returned the next one again. Never switches."""
 
+    def _give_back_all(self, messages: list[Any]) -> None:
+        """Do so with several, the first of which becomes the next. Never switches."""
+        for message in reversed(messages):
+            self._give_back(message)
+
     @abstractmethod
     def take_async(self, default: Any = None) -> Deferred[Any]:
         """Return at once a Deferred of the next message, or of ``default`` at the end.

@@ -68,6 +68,7 @@ class _Zip(Joint):
             return False
         for each in intakes:
             each.message = EXPIRED
+            each.branch.held.clear()
         self._send(messages)
         return True
 

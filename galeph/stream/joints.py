@@ -17,7 +17,6 @@ from galeph.stream.boxed import Boxed
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Source
 from galeph.stream.links import Branch
 from galeph.stream.operators import Derived
-from galeph.stream.outlets import outlet_of
 from galeph.stream.queue_stream import Stream
 from galeph.stream.steps import AS_IT_IS, Stage
 
@@ -42,6 +41,10 @@ class Joint(Boxed):
 
         Never switches. Returns whether it has; None if that took something and more is wanted.
         """
+
+    def _original(self, message: Any) -> Any:
+        """Return what the source has given for what an intake has brought."""
+        return message
 
     def _send(self, message: Any) -> None:
         self.box.put_async(message)
@@ -105,7 +108,7 @@ class Joint(Boxed):
         else:
             self.box.fail(error)
         for each in self._intakes:
-            each.return_message()
+            each.message = END
             each.close()
         self._end(error)
 
@@ -129,7 +132,7 @@ class Intake(Derived):
             return
         self._is_asked = True
         try:
-            self.message = self._taken_from(self)
+            self._bring(self._taken_from(self))
         finally:
             self._is_asked = False
         self.ask()
@@ -138,7 +141,7 @@ class Intake(Derived):
         """Have the next message brought here. Never switches."""
         if self.message is not EXPIRED or self._is_asked:
             return
-        self.message = self._taken_from(self.box)
+        self._bring(self._taken_from(self.box))
         if self.message is EXPIRED:
             self._is_asked = True
             self.box._stand_in_line(self)
@@ -155,13 +158,12 @@ class Intake(Derived):
     def serve(self, outcome: Any) -> bool:
         """Hear that the message asked for is there. Always True; never switches."""
         self._is_asked = False
-        self.message = outcome
+        self._bring(outcome)
         self._joint.look_soon()
         return True
 
-    def return_message(self) -> None:
-        """Give the source back what nobody will get, unless others have seen it."""
-        message, self.message = self.message, END
-        source = self.branch.source
-        if not isinstance(message, Nothing) and outlet_of(source).links == [self.branch]:
-            source._give_back(message)
+    def _bring(self, message: Any) -> None:
+        self.message = message
+        if not isinstance(message, Nothing):
+            # The branch gives it back should nobody get it.
+            self.branch.held.append(self._joint._original(message))

@@ -18,7 +18,6 @@ again with the same message.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -27,26 +26,14 @@ import gevent
 
 from galeph.deferred.producer import Work, runner_of, stopped
 from galeph.stream.interfaces import EXPIRED
-from galeph.stream.steps import ENOUGH, SKIP, Ending, Many, NotYet, Pause
+from galeph.stream.steps import ENOUGH, SKIP, Ending, First, Many, NotYet, Pause, State
 
 if TYPE_CHECKING:
     from galeph.stream.links import Branch, Link
     from galeph.stream.operators import Derived
     from galeph.stream.outlets import Outlet
 
-__all__ = ["Lane", "State", "pass_on", "run_soon"]
-
-
-class State(Enum):
-    """What a lane is about."""
-
-    IDLE = "idle"
-    QUEUED = "queued"
-    CARRYING = "carrying"
-    # The message has been offered, and is accepted when `serve` is called; or the lane pauses.
-    WAITING = "waiting"
-    # The greenlet that carried it was interrupted.
-    STALLED = "stalled"
+__all__ = ["Lane", "pass_on", "run_soon"]
 
 
 class Lane:
@@ -62,6 +49,7 @@ class Lane:
         "_folded",
         "_goal",
         "_leaving",
+        "_loaded",
         "_pause",
         "_resting",
         "_value",
@@ -80,6 +68,8 @@ class Lane:
         self._entering: Link | Branch | None = None
         self._leaving: Derived | None = None
         self._value: Any = None
+        # What this lane was given, while what it carries is all that has come of it; else SKIP.
+        self._loaded: Any = SKIP
         # The series being unfolded: the way to the operator each comes from, the innermost last.
         self._folded: list[tuple[Branch, Iterator[Any]]] = []
         # The operator in whose box the message waits, or which pauses. Weak: it must be able to
@@ -102,14 +92,12 @@ class Lane:
     def load(self, value: Any) -> None:
         """Put a message, or an Ending, at the start of the (idle) lane."""
         self._entering = self.link
-        self._value = value
+        self._value = self._loaded = value
         self.state = State.STALLED
 
     def wait_with(self, value: Any) -> None:
         """Wait at the link this lane starts with, which has the message in its sink's line."""
-        self._entering = self.link
-        self._value = value
-        self.state = State.WAITING
+        self._entering, self._value, self.state = self.link, value, State.WAITING
 
     def insert(self, derived: Derived, messages: Iterable[Any]) -> None:
         """Have ``messages`` leave ``derived`` before all that this lane still brings there.
@@ -130,6 +118,7 @@ class Lane:
         leaves the lane stalled: somebody else may carry on.
         """
         self.state = State.CARRYING
+        self._resting = None
         try:
             while self._advance():
                 if not self._deliver():
@@ -138,8 +127,9 @@ class Lane:
             self._pause_for(not_yet)
             return False
         except BaseException:
-            self.state = State.STALLED
+            self._stall()
             raise
+        self._loaded = SKIP
         self.state = State.IDLE
         return True
 
@@ -150,11 +140,13 @@ class Lane:
         or what it carries goes elsewhere by now.
         """
         self.state = State.CARRYING
+        self._resting = None
         self._goal = derived
         try:
             while self._advance():
                 if self._leaving is derived and type(self._value) is not Ending:
                     message, self._value, self._leaving = self._value, None, None
+                    self._loaded = SKIP
                     self.state = State.STALLED if self._folded else State.IDLE
                     return message
                 if not self._deliver():
@@ -163,10 +155,11 @@ class Lane:
             self._pause_for(not_yet)
             return SKIP
         except BaseException:
-            self.state = State.STALLED
+            self._stall()
             raise
         finally:
             self._goal = None
+        self._loaded = SKIP
         self.state = State.IDLE
         return SKIP
 
@@ -212,11 +205,16 @@ class Lane:
             elif not self._unfold():
                 return False
 
+    def _stall(self) -> None:
+        self.state = State.STALLED
+        if self._entering is not None and (derived := self._entering.derived) is not None:
+            self._resting = ref(derived, self._release_soon)
+
     def _unfold(self) -> bool:
         while self._folded:
             entry = branch, messages = self._folded[-1]
             derived = branch.derived
-            if derived is None or (derived.is_over and type(messages) is not _First):
+            if derived is None or (derived.is_over and type(messages) is not First):
                 self._folded.pop()
                 branch.drop(messages)
                 continue
@@ -251,6 +249,7 @@ class Lane:
                 not_yet.operator = derived
                 raise
             # Nobody waits for it any more.
+            self._leave_behind()
             result = SKIP
         except Exception as error:
             self._break(derived, error)
@@ -258,6 +257,7 @@ class Lane:
         if result is SKIP:
             self._entering = None
         elif type(result) is Many:
+            self._loaded = SKIP
             self._folded.append((derived.branch, iter(result.messages)))
             self._entering = None
         else:
@@ -317,7 +317,13 @@ class Lane:
                 return True
             outlet.parents[self] = None
             return False
-        if type(value) is Ending or derived.box._offer(value, self) is not EXPIRED:
+        if type(value) is Ending:
+            return True
+        accepted = derived.box._offer(value, self)
+        if accepted is not EXPIRED:
+            if accepted is False and self._loaded is not SKIP:
+                # It was closed while the function ran.
+                self.link.refused(self._loaded)
             return True
         if derived.is_detached:
             # It was closed, and what was connected to it too: it ends when it is this lane's turn.
@@ -337,7 +343,7 @@ class Lane:
         if outlet is not None:
             # So that nothing passes there without looking.
             outlet.busy[self] = None
-        self.insert(derived, _First(self, derived, messages))
+        self.insert(derived, First(self, derived, messages))
         self.outlet.revive(self)
 
     def _put_behind(self, derived: Derived, value: Any) -> None:
@@ -345,7 +351,7 @@ class Lane:
         self._entering = self._leaving = self._value = None
         self._folded.append((derived.branch, iter([value])))
         for entry in self._folded:
-            if entry[0] is derived.branch and type(entry[1]) is _First:
+            if entry[0] is derived.branch and type(entry[1]) is First:
                 self._folded.remove(entry)
                 self._folded.append(entry)
                 return
@@ -359,7 +365,7 @@ class Lane:
         self.state = State.WAITING
         pause = self._pause = Pause(self, not_yet.awaited)
         operator = not_yet.operator
-        operator.pause = pause
+        pause = self._pause = operator.pause = Pause(self)
         self._resting = ref(operator, self._release_soon)
         pause.cancel = not_yet.arrange(pause.over)
 
@@ -387,7 +393,30 @@ class Lane:
             for branch, messages in self._folded[-1:]:
                 branch.drop(messages)
         if self._resting is box_gone:
+            if self._entering is not None:
+                self._step_back(self._entering)
+                return
+            if self._loaded is not SKIP:
+                self.link.refused(self._loaded)
             self.release()
+
+    def look_for_operator(self) -> None:
+        """Leave the message where it can be taken if the operator it is at is gone."""
+        if self._resting is not None and self._resting() is None:
+            self._release_from(self._resting)
+
+    def _step_back(self, entering: Link | Branch) -> None:
+        """Lay the message where it came from to an operator that is gone now."""
+        value, loaded = self._value, self._loaded
+        self._forget()
+        if entering is self.link:
+            entering.refused(value)
+            self.resume()
+            return
+        if entering.source._outlet is not None:
+            entering.source._outlet.drop_dead()
+        self._leaving, self._value, self._loaded = entering.source, value, loaded  # type: ignore[assignment]  # no root
+        self.carry_soon()
 
     def release(self) -> None:
         """Carry on without the message it has been waiting with. Never switches."""
@@ -416,8 +445,19 @@ class Lane:
         """
         entering = self._entering
         if entering is not None and (entering.derived is None or entering.derived.is_detached):
-            entering.refused(self._value)
+            self._leave_behind()
             self._entering = self._value = None
+
+    def _leave_behind(self) -> None:
+        """Leave a message with the source of the operator it stands before; if all are gone from
+        there up to the start of the lane, with that.
+        """
+        first = self.link.derived
+        if self._loaded is not SKIP and (first is None or first.is_detached):
+            self.link.refused(self._loaded)
+        else:
+            self._entering.refused(self._value)  # type: ignore[union-attr]  # it stands there
+        self._loaded = SKIP
 
     def give_up(self) -> None:
         """Do so, and forget the rest: the source does not know this lane any more."""
@@ -433,6 +473,7 @@ class Lane:
 
     def _forget(self) -> None:
         self._entering = self._leaving = self._value = self._resting = self.message = None
+        self._loaded = SKIP
         if self._pause is not None:
             self._pause.call_off()
             self._pause = None
@@ -444,27 +485,6 @@ class Lane:
         else:
             self.state = State.IDLE
             self.outlet.lane_is_idle(self)
-
-
-class _First:
-    """What leaves an operator before all else, as a series."""
-
-    __slots__ = ("_derived", "_lane", "_messages")
-
-    def __init__(self, lane: Lane, derived: Derived, messages: list[Any]) -> None:
-        self._lane = lane
-        self._derived = ref(derived)
-        self._messages = iter(messages)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        derived = self._derived()
-        if derived is not None and derived._outlet is not None:
-            # From now on it passes as anything does.
-            derived._outlet.lane_is_idle(self._lane)
-        return next(self._messages)
 
 
 def run_soon(work: Work) -> None:

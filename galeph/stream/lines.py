@@ -27,6 +27,7 @@ __all__ = [
     "AsyncPutter",
     "AsyncTaker",
     "Putter",
+    "hand_out",
     "leave_handed",
     "wait_to_put",
     "wait_to_take",
@@ -53,6 +54,14 @@ class Putter(Waiter):
         self._wake_up = None
         self.message = message
         self.weight = weight
+
+
+def hand_out(stream: Stream[Any], messages: list[Any]) -> list[Any]:
+    """Give those who wait in ``take`` the first of some messages; return the others."""
+    count = 0
+    while count < len(messages) and stream._takers and stream._hand_over(messages[count]):
+        count += 1
+    return messages[count:]
 
 
 def wait_to_put(stream: Stream[Any], putter: Putter, timeout: float | None = None) -> Any:

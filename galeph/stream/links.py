@@ -244,7 +244,7 @@ class Link:
 class Branch:
     """The way from a source to an operator."""
 
-    __slots__ = ("_derived", "_held", "context", "lane", "source")
+    __slots__ = ("_derived", "_held", "context", "held", "lane", "source")
 
     sink = None
     is_prompt = False
@@ -258,6 +258,8 @@ class Branch:
         self.source = source
         self.context: Context = copy_context()
         self._held: Derived | None = None
+        # What the operator has taken and not sent: here it outlives it.
+        self.held: list[Any] = []
         outlet = outlet_of(source)
         self._derived = ref(derived, outlet.drop_dead_soon)
         self.lane = Lane(outlet, self)
@@ -319,6 +321,13 @@ class Branch:
         outlet = self.source._outlet
         if type(message) is not Ending and (outlet is None or outlet.links in ([], [self])):
             self.source._give_back(message)
+
+    def return_held(self) -> None:
+        """Give the source back what the operator holds, unless others have seen it."""
+        outlet = self.source._outlet
+        if outlet is None or outlet.links in ([], [self]):
+            self.source._give_back_all(self.held)
+        self.held.clear()
 
     def drop(self, messages: Iterator[Any]) -> None:
         """Have the rest of a series go back to where it comes from, if the operator is gone."""

@@ -24,11 +24,11 @@ from galeph.errors import Deadlock
 from galeph.stream.active import in_greenlet
 from galeph.stream.boxed import Boxed, Pool
 from galeph.stream.interfaces import END, EXPIRED, Source
-from galeph.stream.lanes import Lane, State
+from galeph.stream.lanes import Lane
 from galeph.stream.links import Branch, Link
 from galeph.stream.outlets import Outlet, outlet_of
 from galeph.stream.queue_stream import Stream
-from galeph.stream.steps import SKIP, Ending, Pause, Stage
+from galeph.stream.steps import SKIP, Ending, Pause, Stage, State
 
 __all__ = ["Derived", "Reservoir", "check_callable"]
 
@@ -211,9 +211,19 @@ class Derived(Boxed):
             if source.is_detached or outlet_of(source).links != [alone[-1].branch]:
                 break
             alone.append(source)
+        for node in alone:
+            node.is_detached = True
+        # Before the source hears of it: what they hold is its next.
+        for node in alone:
+            if node.pause is not None:
+                node.pause.cut_short()
+        lane = self._end_of_lane()
+        if lane.state is State.QUEUED:
+            lane.leave_message()
         # From above: what is below a way that is cut off already need not look any further up.
         for node in reversed(alone):
             source = node.detach()
+            node.branch.return_held()
             if node is alone[-1] and not isinstance(source, Derived) and not _has_links(source):
                 source._abandon()
             if node is not self:

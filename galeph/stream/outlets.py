@@ -23,8 +23,8 @@ from gevent import getcurrent
 from galeph.clock import default as default_clock
 from galeph.deferred.producer import give_way, stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
-from galeph.stream.lanes import Lane, State, pass_on, run_soon
-from galeph.stream.steps import SKIP, Ending
+from galeph.stream.lanes import Lane, pass_on, run_soon
+from galeph.stream.steps import SKIP, Ending, State
 from galeph.stream.waiters import WAITING, Interruption, Waiter
 
 if TYPE_CHECKING:
@@ -163,7 +163,9 @@ class Outlet:
             self._has_dead = False
             dead = [link for link in self.links if link.is_dead]
             for link in dead:
+                link.lane.look_for_operator()
                 self._take_out(link)
+                link.return_held()  # type: ignore[union-attr]  # only branches die
                 del link.lane
             if dead:
                 # When this is not to die next, held by the dead alone: of a long chain each would
@@ -276,6 +278,7 @@ class Outlet:
         lane = link.lane
         until = None if timeout is None else default_clock().monotonic() + timeout
         self._is_moving = True
+        rounds, slice_end = 0, 0.0
         try:
             while True:
                 if lane in self.busy:
@@ -300,6 +303,16 @@ class Outlet:
                     return SKIP
                 lane.load(value)
                 self.busy[lane] = None
+                rounds += 1
+                if not rounds & _LOOKS_AT_CLOCK:
+                    # So many were passed over: nothing has come out of them.
+                    if rounds > _LOOKS_AT_CLOCK + 1 and monotonic() >= slice_end:
+                        if until is not None and default_clock().monotonic() >= until:
+                            return EXPIRED
+                        give_way(self.source._hub)
+                        rounds = _LOOKS_AT_CLOCK + 1
+                    if rounds == _LOOKS_AT_CLOCK + 1:
+                        slice_end = monotonic() + _SLICE
         finally:
             self._is_moving = False
             if lane.state is State.STALLED and link not in self.links:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from galeph._arguments import check_buffer, check_exception, check_flag
+from galeph._arguments import check_buffer, check_exception, check_flag, check_weight
 from galeph.deferred import Deferred
 from galeph.deferred.producer import frames_of_origin, on_cancel, stopped
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Sink, Source
@@ -32,6 +32,7 @@ from galeph.stream.lines import (
     AsyncPutter,
     AsyncTaker,
     Putter,
+    hand_out,
     wait_to_put,
     wait_to_take,
     warn_soon,
@@ -200,8 +201,7 @@ class Stream(Source[T], Sink[T]):
 
     def _weigh(self, message: T) -> float:
         weight = self._metric(message)  # type: ignore[misc]  # only called when there is one
-        if weight < 0:
-            raise ValueError(f"metric returned {weight!r} for a message; it must not be negative")
+        check_weight(weight)
         return weight
 
     def _accept(self, message: T, weight: float) -> bool:
@@ -405,6 +405,9 @@ class Stream(Source[T], Sink[T]):
             # It was accepted already, and asking the metric again would run user code here.
             self._weights.appendleft(0)
         self._arrived()
+
+    def _give_back_all(self, messages: list[Any]) -> None:
+        super()._give_back_all(hand_out(self, messages))
 
     # Ending
 

@@ -45,7 +45,7 @@ def map(fn: Callable[..., Any], *sources: Any) -> Source[Any]:  # noqa: A001  (A
         TypeError: ``fn`` is not callable, or a source cannot be made one.
     """
     check_callable("fn", fn)
-    return Derived(_joined(sources), _Map(_spread(fn, sources)), "map")
+    return Derived(_joined("map", sources), _Map(_spread(fn, sources)), "map")
 
 
 def filter(predicate: Callable[[A], object], source: _Some[A]) -> Source[A]:  # noqa: A001  (Aleph's name; never imported bare)
@@ -77,7 +77,7 @@ def mapcat(fn: Callable[..., Iterable[Any]], *sources: Any) -> Source[Any]:
         TypeError: ``fn`` is not callable, or a source cannot be made one.
     """
     check_callable("fn", fn)
-    return Derived(_joined(sources), _MapCat(_spread(fn, sources)), "mapcat")
+    return Derived(_joined("mapcat", sources), _MapCat(_spread(fn, sources)), "mapcat")
 
 
 def realize_each(source: _Some[Any]) -> Source[Any]:
@@ -90,7 +90,9 @@ def realize_each(source: _Some[Any]) -> Source[Any]:
     return Derived(to_source(source), _RealizeEach(), "realize_each")
 
 
-def _joined(sources: tuple[Any, ...]) -> Source[Any]:
+def _joined(name: str, sources: tuple[Any, ...]) -> Source[Any]:
+    if not sources:
+        raise TypeError(f"{name}() needs at least one source")
     return to_source(sources[0]) if len(sources) == 1 else zip(*sources)
 
 

@@ -23,6 +23,7 @@ from galeph.deferred.producer import on_ready
 
 if TYPE_CHECKING:
     from galeph.stream.lanes import Lane
+    from galeph.stream.operators import Derived
 
 __all__ = [
     "AS_IT_IS",
@@ -30,10 +31,12 @@ __all__ = [
     "SKIP",
     "Drawing",
     "Ending",
+    "First",
     "Many",
     "NotYet",
     "Pause",
     "Stage",
+    "State",
     "until_ready",
 ]
 
@@ -43,6 +46,18 @@ class _Skip(Enum):
 
 
 SKIP: Final = _Skip.SKIP
+
+
+class State(Enum):
+    """What a lane is about."""
+
+    IDLE = "idle"
+    QUEUED = "queued"
+    CARRYING = "carrying"
+    # The message has been offered, and is accepted when `serve` is called; or the lane pauses.
+    WAITING = "waiting"
+    # The greenlet that carried it was interrupted.
+    STALLED = "stalled"
 
 
 class Many:
@@ -133,9 +148,31 @@ class Pause:
     def cut_short(self) -> None:
         """Wait for it no longer, and have the lane go on at once. Never switches."""
         lane = self._lane
-        self.call_off()
         if lane is not None:
+            lane.leave_message()
+            self.call_off()
             lane.resume_from(self)
+
+
+class First:
+    """What leaves an operator before all else, as a series."""
+
+    __slots__ = ("_derived", "_lane", "_messages")
+
+    def __init__(self, lane: Lane, derived: Derived, messages: list[Any]) -> None:
+        self._lane = lane
+        self._derived = ref(derived)
+        self._messages = iter(messages)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        derived = self._derived()
+        if derived is not None and derived._outlet is not None:
+            # From now on it passes as anything does.
+            derived._outlet.lane_is_idle(self._lane)
+        return next(self._messages)
 
 
 class Stage(Protocol):

@@ -304,6 +304,9 @@ class Transformed(Stream[Any]):
     def _give_back(self, message: Any) -> None:
         self._behind._give_back(message)
 
+    def _give_back_all(self, messages: list[Any]) -> None:
+        self._behind._give_back_all(messages)
+
     # Ending
 
     def _finish(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+from itertools import count
 
 import gevent
 import pytest
 
+from galeph import stream as streams
 from galeph.deferred._runner import RunnerGreenlet
 from galeph.stream import Stream, connect, consume
 from galeph.stream.outlets import outlet_of
@@ -254,3 +256,37 @@ class TestRest:
         watcher.kill()
 
         assert len(late) >= 3
+
+
+class TestPassingOver:
+    """A take whose chain passes over everything, of a source that never waits."""
+
+    @staticmethod
+    def nothing_of(numbers):
+        return streams.source(numbers).map(lambda n: n).filter(lambda _: False)
+
+    def test_others_run(self):
+        """They can end it."""
+        is_over = []
+        gevent.spawn(is_over.append, True)
+        numbers = iter(lambda: len(is_over), 1)
+
+        assert [] == list(self.nothing_of(numbers))
+
+    def test_it_can_be_killed(self):
+        """Its greenlet is not the only one that ever runs."""
+        source = self.nothing_of(count())
+        taker = gevent.spawn(source.take)
+        gevent.sleep(0)
+        taker.kill(timeout=5)
+
+        assert taker.dead
+        source.close()
+
+    def test_its_time_limit_holds(self):
+        """`try_take` gives up, and the next message is the one after those passed over."""
+        numbers = count()
+        with self.nothing_of(numbers) as source:
+            assert "late" == source.try_take(0.01, None, "late")
+
+        assert next(numbers) > 1

@@ -710,6 +710,10 @@ class TestMetric:
             stream.put(0)
         with pytest.raises(ValueError, match="negative"):
             stream.put(-1)
+        with pytest.raises(ValueError, match="metric returned nan"):
+            Stream(3, metric=float).put("nan")
+        with pytest.raises(TypeError, match="metric returned 'text'"):
+            Stream(3, metric=str).put("text")
         assert stream.put(1) is True
         assert [1] == drain(stream)
 

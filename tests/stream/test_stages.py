@@ -327,3 +327,10 @@ class TestFusing:
 
         assert 1 == chain.take()
         assert [gevent.getcurrent()] * 3 == ran_in
+
+
+@pytest.mark.parametrize("name", ["map", "mapcat"])
+def test_one_without_a_source_says_so(name):
+    """The error names what was called."""
+    with pytest.raises(TypeError, match=rf"{name}\(\) needs at least one source"):
+        getattr(streams, name)(print)
