@@ -91,8 +91,8 @@ def check_buffer(name: str, value: Any, *, is_metered: bool) -> None:
         raise ValueError(f"{name} must be a whole number where no metric weighs, got {value}")
 
 
-def check_weight(weight: Any) -> None:
-    """See that what a metric has returned can be added up."""
+def check_weight(weight: Any) -> float:
+    """Return what a metric has returned, if it can be added up."""
     try:
         is_weight = weight >= 0
     except TypeError:
@@ -104,6 +104,8 @@ def check_weight(weight: Any) -> None:
         raise ValueError(
             f"metric returned {weight!r} for a message; it must be 0 or more, not negative"
         )
+    number: float = weight
+    return number
 
 
 def check_exception(name: str, value: Any) -> None:

@@ -363,9 +363,8 @@ class Lane:
     def _pause_for(self, not_yet: NotYet) -> None:
         """Wait, without a greenlet, until it is worth taking the last step again."""
         self.state = State.WAITING
-        pause = self._pause = Pause(self, not_yet.awaited)
         operator = not_yet.operator
-        pause = self._pause = operator.pause = Pause(self)
+        pause = self._pause = operator.pause = Pause(self, not_yet.awaited)
         self._resting = ref(operator, self._release_soon)
         pause.cancel = not_yet.arrange(pause.over)
 

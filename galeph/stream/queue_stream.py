@@ -176,8 +176,8 @@ class Stream(Source[T], Sink[T]):
             return True
         if timeout is not None and timeout <= 0:
             return EXPIRED
-        served: bool | Nothing
-        served = wait_to_put(self, Putter(self._call_soon, message, weight), timeout)
+        putter = Putter(self._call_soon, message, weight)
+        served: bool | Nothing = wait_to_put(self, putter, timeout)
         return served
 
     def _offer(self, message: T, receipt: Any) -> bool | Nothing:
@@ -200,9 +200,7 @@ class Stream(Source[T], Sink[T]):
         return putter.deferred
 
     def _weigh(self, message: T) -> float:
-        weight = self._metric(message)  # type: ignore[misc]  # only called when there is one
-        check_weight(weight)
-        return weight
+        return check_weight(self._metric(message))  # type: ignore[misc]  # there is one
 
     def _accept(self, message: T, weight: float) -> bool:
         """Hand the message to a waiting taker, or store it; False if there is neither."""
@@ -255,9 +253,8 @@ class Stream(Source[T], Sink[T]):
     def _line_up(self, putter: Any) -> bool:
         """Have a put wait; False if too many do, and the stream is closed because of it."""
         putters = self._putters
-        if not putters:
-            if putters is _EMPTY:
-                putters = self._putters = deque()
+        if putters is _EMPTY:
+            putters = self._putters = deque()
         elif len(putters) >= MOST_WAITING:
             return self._overflow("puts")
         putters.append(putter)
