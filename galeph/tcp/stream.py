@@ -276,6 +276,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
         self._shut()
         self._transport.close()
         self._end()
+        # The two would hold each other until the collector comes.
+        self._top = None
 
     def fail(self, error: BaseException) -> None:
         """Cut the connection: the peer sees a reset, and our takers see ``error``."""
@@ -284,6 +286,7 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
             self._shut()
             self._end(error)
             self._transport.abort()
+            self._top = None
 
     @property
     def closing(self) -> Event:

@@ -128,12 +128,17 @@ class PatientTransport:
         return self.inner.closed
 
     def close(self) -> None:
-        self._deadlines.forget(self)
+        self._end_watch()
         self.inner.close()
 
     def abort(self, error: Exception | None = None) -> None:
-        self._deadlines.forget(self)
+        self._end_watch()
         self.inner.abort(error)
+
+    def _end_watch(self) -> None:
+        self._deadlines.forget(self)
+        # It leads back here, as a rule: a cycle, for every connection.
+        self.on_stuck = _nothing
 
     def interrupt(self, error: Exception) -> None:
         self.inner.interrupt(error)
@@ -143,6 +148,10 @@ class PatientTransport:
 
     def has_input(self) -> bool:
         return self.inner.has_input()
+
+
+def _nothing(_: Exception) -> None:
+    """Whoever was to be told has gone."""
 
 
 def _acknowledged_by_peer(transport: object) -> int | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import socket
+import weakref
 from contextlib import suppress
 
 import gevent
@@ -17,8 +19,10 @@ from galeph.errors import (
     RemoteProtocolError,
     ResourceBusy,
 )
+from galeph.tcp.patience import Patience
 from galeph.tcp.stream import TcpStream
 from galeph.testing import kill_walk
+from galeph.transport.deadlines import hub_deadlines
 from galeph.transport.memory import memory_pair
 from tests.transport.certificates import client_context, server_context
 from tests.transport.wire import dialled, read_to_the_end, reset, settle
@@ -504,6 +508,25 @@ class TestMaking:
         assert f"127.0.0.1:{server.port}" == facts["connection"]["remote_address"]
         assert messages.info.server_port == server.port
         assert repr(messages).startswith("<framed stream ")
+
+
+def test_nothing_is_left_to_the_collector():
+    """What was made of a connection goes when it is closed and nobody holds it."""
+    gc.disable()
+    try:
+        for end in (lambda one: one.close(), lambda one: one.fail(KeyError())):
+            near, far = memory_pair()
+            limits = Patience(None, 30.0)
+            messages = tcp.framed(limits.stream_of(near, hub_deadlines), tcp.lines())
+            messages.put("x")
+            gone = weakref.ref(messages), weakref.ref(messages._stream)
+            end(messages)
+            far.close()
+            del messages
+
+            assert [None, None] == [each() for each in gone]
+    finally:
+        gc.enable()
 
 
 class TestKilled:
