@@ -28,7 +28,7 @@ from weakref import ref
 from gevent import get_hub
 
 from galeph.deferred import Deferred
-from galeph.deferred.producer import give_way
+from galeph.deferred.producer import call_in_hub, give_way
 from galeph.errors import ResourceBusy
 from galeph.stream.fanout import Delivery, Receipt, put_to_each
 from galeph.stream.interfaces import EXPIRED, Nothing, Sink, Source
@@ -273,9 +273,7 @@ class EventBus:
     def _abandon_soon(self, subscriber: _Subscriber) -> None:
         """Hear that nobody holds a subscription. In the garbage collector, on any thread."""
         self._abandoned.append(subscriber)
-        loop = self._hub.loop
-        if loop is not None:
-            loop.run_callback_threadsafe(self._drop_abandoned)
+        call_in_hub(self._hub, self._drop_abandoned)
 
     def _drop_abandoned(self) -> None:
         abandoned = self._abandoned

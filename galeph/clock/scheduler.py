@@ -14,6 +14,7 @@ from gevent import get_hub, sleep
 from gevent.hub import Waiter
 
 from galeph._clock import SystemClock
+from galeph.deferred.producer import call_in_hub
 
 __all__ = ["Scheduler", "SchedulerClock"]
 
@@ -107,9 +108,8 @@ class _SchedulerTimer:
 
     def ring(self) -> None:
         """The scheduler's call, in whatever thread."""
-        loop = self._hub.loop
-        if loop is not None:  # else the hub was destroyed, and nobody is left to be called
-            loop.run_callback_threadsafe(self._fire)
+        # If the hub was destroyed, nobody is left to be called.
+        call_in_hub(self._hub, self._fire)
 
     def _fire(self) -> None:
         call, self.handle = self._call, None

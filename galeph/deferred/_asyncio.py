@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from gevent._hub_local import get_hub_if_exists
 
+from galeph.deferred._crossing import call_in_hub
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._hanging import thread_ident
 from galeph.deferred._loop_thread import loop_of_this_process
@@ -168,7 +169,7 @@ def to_asyncio(deferred: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Future
     hang = partial(_hang, source, future)
     hub: Any = source.hub
     if hub is not None and hub.loop is not None and hub.thread_ident != thread_ident():
-        hub.loop.run_callback_threadsafe(hang)
+        call_in_hub(hub, hang)
     elif source.ready() or get_hub_if_exists() is not None:
         hang()
     else:

@@ -32,6 +32,7 @@ from gevent.hub import Hub
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
+from galeph.deferred._crossing import call_in_hub
 from galeph.deferred._entries import Entry, EntryQueue, check_callable
 from galeph.deferred._runner import Runner, runner_of
 
@@ -149,9 +150,8 @@ def dispatch(deferred: Deferred[Any]) -> None:
     """Have what hangs on a realized deferred run, by its owner's hub. Never switches."""
     hub: Any = deferred.hub
     if hub is not get_hub_if_exists():
-        loop = hub.loop
-        if loop is not None:  # else the hub was destroyed, and nobody is left to run them
-            loop.run_callback_threadsafe(dispatch, deferred)
+        # If the hub was destroyed, nobody is left to run them.
+        call_in_hub(hub, dispatch, deferred)
         return
     if deferred._links:
         get_hub().loop.run_callback(_wake, deferred)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gevent.event import AsyncResult
 
+from galeph.deferred._crossing import call_in_hub
 from galeph.deferred._hanging import has_company, thread_ident
 from galeph.deferred._outcome import DECIDED, NOTHING, cancelled
 from galeph.errors import Cancelled
@@ -43,8 +44,8 @@ def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument
     hub: Any = deferred.hub
     if hub is None or hub.thread_ident == thread_ident():
         fn(argument)
-    elif (loop := hub.loop) is not None:
-        loop.run_callback_threadsafe(fn, argument)
+    else:
+        call_in_hub(hub, fn, argument)
 
 
 class Left(NamedTuple):

@@ -11,9 +11,9 @@ queued take needs four things more, and galeph's own code is written with them:
 What it shares with deferreds beside that: `stopped`, which says in galeph's words what ended a
 greenlet that was doing the work; `keep`, which takes galeph's own frames out of its traceback, and
 `frames_of_origin`, which returns those of an error that is raised many times;
-`runner_of`, the greenlet of a hub that works off what must not run in the hub itself; `give_way`,
-for who works long without a wait; and for waits of its own `raise_deadlock` and, in debug mode,
-`notes_origin` and `checks_thread`.
+`runner_of`, the greenlet of a hub that works off what must not run in the hub itself;
+`call_in_hub`, for other threads and finalizers; `give_way`, for who works long without a wait; and
+for waits of its own `raise_deadlock` and, in debug mode, `notes_origin` and `checks_thread`.
 
 A deferred that owns its value gives it to exactly one of two: to somebody who takes it, or to the
 function that disposes of it. In full: ::
@@ -34,6 +34,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from galeph.deferred._crossing import call_in_hub
 from galeph.deferred._deadlock import raise_deadlock
 from galeph.deferred._entries import Inline
 from galeph.deferred._fairness import give_way
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IS_DEBUG",
     "Work",
+    "call_in_hub",
     "checks_thread",
     "frames_of_origin",
     "give_way",
@@ -129,8 +131,7 @@ def hold_hub(deferred: Deferred[Any]) -> None:
 
     def dropped(_: object) -> None:
         # In the garbage collector, on any thread: no more than this.
-        if hub.loop is not None:
-            hub.loop.run_callback_threadsafe(watcher.close)
+        call_in_hub(hub, watcher.close)
 
     # An active watcher keeps itself alive, and its argument: so the reference lives as long.
     watcher.start(_nothing, weakref.ref(deferred, dropped))
@@ -144,6 +145,7 @@ def _nothing(_: object) -> None:
 # Where code outside this folder finds them.
 for _shared in (
     Work,
+    call_in_hub,
     checks_thread,
     frames_of_origin,
     give_way,

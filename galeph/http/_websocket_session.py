@@ -27,6 +27,7 @@ import gevent
 from galeph import clock as clocks
 from galeph.clock import Timer
 from galeph.deferred import Deferred
+from galeph.deferred.producer import call_in_hub
 from galeph.errors import GalephError, WebSocketClosed
 from galeph.http._websocket_control import ControlFrames
 from galeph.http._websocket_keepalive import Keepalive
@@ -292,9 +293,7 @@ class Session:
 
     def _dropped(self, _: object) -> None:
         """The stream is garbage. In the collector, on any thread: no more than this."""
-        loop = self._hub.loop
-        if loop is not None:
-            loop.run_callback_threadsafe(self._abandon)
+        call_in_hub(self._hub, self._abandon)
 
     def _abandon(self) -> None:
         """Nobody holds the stream any more. In the hub."""

@@ -13,6 +13,7 @@ from weakref import ref
 from galeph._arguments import check_number, check_seconds, check_weight
 from galeph.clock import Timer
 from galeph.clock import default as default_clock
+from galeph.deferred.producer import call_in_hub
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.joints import Joint
@@ -185,7 +186,7 @@ class _Timed(Joint):
         self._stop_timer()
         if self._lists.messages:
             # Weak: a timer is not to keep what nobody holds. It goes with that.
-            me = ref(self, lambda _: _cancel_soon(hub, timer))
+            me = ref(self, lambda _: call_in_hub(hub, timer.cancel))
             hub, timer = self._hub, default_clock().start_timer(self._latency, _expire, me)
             self._timer = timer
 
@@ -204,12 +205,6 @@ class _Timed(Joint):
     def _finish(self, error: BaseException | None) -> None:
         self._stop_timer()
         super()._finish(error)
-
-
-def _cancel_soon(hub: Any, timer: Timer) -> None:
-    """Have a timer stopped. In the garbage collector, on any thread."""
-    if hub.loop is not None:
-        hub.loop.run_callback_threadsafe(timer.cancel)
 
 
 def _expire(me: ref[_Timed]) -> None:

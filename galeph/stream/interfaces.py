@@ -29,7 +29,7 @@ from gevent.queue import Empty, Full, ShutDown
 
 from galeph.clock import check_limit
 from galeph.deferred import Deferred
-from galeph.deferred.producer import frames_of_origin
+from galeph.deferred.producer import call_in_hub, frames_of_origin
 from galeph.errors import ResourceClosed
 from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
 from galeph.stream.operable import Operable
@@ -454,10 +454,8 @@ class Sink(Endpoint, Generic[T_contra]):
         self._call_in_hub(self.close)
 
     def _call_in_hub(self, fn: Callable[..., object], *args: object) -> None:
-        loop = self._hub.loop
-        if loop is None:
+        if not call_in_hub(self._hub, fn, *args):
             raise ResourceClosed("the hub of this stream has been destroyed")
-        loop.run_callback_threadsafe(fn, *args)
 
     def _put_for_thread(self, message: T_contra, future: Future[bool]) -> None:
         if not future.set_running_or_notify_cancel():

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 from weakref import ref
 
 from galeph.deferred import Deferred
-from galeph.deferred.producer import on_ready
+from galeph.deferred.producer import call_in_hub, on_ready
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.joints import Joint
@@ -187,9 +187,7 @@ class _Messages(Drawing):
 
     def _let_go_soon(self, _: object) -> None:
         """Hear that the operator has died. In the garbage collector, on any thread."""
-        loop = self._source._hub.loop
-        if loop is not None:
-            loop.run_callback_threadsafe(self.let_go)
+        call_in_hub(self._source._hub, self.let_go)
 
     def let_go(self) -> None:
         # From the last to the first: each becomes the stream's next.

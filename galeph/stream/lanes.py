@@ -24,7 +24,7 @@ from weakref import ref
 
 import gevent
 
-from galeph.deferred.producer import Work, runner_of, stopped
+from galeph.deferred.producer import Work, call_in_hub, runner_of, stopped
 from galeph.stream.interfaces import EXPIRED
 from galeph.stream.steps import ENOUGH, SKIP, Ending, First, Many, NotYet, Pause, State
 
@@ -383,9 +383,7 @@ class Lane:
 
     def _release_soon(self, box_gone: object) -> None:
         """Hear that the message lies where nobody can take it. In the collector, on any thread."""
-        loop = self.outlet.source._hub.loop
-        if loop is not None:
-            loop.run_callback_threadsafe(self._release_from, box_gone)
+        call_in_hub(self.outlet.source._hub, self._release_from, box_gone)
 
     def _release_from(self, box_gone: object) -> None:
         if self._resting is box_gone:

@@ -21,7 +21,7 @@ from weakref import ref
 from gevent import getcurrent
 
 from galeph.clock import default as default_clock
-from galeph.deferred.producer import give_way, stopped
+from galeph.deferred.producer import call_in_hub, give_way, stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import Lane, pass_on, run_soon
 from galeph.stream.steps import SKIP, Ending, State
@@ -153,9 +153,7 @@ class Outlet:
     def drop_dead_soon(self, _: object) -> None:
         """Hear that an operator has died. In the garbage collector, on any thread."""
         self._has_dead = True
-        loop = self.source._hub.loop
-        if loop is not None:
-            loop.run_callback_threadsafe(self.drop_dead)
+        call_in_hub(self.source._hub, self.drop_dead)
 
     def drop_dead(self) -> None:
         """Take out the branches whose operators nobody holds any more."""

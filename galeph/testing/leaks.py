@@ -143,6 +143,9 @@ def no_leaks(settle: float = 1.0) -> Iterator[None]:
 # -- finding what lives
 
 
+# What a hub has once and keeps: its threads, its resolver, its door for other threads.
+_LASTING = ("gevent.threadpool", "gevent.resolver", "galeph.deferred._crossing")
+
 # What earlier looks have found and is still alive. `gc.freeze` hides objects from the walk; who
 # freezes before each test makes the walk short, and what lives longer than a test is known here.
 _CACHE_GREENLETS: WeakSet[Any] = WeakSet()
@@ -192,7 +195,7 @@ def _is_counted_watcher(thing: Any) -> bool:
     owner: Any = getattr(thing.callback, "__self__", None)
     if type(owner).__module__ == "gevent.selectors":
         return not any(owner.hub is thread.hub for thread in loop_threads())
-    return not type(owner).__module__.startswith(("gevent.threadpool", "gevent.resolver"))
+    return not type(owner).__module__.startswith(_LASTING)
 
 
 def _kind_of_watcher(watcher: Any) -> tuple[str, ...]:
