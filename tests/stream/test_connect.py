@@ -27,6 +27,7 @@ from galeph.stream import (
     splice,
 )
 from galeph.testing import ManualClock
+from tests.deferred import threads
 from tests.stream.scenes import settle, waiting
 from tests.stream.wires import Wire, yielding
 
@@ -1010,6 +1011,22 @@ class TestGarbage:
         gc.collect()
 
         assert (None, None) == (watched[0](), watched[1]())
+
+    @pytest.mark.attack(298)
+    def test_a_thousand_abandoned_are_collected(self):
+        """In a row, with a message in it that nobody takes at its end."""
+        streams = [Stream() for _ in range(1000)]
+        for a, b in itertools.pairwise(streams):
+            connect(a, b)
+        streams[0].put("a")
+        # Until it is at the end, and nobody looks for another.
+        threads.settle()
+        assert 1 == streams[-1].description()["pending_puts"]
+        watched = [weakref.ref(stream) for stream in streams]
+        del streams, a, b
+        gc.collect()
+
+        assert [None] * 1000 == [each() for each in watched]
 
     @pytest.mark.parity("TOP-21")
     def test_an_operator_nobody_holds_does_not_hold_its_source_up(self):
