@@ -17,23 +17,27 @@ from galeph.transport.unix_files import UnixFile, bind_unix_socket
 
 __all__ = ["ListenSocket", "open_listen_sockets"]
 
+_EVERY_INTERFACE = (("0.0.0.0",), ("::",))  # noqa: S104  (compared with, not bound)
+
 
 @dataclass(slots=True)
 class ListenSocket:
     """A socket that listens, and what there is to know about it.
 
     ``accept_options`` are still to be set on what it accepts; ``file`` is a unix socket's that was
-    made here.
+    made here. ``local`` is the address of our side of what it accepts, where that is known before.
     """
 
     sock: socket.socket
     accept_options: tuple[tuple[int, int, int], ...] = ()
     file: UnixFile | None = None
     address: Any = field(init=False)
+    local: Any = field(init=False)
     kind: tuple[int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.address = self.sock.getsockname()
+        self.local = None if self.address[:1] in _EVERY_INTERFACE else self.address
         self.kind = (self.sock.family, self.sock.type, self.sock.proto)
 
     def close(self) -> None:

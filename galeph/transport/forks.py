@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from typing import Final, Protocol
-from weakref import WeakSet
+from weakref import ref
 
 from gevent._hub_local import get_hub_if_exists
 
@@ -27,18 +27,19 @@ class Abandonable(Protocol):
         """Close the descriptor of this process and nothing else. Never switches."""
 
 
-# The kernel has one table of descriptors per process; this is our part of it.
-_OWNERS: Final[WeakSet[Abandonable]] = WeakSet()
+# The kernel has one table of descriptors per process; this is our part of it. A set of references
+# is a `WeakSet` without its Python code, and every connection that is made and ended passes here.
+_OWNERS: Final[set[ref[Abandonable]]] = set()
 
 
 def abandon_in_child(owner: Abandonable) -> None:
     """Have ``owner.abandon()`` called in every child that this process forks."""
-    _OWNERS.add(owner)
+    _OWNERS.add(ref(owner, _OWNERS.discard))
 
 
 def forget(owner: Abandonable) -> None:
     """Undo `abandon_in_child`: the descriptor is closed."""
-    _OWNERS.discard(owner)
+    _OWNERS.discard(ref(owner))
 
 
 def _abandon_all() -> None:
@@ -47,8 +48,10 @@ def _abandon_all() -> None:
         # First of all a poll descriptor of our own: libuv would tell the parent's, which is still
         # the child's too, that our sockets are not to be watched any more.
         hub.loop.reinit()
-    for owner in list(_OWNERS):
-        owner.abandon()
+    for one in list(_OWNERS):
+        owner = one()
+        if owner is not None:
+            owner.abandon()
     _OWNERS.clear()
 
 

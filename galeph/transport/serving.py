@@ -311,7 +311,8 @@ class Server:
         try:
             for option in at.accept_options:
                 sock.setsockopt(*option)
-            connection = Connection(self, SocketTransport(sock, is_server=True, peer=address))
+            transport = SocketTransport(sock, is_server=True, peer=address, local=at.local)
+            connection = Connection(self, transport)
         except OSError:
             # It was reset in the queue, and some systems refuse options on it.
             sock.close()

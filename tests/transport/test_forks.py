@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from weakref import ref
 
 import pytest
 
@@ -156,7 +157,7 @@ class TestRegistry:
 
         owner = Owner()
         forks.abandon_in_child(owner)
-        assert owner in forks._OWNERS
+        assert ref(owner) in forks._OWNERS
         before = len(forks._OWNERS)
         del owner
 
@@ -174,4 +175,4 @@ class TestRegistry:
         forks.forget(owner)
         forks.forget(owner)
 
-        assert owner not in forks._OWNERS
+        assert ref(owner) not in forks._OWNERS
