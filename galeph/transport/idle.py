@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
+from galeph.transport.base import Buffer, Transport
 from galeph.transport.deadlines import NEVER, Deadlines
 from galeph.transport.sendfile import FilePart
+from galeph.transport.wrapping import WrappedTransport
 
 __all__ = ["IdleTransport"]
 
 
-class IdleTransport:
+class IdleTransport(WrappedTransport):
     """A transport that is closed when it has been idle.
 
     Args:
@@ -27,7 +28,7 @@ class IdleTransport:
         on_idle: is called in the hub, before the connection is closed; neither blocks nor raises.
     """
 
-    __slots__ = ("_deadlines", "_monotonic", "_on_idle", "_sends", "_timeout", "deadline", "inner")
+    __slots__ = ("_deadlines", "_monotonic", "_on_idle", "_sends", "_timeout", "deadline")
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class IdleTransport:
         monotonic: Callable[[], float],
         on_idle: Callable[[], object],
     ) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._deadlines = deadlines
         self._timeout = timeout
         self._monotonic = monotonic
@@ -95,20 +96,7 @@ class IdleTransport:
             self.deadline = self._monotonic() + self._timeout
         return is_accepted
 
-    def send_eof(self) -> None:
-        self.inner.send_eof()
-
-    # Everything else
-
-    @property
-    def info(self) -> ConnectionInfo:
-        """Who is at the two ends."""
-        return self.inner.info
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed or aborted here, or is known to be lost."""
-        return self.inner.closed
+    # Closing
 
     def close(self) -> None:
         self._deadlines.forget(self)
@@ -117,12 +105,3 @@ class IdleTransport:
     def abort(self, error: Exception | None = None) -> None:
         self._deadlines.forget(self)
         self.inner.abort(error)
-
-    def interrupt(self, error: Exception) -> None:
-        self.inner.interrupt(error)
-
-    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
-        return self.inner.watch_end(fn)
-
-    def has_input(self) -> bool:
-        return self.inner.has_input()

@@ -6,13 +6,14 @@ clock for a message and its answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from galeph.clock import default as default_clock
-from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
+from galeph.transport.base import Buffer, Transport
 from galeph.transport.sendfile import FilePart
 from galeph.transport.sending import was_sent_anyway
+from galeph.transport.wrapping import WrappedTransport
 
 __all__ = ["MeteredTransport"]
 
@@ -43,11 +44,11 @@ class _Meter:
             self._second = second
 
 
-class MeteredTransport:
+class MeteredTransport(WrappedTransport):
     """A transport whose bytes are counted, in both directions."""
 
     def __init__(self, inner: Transport) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._received = _Meter()
         self._sent = _Meter()
 
@@ -93,36 +94,6 @@ class MeteredTransport:
         if is_accepted:
             self._sent.add(len(data))
         return is_accepted
-
-    def send_eof(self) -> None:
-        self.inner.send_eof()
-
-    # Everything else
-
-    @property
-    def info(self) -> ConnectionInfo:
-        """Who is at the two ends."""
-        return self.inner.info
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed or aborted here, or is known to be lost."""
-        return self.inner.closed
-
-    def close(self) -> None:
-        self.inner.close()
-
-    def abort(self, error: Exception | None = None) -> None:
-        self.inner.abort(error)
-
-    def interrupt(self, error: Exception) -> None:
-        self.inner.interrupt(error)
-
-    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
-        return self.inner.watch_end(fn)
-
-    def has_input(self) -> bool:
-        return self.inner.has_input()
 
 
 def _size(data: Buffer | Sequence[Buffer]) -> int:

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from galeph.errors import WriteTimeout
-from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
+from galeph.transport.base import Buffer, Transport
 from galeph.transport.deadlines import NEVER, Deadlines
 from galeph.transport.sendfile import FilePart
+from galeph.transport.wrapping import WrappedTransport
 
 __all__ = ["PatientTransport"]
 
 
-class PatientTransport:
+class PatientTransport(WrappedTransport):
     """A transport whose peer has to take what is sent.
 
     Args:
@@ -40,7 +41,6 @@ class PatientTransport:
         "_sends",
         "_timeout",
         "deadline",
-        "inner",
         "on_stuck",
     )
 
@@ -52,7 +52,7 @@ class PatientTransport:
         timeout: float,
         monotonic: Callable[[], float],
     ) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.on_stuck: Callable[[Exception], object] = self.abort
         self._deadlines = deadlines
         self._timeout = timeout
@@ -99,9 +99,6 @@ class PatientTransport:
         finally:
             self._end()
 
-    def try_send(self, data: bytes) -> bool:
-        return self.inner.try_send(data)
-
     def send_eof(self) -> None:
         self._begin()
         try:
@@ -109,23 +106,7 @@ class PatientTransport:
         finally:
             self._end()
 
-    # Everything else
-
-    def recv(self, max_bytes: int = 65536) -> bytes:
-        return self.inner.recv(max_bytes)
-
-    def try_recv(self, max_bytes: int = 65536) -> bytes | None:
-        return self.inner.try_recv(max_bytes)
-
-    @property
-    def info(self) -> ConnectionInfo:
-        """Who is at the two ends."""
-        return self.inner.info
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed or aborted here, or is known to be lost."""
-        return self.inner.closed
+    # Closing
 
     def close(self) -> None:
         self._end_watch()
@@ -139,15 +120,6 @@ class PatientTransport:
         self._deadlines.forget(self)
         # It leads back here, as a rule: a cycle, for every connection.
         self.on_stuck = _nothing
-
-    def interrupt(self, error: Exception) -> None:
-        self.inner.interrupt(error)
-
-    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
-        return self.inner.watch_end(fn)
-
-    def has_input(self) -> bool:
-        return self.inner.has_input()
 
 
 def _nothing(_: Exception) -> None:

@@ -6,23 +6,24 @@ that ends the connection ends it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from galeph.errors import ResourceBusy
-from galeph.transport.base import Buffer, ConnectionInfo, EndWatch, Transport
+from galeph.transport.base import Buffer, Transport
 from galeph.transport.sendfile import FilePart
+from galeph.transport.wrapping import WrappedTransport
 
 __all__ = ["Upgrading"]
 
 
-class Upgrading:
+class Upgrading(WrappedTransport):
     """A `Transport` that refuses all but the end; ``what`` says why, in the error."""
 
-    __slots__ = ("_what", "inner")
+    __slots__ = ("_what",)
 
     def __init__(self, inner: Transport, what: str) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._what = what
 
     def _refuse(self) -> NoReturn:
@@ -46,25 +47,8 @@ class Upgrading:
     def send_eof(self) -> None:
         self._refuse()
 
-    def close(self) -> None:
-        self.inner.close()
-
-    def abort(self, error: Exception | None = None) -> None:
-        self.inner.abort(error)
-
     def interrupt(self, error: Exception) -> None:
         """Do nothing: who is blocked below is the handshake, and was not meant."""
 
-    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
-        return self.inner.watch_end(fn)
-
     def has_input(self) -> bool:
         return self.inner.closed
-
-    @property
-    def closed(self) -> bool:
-        return self.inner.closed
-
-    @property
-    def info(self) -> ConnectionInfo:
-        return self.inner.info

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gevent import spawn_raw
@@ -22,15 +22,10 @@ from gevent.event import Event
 
 from galeph._hex_dump import dump_lines
 from galeph.protocol.masking import SecretMasker
-from galeph.transport.base import (
-    Buffer,
-    ConnectionInfo,
-    EndWatch,
-    Transport,
-    address_text,
-)
+from galeph.transport.base import Buffer, Transport, address_text
 from galeph.transport.sendfile import FilePart
 from galeph.transport.sending import views_of, was_sent_anyway
+from galeph.transport.wrapping import WrappedTransport
 
 __all__ = ["TappedTransport", "Wiretap", "to_wiretap"]
 
@@ -103,13 +98,13 @@ class Wiretap:
         return f"<Wiretap {self._logger.name} {logging.getLevelName(self._level)}>"
 
 
-class TappedTransport:
+class TappedTransport(WrappedTransport):
     """A transport that tells a `Wiretap` what it does."""
 
-    __slots__ = ("_in", "_is_over", "_out", "_peers", "_tap", "inner")
+    __slots__ = ("_in", "_is_over", "_out", "_peers", "_tap")
 
     def __init__(self, inner: Transport, tap: Wiretap) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._tap = tap
         self._in = SecretMasker()
         self._out = SecretMasker()
@@ -211,27 +206,6 @@ class TappedTransport:
         if not self._is_over:
             self._is_over = True
             self._note(what)
-
-    # Everything else
-
-    @property
-    def info(self) -> ConnectionInfo:
-        """Who is at the two ends."""
-        return self.inner.info
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed or aborted here, or is known to be lost."""
-        return self.inner.closed
-
-    def interrupt(self, error: Exception) -> None:
-        self.inner.interrupt(error)
-
-    def watch_end(self, fn: Callable[[], object]) -> EndWatch:
-        return self.inner.watch_end(fn)
-
-    def has_input(self) -> bool:
-        return self.inner.has_input()
 
 
 def to_wiretap(value: Any) -> Wiretap | None:
