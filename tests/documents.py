@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-from tests.integration.programs import ROOT
+from tests.integration.programs import ROOT, run_python
+
+_RUNNER = """
+{patch}
+for programs in {sections!r}:
+    names = {{}}
+    for program in programs:
+        exec(program, names)
+print("done")
+"""
 
 
 def text(name):
@@ -20,3 +29,12 @@ def blocks(name, language):
 def fenced(markdown, language):
     """The blocks of one language in a text."""
     return re.findall(rf"```{language}\n(.*?)```", markdown, re.DOTALL)
+
+
+def run(sections, folder, patch=""):
+    """Run programs in one process; return its stdout, which ends with "done", and its stderr.
+
+    Those of a section go on from one another, and know nothing of the other sections. ``patch``
+    is a line to run first; see `tests.integration.programs.PATCHES`.
+    """
+    return run_python(_RUNNER.format(patch=patch, sections=sections), cwd=folder, timeout=100)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import gevent
 import pytest
@@ -13,17 +11,8 @@ from galeph import bus, deferred, stream
 from galeph.errors import Cancelled, ResourceBusy, TimedOut
 from galeph.testing import ManualClock
 from tests import documents
-from tests.integration.programs import ROOT
+from tests.integration.programs import PATCHES, ROOT
 from tests.stream.scenes import outcome, settle, waiting
-
-_RUNNER = """
-{patch}
-for programs in {sections!r}:
-    names = {{}}
-    for program in programs:
-        exec(program, names)
-print("done")
-"""
 
 _KILLS = [gevent.GreenletExit, gevent.Timeout]
 _TOLD = [(gevent.GreenletExit, Cancelled), (gevent.Timeout, TimedOut)]
@@ -38,21 +27,10 @@ def sections():
     ]
 
 
-@pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+@PATCHES
 def test_programs(patch, tmp_path):
     """Every one runs, unpatched and patched, and nothing is logged."""
-    program = _RUNNER.format(patch=patch, sections=sections())
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-    )
-
-    assert ("", "done\n") == (result.stderr, result.stdout)
+    assert ("done\n", "") == documents.run(sections(), tmp_path, patch)
     assert [14, 9, 1, 1] == [len(programs) for programs in sections()]
 
 

@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-
-import pytest
 
 from galeph import http, tcp
 from galeph.transport.options import ServerOptions
 from tests import documents
-from tests.integration.programs import ROOT
-
-_RUNNER = """
-{patch}
-names = {{}}
-for program in {programs!r}:
-    exec(program, names)
-print("done")
-"""
+from tests.integration.programs import PATCHES, ROOT
 
 
-@pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+@PATCHES
 def test_programs(patch, tmp_path):
     """They run one after the other, unpatched and patched, and nothing is logged."""
     programs = documents.blocks("howto/serving.md", "python")
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _RUNNER.format(patch=patch, programs=programs)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-    )
 
-    assert ("", "done\n") == (result.stderr, result.stdout)
+    assert ("done\n", "") == documents.run([programs], tmp_path, patch)
     assert 9 == len(programs)
 
 

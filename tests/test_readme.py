@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
-from tests.integration.programs import ROOT
+from tests.integration.programs import ROOT, run_python
 
 _RUNNER = """
 import gevent
@@ -26,18 +24,11 @@ def python_blocks():
 def test_programs(tmp_path):
     """The HTTP server runs while the client asks it; WebSocket, TCP and UDP answer themselves."""
     blocks = python_blocks()
-    result = subprocess.run(
-        [sys.executable, "-c", _RUNNER.format(blocks=blocks)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        cwd=tmp_path,
-    )
+    stdout, stderr = run_python(_RUNNER.format(blocks=blocks), cwd=tmp_path)
 
-    assert "" == result.stderr
-    assert ["200 hello /you", "", "hello", "b'ping'"] == result.stdout.splitlines()[:4]
-    assert "hits:1|c" in result.stdout.splitlines()[4]
+    assert "" == stderr
+    assert ["200 hello /you", "", "hello", "b'ping'"] == stdout.splitlines()[:4]
+    assert "hits:1|c" in stdout.splitlines()[4]
     assert 5 == len(blocks)
 
 

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-
-import pytest
 
 from galeph.dns import Resolver
 from tests import documents
-from tests.integration.programs import ROOT
+from tests.integration.programs import PATCHES
 
 PROGRAMS = documents.blocks("howto/dns.md", "python")
 
 
-@pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()\n"])
+@PATCHES
 def test_programs(patch, tmp_path):
     """Every one runs by itself, unpatched and patched, and nothing is logged."""
-    runner = f"{patch}for program in {PROGRAMS!r}: exec(program, {{}})"
-    result = subprocess.run(
-        [sys.executable, "-c", f"{runner}\nprint('done')"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-    )
+    sections = [[program] for program in PROGRAMS]
 
-    assert ("", "done\n") == (result.stderr, result.stdout)
+    assert ("done\n", "") == documents.run(sections, tmp_path, patch)
     assert 7 == len(PROGRAMS)
     assert all("assert " in program for program in PROGRAMS)
 

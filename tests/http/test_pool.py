@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import gevent
 import gevent.event
 import pytest
@@ -15,6 +12,7 @@ from galeph.errors import PoolFull, ResourceClosed
 from galeph.http.pool import default_pool
 from galeph.testing import ManualClock
 from tests.http.scripted import OK, once, pool_of, response, scripted
+from tests.integration.programs import PATCHES, run_python
 
 
 def fetch(server, pool, **options):
@@ -360,17 +358,9 @@ class TestLife:
 
         assert "another hub" in str(error)
 
-    @pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+    @PATCHES
     def test_a_forked_child_begins_with_an_empty_pool(self, patch):
         """A child has none of its parent's connections, and the parent keeps them."""
         # In a process of its own: gevent's own after-fork hooks fail at times in one that has a
         # thread pool in use.
-        ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", FORK.format(patch=patch)],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-
-        assert ("held\n", "") == (ran.stdout, ran.stderr)
+        assert ("held\n", "") == run_python(FORK.format(patch=patch))

@@ -11,7 +11,42 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
+
+# For a program that has ``{patch}`` where a program of a user's would patch.
+PATCHES = pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param("", id="unpatched"),
+        pytest.param("from gevent import monkey; monkey.patch_all()", id="patched"),
+    ],
+)
+
+
+def run_python(source, *arguments, cwd=ROOT, env=None, timeout=60):
+    """Run a program to its end, with warnings as errors; return its stdout and its stderr.
+
+    One that ends with another status than 0 fails the test, which shows what it printed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", source, *arguments],
+        cwd=cwd,
+        env=_environment(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+    if done.returncode:
+        pytest.fail(f"rc {done.returncode}:\n{done.stdout}{done.stderr}", pytrace=False)
+    return done.stdout, done.stderr
+
+
+def _environment(changes):
+    return {**os.environ, "PYTHONPATH": str(ROOT), **(changes or {})}
 
 
 class Program:
@@ -54,12 +89,11 @@ class Program:
 def running(tmp_path, *arguments, cwd=ROOT, env=None):
     """Run ``python arguments...`` for the length of a block; it is killed if it is still there."""
     output = tmp_path / f"output-{time.monotonic_ns()}.txt"
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **(env or {})}
     with output.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=cwd,
-            env=environment,
+            env=_environment({"PYTHONUNBUFFERED": "1", **(env or {})}),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import pytest
 from cryptography import x509
@@ -17,16 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 from galeph.tls.arguments import to_client_context, to_server_context
 from galeph.transport.tls_failures import handshake_failure
 from tests import documents
-from tests.integration.programs import ROOT
+from tests.integration.programs import PATCHES
 from tests.transport.certificates import authority
-
-_RUNNER = """
-{patch}
-names = {{}}
-for program in {programs!r}:
-    exec(program, names)
-print("done")
-"""
 
 
 @pytest.fixture
@@ -52,21 +42,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+@PATCHES
 def test_programs(patch, folder):
     """They run one after the other, unpatched and patched, and nothing is logged."""
     programs = documents.blocks("howto/tls.md", "python")
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _RUNNER.format(patch=patch, programs=programs)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT)},
-    )
 
-    assert ("", "done\n") == (result.stderr, result.stdout)
+    assert ("done\n", "") == documents.run([programs], folder, patch)
     assert 11 == len(programs)
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from weakref import ref
 
-import pytest
-
 from galeph.transport import forks
+from tests.integration.programs import PATCHES, run_python
 
 SCRIPT = """
 import sys
@@ -120,31 +117,17 @@ print("held")
 
 
 class TestFork:
-    @pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+    @PATCHES
     def test_the_parent_does_not_notice(self, patch):
         """Descriptors are closed in the child; nothing is said to peers, nothing read of theirs."""
-        ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT.format(patch=patch)],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        assert ("held\n", "") == run_python(SCRIPT.format(patch=patch))
 
-        assert ("held\n", "") == (ran.stdout, ran.stderr)
-
-    @pytest.mark.parametrize("patch", ["", "from gevent import monkey; monkey.patch_all()"])
+    @PATCHES
     def test_the_child_is_told(self, patch, tmp_path):
         """A server or stream of the parent's says whose it is; pools and new servers work."""
-        ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", USES.format(patch=patch), str(tmp_path / "x")],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        path = str(tmp_path / "x")
 
-        assert ("held\n", "") == (ran.stdout, ran.stderr)
+        assert ("held\n", "") == run_python(USES.format(patch=patch), path)
 
 
 class TestRegistry:
