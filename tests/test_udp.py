@@ -16,7 +16,7 @@ from galeph.errors import DatagramTooLarge, ResolveError, ResourceClosed, Transp
 from galeph.testing import ManualClock, kill_walk
 from galeph.transport import datagram_binding
 from galeph.udp import Packet
-from tests.transport.wire import settle
+from tests.transport.wire import opening, settle
 
 IP_RECVERR = 11
 
@@ -41,16 +41,11 @@ class FailingSocket:
 
 @pytest.fixture
 def opened():
-    streams = []
-
     def open_socket(*args, **options):
-        streams.append(udp.socket(*args, **options).result(2))
-        return streams[-1]
+        return udp.socket(*args, **options).result(2)
 
-    yield open_socket
-    for one in streams:
-        one.close()
-    gevent.sleep(0)
+    with opening(open_socket) as make:
+        yield make
 
 
 class TestPackets:

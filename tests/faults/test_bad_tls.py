@@ -15,7 +15,12 @@ from tests.faults.kit.proxy import fault_proxy
 from tests.faults.kit.tls_peer import MISDEEDS, misbehave_as_client, misbehaving_server
 from tests.faults.scenes import echoes, quiet, serving_tcp, settled
 from tests.http.raw import GET, serving
-from tests.transport.certificates import authority, client_context, server_context
+from tests.transport.certificates import (
+    authority,
+    certificate_files,
+    client_context,
+    server_context,
+)
 
 # Alerts of RFC 8446 section 6: what a server answers to each misdeed.
 ALERTS = {
@@ -29,15 +34,6 @@ ALERTS = {
 # RFC 5246 section 7.2.2: no_renegotiation, a warning after which the peer gives up.
 NO_RENEGOTIATION = 100
 STRIDE = 61
-
-
-def certificate_files(folder):
-    """A certificate and its key in files."""
-    issued = authority().issue_cert("localhost", "127.0.0.1")
-    certificate, key = folder / "certificate", folder / "key"
-    issued.cert_chain_pems[0].write_to_path(certificate)
-    issued.private_key_pem.write_to_path(key)
-    return certificate, key
 
 
 @pytest.mark.fault("F32", part="server")

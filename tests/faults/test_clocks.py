@@ -17,7 +17,7 @@ from tests.faults.kit.process import running
 from tests.faults.kit.wall_clock import WallClock
 from tests.http.raw import GET, Reader, post, read_to_end
 from tests.http.scripted import OK, scripted
-from tests.transport.certificates import authority, client_context
+from tests.transport.certificates import certificate_files, client_context
 
 DAY, HOUR = 86400, 3600
 
@@ -322,15 +322,6 @@ class TLSOver:
 
     def __exit__(self, *_):
         self._sock.close()
-
-
-def certificate_files(folder):
-    """A certificate and its key in files."""
-    issued = authority().issue_cert("localhost", "127.0.0.1")
-    certificate, key = folder / "certificate", folder / "key"
-    issued.cert_chain_pems[0].write_to_path(certificate)
-    issued.private_key_pem.write_to_path(key)
-    return certificate, key
 
 
 # Sets and cancels many of one kind; says what memory and watchers that has left.

@@ -142,12 +142,15 @@ class TestHead:
             assert read_to_end(sock).startswith(b"HTTP/1.1 408 ")
 
 
+SIX_MEGABYTES = pytest.mark.parametrize(
+    "body",
+    [b"x" * 6 * MEGABYTE, [b"x" * MEGABYTE] * 6, [b"x" * 65536] * 96],
+    ids=["whole", "large-pieces", "small-pieces"],
+)
+
+
 class TestWriting:
-    @pytest.mark.parametrize(
-        "body",
-        [b"x" * 6 * MEGABYTE, [b"x" * MEGABYTE] * 6, [b"x" * 65536] * 96],
-        ids=["whole", "large-pieces", "small-pieces"],
-    )
+    @SIX_MEGABYTES
     def test_slow_but_steady_reader(self, clock, body):
         """Who takes some all the time gets all, though that takes longer than progress may."""
         timeouts = http.Timeouts(write_progress=10)
@@ -165,11 +168,7 @@ class TestWriting:
         assert 6 * MEGABYTE == content.count(b"x")
 
     @pytest.mark.attack(88)
-    @pytest.mark.parametrize(
-        "body",
-        [b"x" * 6 * MEGABYTE, [b"x" * MEGABYTE] * 6, [b"x" * 65536] * 96],
-        ids=["whole", "large-pieces", "small-pieces"],
-    )
+    @SIX_MEGABYTES
     def test_reader_that_stops(self, clock, body):
         """Who stops taking is reset when the time is up, be it in the middle of a response."""
         timeouts = http.Timeouts(write_progress=10)

@@ -14,22 +14,18 @@ from galeph.errors import GalephError, IncompleteBody
 from galeph.testing import ManualClock
 from tests.http.raw import GET, Reader, connected, read_to_end
 from tests.integration.programs import running
-from tests.transport.wire import dialled, reset, settle
+from tests.transport.wire import dialled, reset, settle, starting
 
 
 @pytest.fixture
 def start():
     """Starts servers of either kind; at the end they are cut."""
-    started = []
 
-    def make(handler, kind=http, *args, **options):
-        started.append(kind.start_server(handler, *args, **options))
-        return started[-1]
+    def start(handler, kind=http, *args, **options):
+        return kind.start_server(handler, *args, **options)
 
-    yield make
-    for server in started:
-        server.close(0)
-        server.wait(5)
+    with starting(start) as make:
+        yield make
 
 
 @pytest.fixture

@@ -7,36 +7,29 @@ import pytest
 
 from galeph import tcp
 from tests.tcp.scenes import Held, echo
+from tests.transport.wire import opening, starting
 
 
 @pytest.fixture
 def serve():
     """Starts servers; at the end they are cut."""
-    started = []
 
     def start(handler=echo, *args, **options):
-        started.append(tcp.start_server(handler, *args, **options))
-        return started[-1]
+        return tcp.start_server(handler, *args, **options)
 
-    yield start
-    for server in started:
-        server.close(0)
-        server.wait(2)
+    with starting(start) as make:
+        yield make
 
 
 @pytest.fixture
 def dial():
     """Opens client streams; at the end they are closed."""
-    opened = []
 
     def connect(server, **options):
-        opened.append(tcp.client("localhost", server.port, **options).result(5))
-        return opened[-1]
+        return tcp.client("localhost", server.port, **options).result(5)
 
-    yield connect
-    for one in opened:
-        one.close()
-    gevent.sleep(0)
+    with opening(connect) as make:
+        yield make
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from galeph import stream, tcp
 from galeph.errors import WriteTimeout
 from galeph.testing import ManualClock
 from tests.transport.test_idle import advance
-from tests.transport.wire import dialled, settle
+from tests.transport.wire import dialled, outcome, settle
 
 FLOOD = b"x" * (16 << 20)
 
@@ -34,7 +34,7 @@ class TestStreams:
             with server:
                 client = tcp.client("127.0.0.1", server.port, **limits if side == "client" else {})
                 connection = client.get(timeout=5)
-                flooding = gevent.spawn(_caught, flood, connection) if side == "client" else None
+                flooding = gevent.spawn(outcome, flood, connection) if side == "client" else None
                 gevent.sleep(0.05)
                 while not done.is_set():
                     advance(clock, 1)
@@ -101,11 +101,3 @@ class TestStreams:
 
                 assert "end" == taking.get(timeout=2)
                 assert one.closed
-
-
-def _caught(fn, *arguments):
-    try:
-        fn(*arguments)
-    except WriteTimeout as error:
-        return error
-    return None

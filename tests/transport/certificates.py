@@ -13,6 +13,15 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+def certificate_files(folder):
+    """A certificate and its key in files."""
+    issued = authority().issue_cert("localhost", "127.0.0.1")
+    certificate, key = folder / "certificate", folder / "key"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    return certificate, key
+
+
 @functools.cache
 def server_context(*, alpn: tuple[str, ...] = (), asks_client: bool = False) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -5,18 +5,11 @@ from __future__ import annotations
 import pytest
 
 from galeph.transport.serving import serve_connections
+from tests.transport.wire import starting
 
 
 @pytest.fixture
 def serve():
     """Starts servers; at the end they are cut."""
-    started = []
-
-    def start(*args, **options):
-        started.append(serve_connections(*args, **options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close(0)
-        server.wait(2)
+    with starting(serve_connections) as make:
+        yield make

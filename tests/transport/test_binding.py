@@ -13,7 +13,7 @@ from galeph import http, tcp
 from galeph.errors import TransportError
 from galeph.testing import no_leaks
 from galeph.transport.listener import bind_listen_socket
-from tests.transport.wire import Socket, dialled, settle
+from tests.transport.wire import Socket, dialled, settle, starting
 
 
 def greet(stream, info):
@@ -23,16 +23,12 @@ def greet(stream, info):
 @pytest.fixture
 def start():
     """Starts TCP servers; at the end they are cut."""
-    started = []
 
-    def make(handler=greet, *args, **options):
-        started.append(tcp.start_server(handler, *args, **options))
-        return started[-1]
+    def start(handler=greet, *args, **options):
+        return tcp.start_server(handler, *args, **options)
 
-    yield make
-    for server in started:
-        server.close(0)
-        server.wait(5)
+    with starting(start) as make:
+        yield make
 
 
 def said_to(address, family=socket.AF_INET):

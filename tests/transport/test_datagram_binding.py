@@ -8,7 +8,6 @@ import socket
 import stat
 from pathlib import Path
 
-import gevent
 import pytest
 
 from galeph.errors import ResolveError, TransportError
@@ -18,22 +17,18 @@ from galeph.transport.addresses import InetAddress, UnixAddress
 from galeph.transport.datagram_binding import open_datagrams
 from galeph.transport.datagram_options import DatagramOptions
 from galeph.transport.names import SocketAddress
+from tests.transport.wire import opening
 
 HERE = InetAddress("127.0.0.1", 0)
 
 
 @pytest.fixture
 def opened():
-    made = []
+    def open_one(local, remote=None, **options):
+        return open_datagrams(local, remote, DatagramOptions(**options))
 
-    def make(local, remote=None, **options):
-        made.append(open_datagrams(local, remote, DatagramOptions(**options)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-    gevent.sleep(0)
+    with opening(open_one) as make:
+        yield make
 
 
 class TestOptions:

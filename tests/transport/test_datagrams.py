@@ -14,24 +14,19 @@ from galeph.transport.addresses import InetAddress, UnixAddress
 from galeph.transport.datagram_binding import open_datagrams
 from galeph.transport.datagram_options import DatagramOptions
 from galeph.transport.datagrams import DatagramSocket, datagram_address_text, host_and_port
-from tests.transport.wire import counted_turns, settle
+from tests.transport.wire import counted_turns, opening, settle
 
 IP_RECVERR = 11
 
 
 @pytest.fixture
 def bind():
-    opened = []
-
-    def make(most_waiting=64, port=0, **options):
+    def open_one(most_waiting=64, port=0, **options):
         options = DatagramOptions(buffer=most_waiting, **options)
-        opened.append(open_datagrams(InetAddress("127.0.0.1", port), None, options))
-        return opened[-1]
+        return open_datagrams(InetAddress("127.0.0.1", port), None, options)
 
-    yield make
-    for one in opened:
-        one.close()
-    gevent.sleep(0)
+    with opening(open_one) as make:
+        yield make
 
 
 class TestReceiving:
@@ -146,17 +141,11 @@ class TestPeers:
 
     @pytest.fixture
     def connect(self, bind):
-        made = []
+        def open_one(address, local=None, **options):
+            return open_datagrams(local, InetAddress(*address), DatagramOptions(**options))
 
-        def make(address, local=None, **options):
-            to = InetAddress(*address)
-            made.append(open_datagrams(local, to, DatagramOptions(**options)))
-            return made[-1]
-
-        yield make
-        for one in made:
-            one.close()
-        gevent.sleep(0)
+        with opening(open_one) as make:
+            yield make
 
     @pytest.mark.attack(260)
     def test_answers_of_others(self, bind, connect):

@@ -12,7 +12,7 @@ from galeph.transport.deadlines import NEVER, Deadlines
 from galeph.transport.idle import IdleTransport
 from galeph.transport.memory import memory_pair
 from tests.transport.certificates import client_context, server_context
-from tests.transport.wire import dialled, settle
+from tests.transport.wire import dialled, settle, starting
 
 
 def idle(inner, timeout=10.0, on_idle=lambda: None):
@@ -32,16 +32,8 @@ def advance(clock, seconds):
 @pytest.fixture
 def start():
     """Starts TCP servers; at the end they are cut."""
-    started = []
-
-    def make(handler, **options):
-        started.append(tcp.start_server(handler, **options))
-        return started[-1]
-
-    yield make
-    for server in started:
-        server.close(0)
-        server.wait(5)
+    with starting(tcp.start_server) as make:
+        yield make
 
 
 class TestTransport:

@@ -14,7 +14,7 @@ from galeph.errors import ResolveError, TransportError
 from galeph.testing import ManualClock
 from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
 from galeph.transport.peer_log import PeerLog
-from tests.transport.wire import Socket, settle
+from tests.transport.wire import Socket, opening, settle
 
 
 class FlakySocket:
@@ -67,15 +67,8 @@ class Accepted:
 
 @pytest.fixture
 def accepting():
-    made = []
-
-    def make(*args, **options):
-        made.append(Accepted(*args, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+    with opening(Accepted) as make:
+        yield make
 
 
 class TestAccepting:

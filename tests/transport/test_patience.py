@@ -11,7 +11,7 @@ from galeph.transport.deadlines import NEVER, Deadlines
 from galeph.transport.memory import memory_pair
 from galeph.transport.patience import PatientTransport
 from tests.transport.test_idle import advance
-from tests.transport.wire import settle, transport_pair
+from tests.transport.wire import outcome, settle, transport_pair
 
 FLOOD = b"x" * (16 << 20)
 
@@ -48,7 +48,7 @@ class TestTransport:
             advance(clock, 30)
             assert not one.closed
 
-            stuck = gevent.spawn(_caught, one.send, b"z" * 1000)
+            stuck = gevent.spawn(outcome, one.send, b"z" * 1000)
             gevent.sleep(0)
             advance(clock, 13)
 
@@ -61,7 +61,7 @@ class TestTransport:
         with ManualClock() as clock:
             inner, there = transport_pair(65536)
             one = patient(inner)
-            sending = gevent.spawn(_caught, one.send, FLOOD)
+            sending = gevent.spawn(outcome, one.send, FLOOD)
             gevent.sleep(0.02)
             before = inner.bytes_acknowledged()
             for _ in range(4):
@@ -87,11 +87,3 @@ class TestTransport:
         assert one.try_send(b"x")
         one.close()
         assert not len(one._deadlines)
-
-
-def _caught(fn, *arguments):
-    try:
-        fn(*arguments)
-    except WriteTimeout as error:
-        return error
-    return None

@@ -20,7 +20,7 @@ from galeph.transport.sockets import SocketTransport
 from galeph.transport.tls import client_handshake
 from tests.http.raw import serving
 from tests.transport.certificates import client_context, server_context
-from tests.transport.wire import Socket, dialled, read_to_the_end, settle
+from tests.transport.wire import Socket, dialled, read_to_the_end, settle, starting
 
 TRUSTED = ["127.0.0.0/8", "::1"]
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n"
@@ -40,17 +40,12 @@ def tell(stream, info):
 @pytest.fixture
 def start():
     """Starts TCP servers behind a proxy; at the end they are cut."""
-    started = []
 
-    def make(handler=tell, **options):
-        options = {"proxy_protocol_from": TRUSTED, **options}
-        started.append(tcp.start_server(handler, **options))
-        return started[-1]
+    def start(handler=tell, **options):
+        return tcp.start_server(handler, **{"proxy_protocol_from": TRUSTED, **options})
 
-    yield make
-    for server in started:
-        server.close(0)
-        server.wait(5)
+    with starting(start) as make:
+        yield make
 
 
 def until(sock, mark=b";"):

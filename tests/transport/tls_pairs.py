@@ -10,6 +10,7 @@ import gevent
 from galeph.transport.memory import memory_pair
 from galeph.transport.tls import TLSTransport, client_handshake, server_handshake
 from tests.transport.certificates import client_context, server_context
+from tests.transport.wire import outcome
 
 
 def bad_mac(tls):
@@ -40,10 +41,3 @@ def tls_pair(
         handshake.join()
         raise
     return wrapped, handshake.get()
-
-
-def outcome(fn, *args, **options):
-    try:
-        return fn(*args, **options)
-    except Exception as error:
-        return error

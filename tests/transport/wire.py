@@ -1,10 +1,10 @@
-"""Connected sockets and transports for the tests, and peers that misbehave."""
+"""Connected sockets and transports for the tests, servers that are cut, peers that misbehave."""
 
 from __future__ import annotations
 
 import socket
 import struct
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import gevent
 from gevent import socket as gsocket
@@ -66,6 +66,36 @@ def dialled(port, host="127.0.0.1"):
         yield sock
 
 
+@contextmanager
+def starting(start):
+    """Gives ``start``, which starts servers; at the end they are cut."""
+    with ExitStack() as stack:
+
+        def make(*args, **options):
+            server = start(*args, **options)
+            stack.callback(_cut, server)
+            return server
+
+        yield make
+
+
+def _cut(server):
+    server.close(0)
+    server.wait(5)
+
+
+@contextmanager
+def opening(open_one):
+    """Gives ``open_one``, which opens sockets or streams; at the end they are closed."""
+    with ExitStack() as stack:
+
+        def make(*args, **options):
+            return stack.enter_context(closing(open_one(*args, **options)))
+
+        yield make
+    gevent.sleep(0)
+
+
 def reset(sock):
     """Close with a RST."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -102,3 +132,11 @@ def settle(condition, timeout=3.0):
         while not condition():
             gevent.sleep(0.002)
     return condition()
+
+
+def outcome(fn, *args, **options):
+    """What a call returns or raises."""
+    try:
+        return fn(*args, **options)
+    except Exception as error:
+        return error
