@@ -11,6 +11,7 @@ from galeph.http.agreement import check_protocols
 from tests.http.raw import connected, get, serving
 from tests.http.scripted import pool_of
 from tests.transport.certificates import authority, client_context, server_context
+from tests.transport.tls_peer import TLSPeer
 
 HELLO = http.Response(body=b"hello")
 
@@ -146,27 +147,15 @@ class TestSession:
     def test_request_behind_the_handshake(self):
         """A request that arrives in one piece with the end of the handshake is answered: nothing
         that was decrypted early is lost."""
-        context = client_context()
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        peer = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
         with (
             serving(lambda _: HELLO, tls=options("localhost")) as server,
             connected(server) as sock,
         ):
-            while True:
-                try:
-                    peer.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    sock.sendall(outgoing.read())
-                    incoming.write(sock.recv(65536))
-            peer.write(get("/", "Connection: close"))
-            sock.sendall(outgoing.read())  # Finished and the request
+            peer = TLSPeer(sock, client_context())
+            peer.handshake()
+            peer.send(get("/", "Connection: close"))  # Finished and the request
             received = b""
             while not received.endswith(b"hello"):
-                try:
-                    received += peer.read(65536)
-                except ssl.SSLWantReadError:
-                    incoming.write(sock.recv(65536))
+                received += peer.read()
 
         assert received.startswith(b"HTTP/1.1 200 OK\r\n")

@@ -14,6 +14,7 @@ from gevent import socket, subprocess
 from galeph import http, tls
 from galeph.errors import ConnectionLost, IncompleteBody
 from tests.http.raw import GET, connected, get, post, read_to_end, serving
+from tests.transport.tls_peer import TLSPeer
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -34,57 +35,16 @@ def certificate(authority, tmp_path_factory):
     return {"certfile": str(folder / "server.pem")}, str(folder / "ca.pem")
 
 
-class Peer:
-    """The client side of TLS on a socket, by another implementation than galeph's."""
-
-    def __init__(self, sock, ca, name="localhost"):
-        context = ssl.create_default_context(cafile=ca)  # noqa: TID251  (not galeph's client)
-        self.sock = sock
-        self._inside, self._outside = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._inside, self._outside, server_hostname=name)
-
-    def step(self, action, *arguments):
-        """Do something that may need bytes of the server's first."""
-        while True:
-            try:
-                return action(*arguments)
-            except ssl.SSLWantReadError:
-                self.flush()
-                data = self.sock.recv(65536)
-                self._inside.write(data) if data else self._inside.write_eof()
-
-    def flush(self, more=b""):
-        """Send what there is to send, and something more."""
-        if data := self._outside.read() + more:
-            self.sock.sendall(data)
-
-    def handshake(self):
-        """Block until both sides agree; what ends the handshake is still to be sent."""
-        self.step(self.tls.do_handshake)
-
-    def send(self, data):
-        """Send bytes in TLS."""
-        self.tls.write(data)
-        self.flush()
-
-    def read_to_end(self):
-        """Everything up to an orderly end."""
-        received = []
-        while True:
-            try:
-                piece = self.step(self.tls.read, 65536)
-            except ssl.SSLZeroReturnError:
-                break
-            if not piece:
-                break
-            received.append(piece)
-        return b"".join(received)
+def peer_on(sock, ca, name="localhost"):
+    """The client side of TLS, which trusts ``ca``."""
+    context = ssl.create_default_context(cafile=ca)  # noqa: TID251  (not galeph's client)
+    return TLSPeer(sock, context, name)
 
 
 def talk_tls(server, ca, sent, name="localhost"):
     """Send over TLS; return what came back and by which version."""
     with connected(server) as sock:
-        peer = Peer(sock, ca, name)
+        peer = peer_on(sock, ca, name)
         peer.handshake()
         peer.send(sent)
         return peer.read_to_end(), peer.tls.version()
@@ -246,7 +206,7 @@ def test_plain_text_around_the_handshake(certificate, where):
     options, ca = certificate
     asked = []
     with serving(asked.append, tls=options) as server, connected(server) as sock:
-        peer = Peer(sock, ca)
+        peer = peer_on(sock, ca)
         if where == "before":
             sock.sendall(GET)
         with pytest.raises(ssl.SSLWantReadError):
@@ -276,7 +236,7 @@ def test_another_certificate_under_load(authority, tmp_path):
 
     def come(server):
         with connected(server) as sock:
-            peer = Peer(sock, ca)
+            peer = peer_on(sock, ca)
             peer.handshake()
             peer.send(get("/", "Connection: close"))
             assert peer.read_to_end().endswith(b"x")
@@ -286,11 +246,11 @@ def test_another_certificate_under_load(authority, tmp_path):
     def stay(server):
         answers = 0
         with connected(server) as sock:
-            peer = Peer(sock, ca)
+            peer = peer_on(sock, ca)
             peer.handshake()
             while not is_over.is_set():
                 peer.send(GET)
-                answers += peer.step(peer.tls.read, 65536).endswith(b"x")
+                answers += peer.read().endswith(b"x")
                 gevent.sleep(0)
         return answers
 
@@ -332,7 +292,7 @@ def test_end_without_close_notify(certificate, sent):
 
     with serving(handler, tls=options) as server:
         with connected(server) as sock:
-            peer = Peer(sock, ca)
+            peer = peer_on(sock, ca)
             peer.handshake()
             peer.send(sent)
             sock.shutdown(socket.SHUT_WR)
@@ -351,12 +311,12 @@ def test_end_without_close_notify_behind_a_request(certificate, caplog):
         serving(lambda request: {"body": request.read()}, tls=options) as server,
         connected(server) as sock,
     ):
-        peer = Peer(sock, ca)
+        peer = peer_on(sock, ca)
         peer.handshake()
         peer.send(post(b"whole"))
         sock.shutdown(socket.SHUT_WR)
 
-        assert peer.step(peer.tls.read, 65536).endswith(b"whole")
+        assert peer.read().endswith(b"whole")
         read_to_end(sock)
         assert 0 == server.stats().active
     assert [] == caplog.records

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 import gevent
 import gevent.event
 import pytest
@@ -21,6 +19,7 @@ from galeph.errors import (
 )
 from galeph.testing import kill_walk
 from tests.transport.certificates import authority, client_context, server_context
+from tests.transport.tls_peer import TLSPeer
 from tests.transport.wire import dialled, read_to_the_end, settle
 
 
@@ -79,20 +78,10 @@ class TestUpgrading:
             assert b"220 hello\n" == sock.recv(100)
             sock.sendall(b"STARTTLS\n")
             assert b"220 go ahead\n" == sock.recv(100)
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            peer = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
-
-            def step(action, *arguments):
-                while True:
-                    try:
-                        return action(*arguments)
-                    except ssl.SSLWantReadError:
-                        sock.sendall(outgoing.read())
-                        incoming.write(sock.recv(65536))
-
-            step(peer.do_handshake)
-            peer.write(b"secret")
-            assert b"secret" == step(peer.read, 100)
+            peer = TLSPeer(sock, client_context())
+            peer.handshake()
+            peer.send(b"secret")
+            assert b"secret" == peer.read()
 
     def test_the_end_is_orderly(self):
         """A handler that returns after it has started TLS ends TLS in order, too."""

@@ -16,7 +16,8 @@ from galeph.protocol.client_hello import ClientHello
 from galeph.testing import ManualClock
 from tests.tls.scenes import exchange
 from tests.transport.certificates import authority
-from tests.transport.wire import settle
+from tests.transport.tls_peer import TLSPeer
+from tests.transport.wire import dialled, settle
 
 
 def options(*names, of=None):
@@ -150,22 +151,10 @@ class TestNames:
 
             def connect(name, session=None):
                 """A client that offers a session wherever it likes to."""
-                with gevent.socket.create_connection(("127.0.0.1", server.port)) as sock:
-                    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-                    peer = context.wrap_bio(
-                        incoming, outgoing, server_hostname=name, session=session
-                    )
-
-                    def step(action, *arguments):
-                        while True:
-                            try:
-                                return action(*arguments)
-                            except ssl.SSLWantReadError:
-                                sock.sendall(outgoing.read())
-                                incoming.write(sock.recv(65536))
-
-                    step(peer.do_handshake)
-                    return step(peer.read, 100), peer.session_reused, peer.session
+                with dialled(server.port) as sock:
+                    peer = TLSPeer(sock, context, name, session=session)
+                    peer.handshake()
+                    return peer.read(), peer.tls.session_reused, peer.tls.session
 
             said, _, session = connect("open.example")
             assert b"open.example unknown" == said

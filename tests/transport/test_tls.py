@@ -30,9 +30,10 @@ from galeph.transport.tls import (
     client_handshake,
     server_handshake,
 )
-from tests.transport.certificates import authority, client_context, server_context
-from tests.transport.tls_pairs import SPOILT, outcome, tls_pair
-from tests.transport.wire import dialled, read_to_the_end, reset, settle
+from tests.transport.certificates import client_context, server_context
+from tests.transport.tls_pairs import SPOILT, tls_pair
+from tests.transport.tls_peer import TLSPeer
+from tests.transport.wire import dialled, outcome, read_to_the_end, reset, settle
 
 
 class TestHandshake:
@@ -380,19 +381,9 @@ class TestOnAServer:
     def test_reset_after_the_handshake(self, server, lines):
         """A client that resets an established connection is one DEBUG line."""
         client = gsocket.create_connection(("127.0.0.1", server.port))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        authority().configure_trust(context)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-        while True:
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                client.sendall(outgoing.read())
-                incoming.write(client.recv(65536))
-        tls.write(b"x")
-        client.sendall(outgoing.read())
+        peer = TLSPeer(client, client_context())
+        peer.handshake()
+        peer.send(b"x")
         client.recv(65536)
         reset(client)
         assert settle(lambda: not server.stats().active)
