@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,6 +39,7 @@ _WRITE = 2
 _MOST_FAMILIES = 1000
 _FAMILY_TTL = 600.0
 _CACHE_FAMILIES: dict[str, tuple[float, int]] = {}
+_Connected = tuple[socket.socket, SocketAddress]
 # What was not asked for is not done: the clients above say more.
 _DEFAULTS = ClientSettings(tcp_keepalive=None)
 
@@ -91,21 +92,16 @@ def connect(
         addresses = settings.usable(resolve(host, port, resolver=resolver), target)
     if timeout is not None:
         timeout -= clock.default().monotonic() - started
-    with TimeLimit(timeout, partial(ConnectTimeout, f"not connected to {target} in time")):
-        if len(addresses) == 1:
-            sock, address = _connected(addresses[0], target, settings), addresses[0]
-        else:
-            delay = ATTEMPT_DELAY if happy_eyeballs else None
-            sock, address = _connect_any(host, target, addresses, delay, settings)
-        transport = SocketTransport(sock, peer=address.address)
-        if proxy_header is not None:
-            send_first(transport, proxy_header)
-    return _furnish(
-        transport,
+    delay = ATTEMPT_DELAY if happy_eyeballs else None
+    return _open(
+        partial(_connect_any, host, target, addresses, delay, settings),
+        target,
         settings,
+        timeout=timeout,
         tls_context=tls_context,
         server_hostname=server_hostname or host,
         tls_timeout=tls_timeout,
+        proxy_header=proxy_header,
     )
 
 
@@ -124,28 +120,36 @@ def connect_unix(
         check_context(tls_context)
     target = str(address)
     to = SocketAddress(socket.AF_UNIX, socket.SOCK_STREAM, 0, address.name)
-    with TimeLimit(timeout, partial(ConnectTimeout, f"not connected to {target} in time")):
-        transport = SocketTransport(_connected(to, target, settings), peer=address.name)
-        if proxy_header is not None:
-            send_first(transport, proxy_header)
-    return _furnish(
-        transport,
+    return _open(
+        partial(_connect_to, to, target, settings),
+        target,
         settings,
+        timeout=timeout,
         tls_context=tls_context,
         server_hostname=server_hostname,
         tls_timeout=tls_timeout,
+        proxy_header=proxy_header,
     )
 
 
-def _furnish(
-    transport: Transport,
+def _open(
+    connect_socket: Callable[[], _Connected],
+    target: str,
     settings: ClientSettings,
     *,
+    timeout: float | None,
     tls_context: Any,
     server_hostname: str | None,
     tls_timeout: float | None,
+    proxy_header: bytes | None,
 ) -> Transport:
-    """Put TLS around a new connection, and what the user asks for; close it if that fails."""
+    """Have a socket connected, and put around it what is asked for; close it if that fails."""
+    transport: Transport
+    with TimeLimit(timeout, partial(ConnectTimeout, f"not connected to {target} in time")):
+        sock, address = connect_socket()
+        transport = SocketTransport(sock, peer=address.address)
+        if proxy_header is not None:
+            send_first(transport, proxy_header)
     if tls_context is not None:
         transport = client_handshake(
             transport, tls_context, server_hostname=server_hostname, timeout=tls_timeout
@@ -163,8 +167,10 @@ def _connect_any(
     addresses: Sequence[SocketAddress],
     delay: float | None,
     settings: ClientSettings,
-) -> tuple[socket.socket, SocketAddress]:
-    """Connect to one of several addresses, and remember which family that was."""
+) -> _Connected:
+    """Connect to one of the addresses, and remember which family that was, if there are two."""
+    if len(addresses) == 1:
+        return _connect_to(addresses[0], target, settings)
     is_mixed = len({address.family for address in addresses}) > 1
     if is_mixed:
         addresses = interleave(addresses, _last_good_family(host))
@@ -181,7 +187,7 @@ def _last_good_family(host: str) -> int | None:
     return known[1] if known is not None and clock.default().monotonic() < known[0] else None
 
 
-def _connected(to: SocketAddress, target: str, settings: ClientSettings) -> socket.socket:
+def _connect_to(to: SocketAddress, target: str, settings: ClientSettings) -> _Connected:
     """Block until a new socket is connected."""
     where = f"connecting to {target}"
     if to.family != socket.AF_UNIX:
@@ -203,7 +209,7 @@ def _connected(to: SocketAddress, target: str, settings: ClientSettings) -> sock
         raise connect_error(error, where) from error
     except OSError as error:
         raise connect_error(error, where) from error
-    return sock
+    return sock, to
 
 
 def _wait_writable(sock: socket.socket) -> None:
