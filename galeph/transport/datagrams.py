@@ -330,8 +330,11 @@ class DatagramSocket:
             finally:
                 self._turns.end()
 
-    def try_send(self, data: bytes, address: Any) -> bool:
-        """Send a datagram if that is possible without waiting. Raises as `send`."""
+    def try_send(self, data: bytes, address: Any, *, is_again: bool = False) -> bool:
+        """Send a datagram if that is possible without waiting. Raises as `send`.
+
+        After ``is_again`` no error is of an earlier datagram: that one has been told.
+        """
         try:
             if address is None:
                 self._sock.send(data)
@@ -340,30 +343,21 @@ class DatagramSocket:
         except BlockingIOError:
             return False
         except OSError as error:
-            if not self._send_after(error, data, address):
+            if is_again or not self._is_of_earlier(error):
+                raise self._send_error(error, data, address) from error
+            if not self.try_send(data, address, is_again=True):
                 return False
+            self._receiver.note_errors(error)
+            return True
         if self._sends_left:
             self._sends_left -= 1
         return True
 
-    def _send_after(self, error: OSError, data: bytes, address: Any) -> bool:
-        """Try again if the error may be of an earlier datagram, and raise what is of this one."""
+    def _is_of_earlier(self, error: OSError) -> bool:
+        """Whether it may be of an earlier datagram, which is none of the sender's business."""
         if self._closed:
             raise self._no_longer_usable() from error
-        if error.errno not in _OF_EARLIER or not self._hears_of_earlier():
-            raise self._send_error(error, data, address) from error
-        try:
-            # A pending error is gone once it has been told.
-            if address is None:
-                self._sock.send(data)
-            else:
-                self._sock.sendto(data, address)
-        except BlockingIOError:
-            return False
-        except OSError as again:
-            raise self._send_error(again, data, address) from again
-        self._receiver.note_errors(error)
-        return True
+        return error.errno in _OF_EARLIER and self._hears_of_earlier()
 
     def _hears_of_earlier(self) -> bool:
         """Whether the kernel tells this socket what the network answers."""
