@@ -142,12 +142,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
             except (ResourceClosed, TransportError) as error:
                 self._break_off(error)
             else:
-                if data:
-                    return data
-                self._peer_ended = True
-                self._end()
-        self._raise_error()
-        return END
+                return data or self._note_peer_end()
+        return self._answer_at_the_end()
 
     def _receive_ready(self) -> bytes | Nothing:
         if not self._ended:
@@ -156,12 +152,16 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
             except (ResourceClosed, TransportError) as error:
                 self._break_off(error)
             else:
-                if data is None:
-                    return EXPIRED
-                if data:
-                    return data
-                self._peer_ended = True
-                self._end()
+                return EXPIRED if data is None else data or self._note_peer_end()
+        return self._answer_at_the_end()
+
+    def _note_peer_end(self) -> Nothing:
+        self._peer_ended = True
+        self._end()
+        return self._answer_at_the_end()
+
+    def _answer_at_the_end(self) -> Nothing:
+        """Answer a taker behind the last bytes."""
         self._raise_error()
         return END
 
