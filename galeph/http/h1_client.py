@@ -21,9 +21,11 @@ import errno
 import re
 import weakref
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Protocol
 
 from galeph import clock
+from galeph.deferred.producer import frames_of_origin
 from galeph.errors import (
     Cancelled,
     ConnectionLost,
@@ -99,6 +101,7 @@ class H1ClientConnection:
     __slots__ = (
         "__weakref__",
         "_engine",
+        "_failure_trace",
         "_head_timeout",
         "_holder",
         "_idle_until",
@@ -134,6 +137,7 @@ class H1ClientConnection:
         self.deadline = NEVER
         # Why the connection was ended, where somebody has said.
         self.failure: Exception | None = None
+        self._failure_trace: TracebackType | None = None
         # Whether a byte of the present response has arrived.
         self.has_heard = False
         self.uses = 0
@@ -192,9 +196,10 @@ class H1ClientConnection:
             response = self._make_response(event, request, ends_at)
         except Exception as error:
             reason = self.reason_for(error)
-            self.fail(reason)
-            if reason is error:
+            if reason is None:
+                self.fail(error)
                 raise
+            self.fail(reason)
             raise reason  # noqa: B904  (it has the cause it should have)
         except BaseException:
             self.fail(Cancelled("the greenlet that waited for the response has left"))
@@ -436,6 +441,7 @@ class H1ClientConnection:
         """End the connection at once; whoever waits for it, or will, raises ``error``."""
         if self._end():
             self.failure = error
+            self._failure_trace = frames_of_origin(error)
             self._transport.abort(error)
             self._owner.discard(self)
 
@@ -452,10 +458,12 @@ class H1ClientConnection:
             upload.stop()
         return True
 
-    def reason_for(self, error: Exception) -> Exception:
-        """Return what to raise in place of ``error``, which using this connection raised."""
+    def reason_for(self, error: Exception) -> Exception | None:
+        """See `BodyConnection`."""
         if self.failure is not None:
-            return self.failure
+            # Thrown into who waited here, it has lost the frames it came from, and these may be a
+            # user's: of the generator that fetched the request's body.
+            return self.failure.with_traceback(self._failure_trace)
         is_in_body = self._phase in (_BODY, _HELD)
         if isinstance(error, TransportError) and is_in_body:
             made: Exception = IncompleteBody(f"the connection broke inside the body: {error}")
@@ -465,7 +473,7 @@ class H1ClientConnection:
             text = "the server closed the connection before it had answered"
             made = ConnectionLost(errno.ECONNRESET, text)
         else:
-            return error
+            return None
         made.__cause__ = error
         return made
 

@@ -70,6 +70,8 @@ class IncomingBody:
     def _pull(self) -> bytes:
         """Return the next piece, ``b""`` at the end. An error is raised every time."""
         if self.error is not None:
+            # Without the frames of the reads before, which would become more with each. They are
+            # galeph's own: what is kept here is of the peer's or the network's making.
             raise self.error.with_traceback(None)
         if self.done:
             return b""

@@ -7,10 +7,12 @@ fails as the first did. It knows no protocol version.
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Protocol
 
 from gevent import GreenletExit
 
+from galeph.deferred.producer import frames_of_origin
 from galeph.errors import ResourceBusy, ResourceClosed
 from galeph.message.headers import Headers
 
@@ -23,8 +25,8 @@ class BodyConnection(Protocol):
     def read_piece(self, body: ResponseBody) -> bytes:
         """Block until there is more; ``b""`` at the end. Calls ``body.end()`` with the last."""
 
-    def reason_for(self, error: Exception) -> Exception:
-        """Return what to raise in place of ``error``, which reading raised."""
+    def reason_for(self, error: Exception) -> Exception | None:
+        """Return what to raise in place of ``error``, which reading raised; None is itself."""
 
     def fail(self, error: Exception) -> None:
         """End the connection at once. Never blocks, never switches."""
@@ -39,11 +41,12 @@ class ResponseBody:
     Only the response and its reader hold it: when they are garbage, the connection finds out.
     """
 
-    __slots__ = ("__weakref__", "_connection", "_error", "trailers")
+    __slots__ = ("__weakref__", "_connection", "_error", "_trace", "trailers")
 
     def __init__(self, connection: BodyConnection) -> None:
         self._connection: BodyConnection | None = connection
         self._error: BaseException | None = None
+        self._trace: TracebackType | None = None
         self.trailers: Headers | None = None
 
     def pull(self) -> bytes:
@@ -51,7 +54,7 @@ class ResponseBody:
         connection = self._connection
         if connection is None:
             if self._error is not None:
-                raise self._error.with_traceback(None)
+                raise self._error.with_traceback(self._trace)
             return b""
         try:
             return connection.read_piece(self)
@@ -63,9 +66,9 @@ class ResponseBody:
             raise
         except Exception as error:
             reason = connection.reason_for(error)
-            self.end(reason)
-            connection.fail(reason)
-            if reason is error:
+            self.end(error if reason is None else reason)
+            connection.fail(error if reason is None else reason)
+            if reason is None:
                 raise
             raise reason  # noqa: B904  (it has the cause it should have)
 
@@ -73,6 +76,8 @@ class ResponseBody:
         """Note that no more is to come, or why."""
         self._connection = None
         self._error = error
+        # A user's frames may be among those: of the generator that fetched the request's body.
+        self._trace = None if error is None else frames_of_origin(error)
 
     def close(self) -> None:
         """Give up the rest, and with it the connection. Never blocks, never switches."""

@@ -263,9 +263,10 @@ class TestRequestBodies:
 
         left = []
         with scripted(lambda peer: left.append(peer.wait_closed())) as server, pool_of() as pool:
-            with pytest.raises(Broken):
+            with pytest.raises(Broken) as caught:
                 http.post(server.url, body=body(), pool=pool).result(5)
 
+            assert "body" == caught.traceback[-1].name
             assert 0 == pool.stats().connections
             gevent.sleep(0.01)
         assert not left[0].endswith(b"0\r\n\r\n")

@@ -25,7 +25,7 @@ class FakeConnection:
         return piece
 
     def reason_for(self, error):
-        return IncompleteBody("cut") if isinstance(error, OSError) else error
+        return IncompleteBody("cut") if isinstance(error, OSError) else None
 
     def fail(self, error):
         self.ended.append(error)
@@ -60,6 +60,26 @@ def test_an_error_that_is_its_own_reason():
         ResponseBody(FakeConnection(error)).pull()
 
     assert error is caught.value
+
+
+def test_a_traceback_shows_where_the_error_comes_from():
+    """It does so at every read, and does not grow."""
+
+    def theirs():
+        raise LookupError("not there")
+
+    class Fetching(FakeConnection):
+        def read_piece(self, _body):
+            theirs()
+
+    body = ResponseBody(Fetching())
+    names = []
+    for _ in range(3):
+        with pytest.raises(LookupError) as caught:
+            body.pull()
+        names.append([entry.name for entry in caught.traceback][1:])
+
+    assert [["pull", "read_piece", "theirs"]] * 3 == names
 
 
 def test_a_kill_gives_the_connection_up():

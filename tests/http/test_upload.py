@@ -140,6 +140,40 @@ class TestEarlyAnswers:
             assert 0 == pool.stats().connections
 
 
+class TestBodiesThatFail:
+    @pytest.mark.parametrize("is_waited_for", [True, False])
+    def test_while_the_answer_is_read(self, is_waited_for):
+        """Who reads the answer is told at every read, and shown where; it is never more."""
+        go = gevent.event.Event()
+
+        def body():
+            yield b"x"
+            go.wait(5)
+            raise LookupError("the rest is gone")
+
+        def script(peer):
+            peer.read_head()
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+            peer.wait_closed()
+
+        with scripted(script) as server, pool_of() as pool:
+            received = http.post(server.url, body=body(), pool=pool).result(5)
+            if is_waited_for:
+                gevent.get_hub().loop.run_callback(go.set)
+            else:
+                go.set()
+                gevent.sleep(0)
+                gevent.sleep(0)
+            names = []
+            for _ in range(3):
+                with pytest.raises(LookupError, match="the rest is gone") as caught:
+                    received.body.read()
+                names.append([entry.name for entry in caught.traceback])
+
+            assert ["pull", "body"] == names[0][-2:]
+            assert [names[0]] * 3 == names
+
+
 class TestPieces:
     def test_bytes_in_pieces(self):
         """Bytes are sent in pieces of at most 256 KiB, with their length."""
