@@ -196,9 +196,7 @@ class Connection:
         return f"<Connection {self.peer} {'idle' if self.is_idle else 'busy'}>"
 
 
-_OWNED = (
-    "server; from other threads have its hub do it: hub.loop.run_callback_threadsafe(server.close)"
-)
+_OWNED = "server; from other threads: hub.loop.run_callback_threadsafe(server.close)"
 
 
 @checks_thread("close wait stats", of=_OWNED)
@@ -319,6 +317,7 @@ class Server:
             return
         self._accepted += 1
         self._connections.add(connection)
+        self._hub.loop.run_callback(transport.look)
         connection.greenlet.switch()
         if connection.greenlet.dead and connection in self._connections:
             # Killed before its first line: nobody else can close what it was given.

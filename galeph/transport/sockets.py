@@ -48,13 +48,11 @@ _MAX_READS = 16
 _SEND_BUDGET = 262144
 # At most 16 sends use up the budget, however small they are.
 _SEND_COST = _SEND_BUDGET // 16
-# Linux takes at most 1024 buffers in one call (IOV_MAX).
-_MAX_BUFFERS = 1024
+_MAX_BUFFERS = 1024  # Linux's IOV_MAX: in one call
 # In Linux's struct tcp_info: tcpi_bytes_acked, and what ends with it.
-_BYTES_ACKED = 120
-_TCP_INFO_BYTES = 128
+_BYTES_ACKED, _TCP_INFO_BYTES = 120, 128
 # What the kernel answers when it has nothing for us: an int of 0.
-_NONE_UNREAD = bytes(struct.calcsize("i"))
+_NO_BYTES = bytes(struct.calcsize("i"))
 # Linger for no time: closing sends a reset.
 _LINGER_0 = struct.pack("ii", 1, 0)
 
@@ -120,8 +118,6 @@ class SocketTransport:
         self.can_send = True
         self._lost: TransportError | None = None
         self._poll: Any = None
-        # The first read waits too. What the peer said is there, as a rule, but serving it between
-        # two accepts costs a fifth more: peers are woken one by one.
         self._reads_left = 0
         self._budget = _SEND_BUDGET
         self._is_server = is_server
@@ -355,6 +351,18 @@ class SocketTransport:
         self._wait(writer)
         self._budget = _SEND_BUDGET
 
+    def look(self) -> None:
+        """Wake who waits to receive, if there is something; called in the hub after accepting.
+
+        Who connects has spoken by then, as a rule: short connections end without being watched.
+        """
+        callback = self._reader.callback
+        if callback is not None and not self._closed and self._has_unread():
+            callback(*self._reader.args)
+
+    def _has_unread(self) -> bool:
+        return fcntl.ioctl(self._sock.fileno(), termios.FIONREAD, _NO_BYTES) != _NO_BYTES
+
     # Closing
 
     def close(self) -> None:
@@ -392,21 +400,16 @@ class SocketTransport:
 
     def _discard_unread(self) -> None:
         # Closed with bytes unread (a TLS session ticket is enough), Linux resets the connection
-        # and drops what it has not sent yet: our last words.
-        # Asking is cheaper than reading in vain.
-        if fcntl.ioctl(self._sock.fileno(), termios.FIONREAD, _NONE_UNREAD) == _NONE_UNREAD:
-            return
-        for _ in range(_MAX_READS):
-            if not self._sock.recv(65536):
-                break
+        # and drops what it has not sent yet: our last words. To ask is cheaper than to read.
+        reads = _MAX_READS if self._has_unread() else 0
+        while reads and self._sock.recv(65536):
+            reads -= 1
 
     def abandon(self) -> None:
         """Close our descriptor and say nothing to the peer: for the child of a fork."""
         if not self._closed:
-            text = (
-                f"the connection to {self._peer_text()} is that of the process that forked this one"
-            )
-            self._lost = _LeftToParent(ENOTCONN, text)
+            text = "is that of the process that forked this one"
+            self._lost = _LeftToParent(ENOTCONN, f"the connection to {self._peer_text()} {text}")
         self._closed = True
         self.can_send = False
         self._release_watchers()

@@ -102,6 +102,30 @@ class TestReceiving:
 
         assert b"efgh" == receiver.get(timeout=1)
 
+    def test_look_wakes_who_waits(self, pair):
+        """What is there is received before the kernel is asked to watch; nothing is not received.
+
+        A greenlet that yields with ``sleep(0)`` has its turn again before that.
+        """
+        one, other = pair
+        receiver = gevent.spawn(other.recv)
+        gevent.sleep(0)
+        get_hub().loop.run_callback(other.look)
+        gevent.sleep(0)
+        assert not receiver.ready()
+        one.send(b"x")
+        get_hub().loop.run_callback(other.look)
+        gevent.sleep(0)
+
+        assert b"x" == receiver.value
+
+    def test_look_at_what_is_closed(self, pair):
+        """It was called off: nobody waits any more."""
+        _, other = pair
+        other.close()
+
+        assert other.look() is None
+
     def test_reset_by_the_peer(self):
         """A reset is ConnectionLost, with number, peer and cause, and stays one."""
         with transport_and_peer() as (transport, peer):
