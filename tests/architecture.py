@@ -58,7 +58,7 @@ LAYERS: dict[str, set[str]] = {
     "http": _VALUES | _COERCIONS | _PURE | _NETWORK | {"tls", "dns"},
     "adapters": {"errors", "byte_streams", "stream", "http"},
     # tls: `--tls-self-signed` (docs/decisions/0003-layers.md)
-    "cli": {"errors", "http", "tcp", "udp", "tls", "adapters"},
+    "cli": {"errors", "http", "tcp", "udp", "tls", "systemd", "adapters"},
     "__main__": {"cli"},
     # the package itself: the errors, and its version for whoever prints it
     "": {"errors"},

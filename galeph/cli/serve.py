@@ -4,6 +4,9 @@ The first signal stops accepting and lets what is under way finish; a second one
 exit status is 0 after either, unless a handler keeps the event loop from running: then SIGALRM ends
 the process a second after the second signal. Nothing is patched unless ``--patch`` asks for it, and
 then before the handler's module is imported.
+
+Sockets that a service manager hands in (systemd's socket activation) come before ``--host``,
+``--port`` and ``--unix``; the manager is told when it serves, that it runs, and when it stops.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("handler", help="module:name of a function that takes a request")
     parser.add_argument("--host", default="127.0.0.1", help="interface (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+    parser.add_argument(
+        "--unix",
+        metavar="PATH",
+        help="a unix socket in place of host and port, for this user alone; @NAME is abstract",
+    )
     parser.add_argument(
         "--tls-self-signed",
         action="store_true",
@@ -96,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
 
         monkey.patch_all()  # noqa: TID251  (the switch that asks for exactly this)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    from galeph import GalephError, http
+    from galeph import GalephError, http, systemd
 
     try:
         handler = load_handler(options.handler)
@@ -105,16 +114,36 @@ def run(options: argparse.Namespace) -> int:
         return 2
     try:
         tls = _make_context(options) if options.tls_self_signed else None
-        server = http.start_server(handler, options.port, host=options.host, tls=tls)
+        server = http.start_server(handler, tls=tls, **_place(options))
+        _stop_on_signals(server, options.shutdown_timeout)  # before anybody can know that it serves
+        systemd.notify("READY=1")
+        systemd.maybe_start_watchdog()
     except (ValueError, ImportError, GalephError) as error:
         print(f"galeph serve: {error}", file=sys.stderr)
         return 2
-    scheme = "https" if tls is not None else "http"
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    _stop_on_signals(server, options.shutdown_timeout)  # before anybody can know that it serves
-    print(f"galeph serves {scheme}://{host}:{server.port}/ (Ctrl-C stops)", flush=True)
+    where = ", ".join(_url("https" if tls else "http", address) for address in server.addresses)
+    print(f"galeph serves {where} (Ctrl-C stops)", flush=True)
     server.serve_forever()
     return 0
+
+
+def _place(options: argparse.Namespace) -> dict[str, Any]:
+    """Where to listen: what a manager hands in, else what the command line says."""
+    from galeph import systemd
+
+    if handed_in := systemd.listen_fds():
+        return {"listen_socket": handed_in}
+    if options.unix is not None:
+        return {"address": f"unix:{options.unix}"}
+    return {"host": options.host, "port": options.port}
+
+
+def _url(scheme: str, address: Any) -> str:
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
+    path = f"@{address[1:].decode()}" if isinstance(address, bytes) else address
+    return f"{scheme} on unix:{path}"
 
 
 def _stop_on_signals(server: Any, timeout: float | None) -> None:
@@ -134,10 +163,18 @@ def _stop_on_signals(server: Any, timeout: float | None) -> None:
         signals += 1
         if signals > 1:
             signal.alarm(1)
-        loop.run_callback_threadsafe(server.close, timeout if signals == 1 else 0)
+        loop.run_callback_threadsafe(_stop, server, timeout if signals == 1 else 0)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+
+
+def _stop(server: Any, timeout: float | None) -> None:
+    from galeph import TransportError, systemd
+
+    server.close(timeout)
+    with suppress(TransportError):  # a manager that is gone does not keep it from stopping
+        systemd.notify("STOPPING=1")
 
 
 def _make_context(options: argparse.Namespace) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -11,7 +13,8 @@ import urllib.request
 
 import pytest
 
-from tests.integration.programs import running
+from tests.integration.programs import ROOT, running
+from tests.transport.wire import settle
 
 _APP = """
 import gevent
@@ -200,6 +203,45 @@ def test_help():
         )
 
         assert "serve" in result.stdout
+
+
+def test_unix_socket(app):
+    """curl reaches it there; the file is gone when it has ended."""
+    with serve(app, "app:hello", "--unix", "app.sock") as program:
+        program.wait_for(r"galeph serves http on unix:app.sock")
+        curl = ["curl", "-sS", "--max-time", "5", "--unix-socket", "app.sock", "http://x/you"]
+
+        assert "hello /you" == subprocess.check_output(curl, text=True, cwd=app)
+        assert 0 == program.stop(signal.SIGTERM)
+    assert not (app / "app.sock").exists()
+
+
+def test_under_a_service_manager(app):
+    """It serves the sockets that were handed in, and tells when it is ready and when it stops."""
+    path = str(app / "activated.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(app / "notify"))
+        manager.settimeout(20)
+        command = [
+            *("systemd-socket-activate", f"--listen={path}"),
+            *(f"--setenv=PYTHONPATH={ROOT}", f"--setenv=NOTIFY_SOCKET={app}/notify"),
+            *(sys.executable, "-m", "galeph", "serve", "app:hello", "--port", "1"),
+        ]
+        with subprocess.Popen(command, cwd=app, stderr=subprocess.DEVNULL) as process:
+            try:
+                assert settle(lambda: os.path.exists(path))
+                curl = ["curl", "-sS", "--max-time", "20", "--unix-socket", path, "http://x/you"]
+                answer = subprocess.check_output(curl, text=True)
+                told = [manager.recv(100)]
+                process.terminate()
+                told.append(manager.recv(100))
+                assert 0 == process.wait(10)
+            finally:
+                process.kill()
+
+    assert "hello /you" == answer
+    assert [b"READY=1", b"STOPPING=1"] == told
+    assert os.path.exists(path)  # it is the manager's
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
