@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, overload
 
 from galeph.byte_streams.graph import Conversion, Graph, Step, Way, rank_of
 from galeph.byte_streams.kinds import Kind, kind_of_type, kinds_of, type_of_kind
-from galeph.byte_streams.options import Options
+from galeph.byte_streams.options import Options, check_takes
 from galeph.byte_streams.pieces import Items, Messages, Pieces, give_up
 from galeph.byte_streams.protocols import Closeable
 from galeph.byte_streams.reading import PiecesReader, TextReader
@@ -240,16 +240,19 @@ def def_conversion(
 
     Returns:
         ``fn``, or the decorator.
+
+    Raises:
+        TypeError: an argument is not what it should be, or ``fn`` cannot be called so.
+        ValueError: ``cost`` is negative or not finite.
     """
     start, goal = kind_of_type("source_type", source_type), kind_of_type("to", to)
     if isinstance(cost, bool) or not isinstance(cost, (int, float)):
         raise TypeError(f"cost must be a number, not {type(cost).__name__}")
     if not (isfinite(cost) and cost >= 0):
         raise ValueError(f"cost must be 0 or more, not {cost}")
-    if fn is not None and not callable(fn):
-        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
 
     def define(fn: C) -> C:
+        check_takes(fn, "x", "options")
         _graph.add(Step(start, goal, fn, cost))
         return fn
 

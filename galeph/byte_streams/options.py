@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import codecs
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "COPY_BYTES",
@@ -19,6 +22,7 @@ __all__ = [
     "TRANSFER_BYTES",
     "Options",
     "check_integer",
+    "check_takes",
 ]
 
 # What one step handles at a time without a `chunk_size`.
@@ -90,6 +94,25 @@ class Options:
     def size_or(self, default: int) -> int:
         """Return ``chunk_size``, or the step's own default."""
         return self.chunk_size or default
+
+
+def check_takes(fn: Callable[..., Any], *names: str) -> None:
+    """Raise a TypeError unless the argument called ``fn`` can be called with arguments like these.
+
+    What does not say which it takes, as some of what is written in C, is believed.
+    """
+    if not callable(fn):
+        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
+    try:
+        signature = inspect.signature(fn)
+    except ValueError:
+        return
+    try:
+        signature.bind(*names)
+    except TypeError as error:
+        name = getattr(fn, "__qualname__", type(fn).__name__)
+        taken = ", ".join(names)
+        raise TypeError(f"fn must take ({taken}), but {name}{signature}: {error}") from None
 
 
 def check_integer(name: str, value: object) -> None:

@@ -24,6 +24,7 @@ from galeph.byte_streams.options import (
     FILE_OUT_BYTES,
     TRANSFER_BYTES,
     Options,
+    check_takes,
 )
 from galeph.byte_streams.pieces import Reads, Slices, give_up
 from galeph.byte_streams.protocols import (
@@ -228,12 +229,14 @@ def def_transfer(source_type: Any, sink_type: Any, fn: Transfer | None = None) -
 
     Returns:
         ``fn``, or the decorator.
+
+    Raises:
+        TypeError: an argument is not what it should be, or ``fn`` cannot be called so.
     """
     start, goal = kind_of_type("source_type", source_type), kind_of_type("sink_type", sink_type)
-    if fn is not None and not callable(fn):
-        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
 
     def define(fn: F) -> F:
+        check_takes(fn, "source", "sink", "options")
         current_graph().add_transfer(start, goal, fn)
         return fn
 

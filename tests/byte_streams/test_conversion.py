@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Protocol, TextIO, runtime_checkable
 
@@ -41,6 +42,15 @@ def path(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abcdef")
     return path
+
+
+class Encoder:
+    """Encodes Letters: as a method, and as an object that can be called."""
+
+    def encode(self, x, options):
+        return x.text.encode()
+
+    __call__ = encode
 
 
 class TestConvert:
@@ -490,6 +500,9 @@ class TestTeaching:
             ((5, bytes), {}, TypeError, "source_type must be"),
             ((bytes, 5), {}, TypeError, "to must be"),
             ((Letters, bytes, 5), {}, TypeError, "fn must be callable"),
+            ((Letters, bytes, lambda x: x), {}, TypeError, r"fn must take \(x, options\)"),
+            ((Letters, bytes, lambda x, options, more: x), {}, TypeError, "fn must take"),
+            ((Letters, bytes, lambda x, *, options: x), {}, TypeError, "fn must take"),
             ((Letters, bytes), {"cost": "1"}, TypeError, "cost must be a number"),
             ((Letters, bytes), {"cost": -0.1}, ValueError, "cost must be 0 or more"),
             ((Letters, bytes), {"cost": float("nan")}, ValueError, "cost must be 0 or more"),
@@ -501,6 +514,37 @@ class TestTeaching:
         """They are refused by name."""
         with pytest.raises(error, match=message):
             def_conversion(*arguments, **options)
+
+    def test_a_decorated_function_that_takes_too_little_is_refused(self, own_graph):
+        """Where it is defined, and not when somebody converts; what was there stays."""
+        def_conversion(Letters, bytes, lambda x, options: b"first")
+        with pytest.raises(TypeError, match=r"fn must take \(x, options\).*<lambda>"):
+            def_conversion(Letters, bytes)(lambda x: b"second")
+
+        assert b"first" == to_bytes(Letters(""))
+
+    @pytest.mark.parametrize(
+        "fn",
+        [
+            lambda *arguments: arguments[0].text.encode(),
+            lambda x, options=None: x.text.encode(),
+            partial(lambda text, x, options: x.text.encode(), ""),
+            Encoder().encode,
+            Encoder(),
+        ],
+        ids=["any number", "a default", "partial", "a method", "an object"],
+    )
+    def test_whatever_can_be_called_with_both_is_taken(self, own_graph, fn):
+        """Functions, methods and objects, and more arguments if they may be left out."""
+        def_conversion(Letters, bytes, fn)
+
+        assert b"ab" == to_bytes(Letters("ab"))
+
+    def test_what_does_not_say_its_arguments_is_taken(self, own_graph):
+        """As some of what is written in C."""
+        def_conversion(Letters, dict, max)
+
+        assert [(Letters, dict)] == conversion_path(Letters, dict)
 
 
 class TestAsking:

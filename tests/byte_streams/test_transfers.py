@@ -394,6 +394,7 @@ class TestRoutes:
             ((5, Path), "source_type must be"),
             ((Path, 5), "sink_type must be"),
             ((Path, Path, 5), "fn must be callable"),
+            ((Path, Path, lambda source, sink: 0), r"fn must take \(source, sink, options\)"),
         ],
         ids=str,
     )
