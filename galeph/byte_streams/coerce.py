@@ -85,8 +85,7 @@ def to_chunks(
 ) -> Iterator[bytes]:
     """Return ``x`` as an iterator of bytes, which fetches them as they are asked for.
 
-    Memory is cut into pieces of ``chunk_size`` bytes; files are read in pieces of at most that.
-    What comes in pieces keeps these.
+    None is longer than ``chunk_size`` bytes. What comes in pieces keeps these if they are not.
     """
     return convert(x, Iterator[bytes], chunk_size=chunk_size, encoding=encoding, errors=errors)
 
@@ -94,7 +93,7 @@ def to_chunks(
 def to_source(
     x: Any, *, chunk_size: int | None = None, encoding: str = "utf-8", errors: str = "strict"
 ) -> Source[bytes]:
-    """Return ``x`` as a stream of bytes, which fetches them as they are taken."""
+    """Return ``x`` as a stream of bytes, which fetches them as they are taken; see `to_chunks`."""
     return convert(x, Source[bytes], chunk_size=chunk_size, encoding=encoding, errors=errors)
 
 

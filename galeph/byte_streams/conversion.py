@@ -17,7 +17,7 @@ from galeph.byte_streams.options import Options, check_takes
 from galeph.byte_streams.pieces import Items, Messages, Pieces, give_up
 from galeph.byte_streams.protocols import Closeable
 from galeph.byte_streams.reading import PiecesReader, TextReader
-from galeph.byte_streams.standard import add_standard_conversions
+from galeph.byte_streams.standard import add_standard_conversions, cut
 from galeph.stream import Source, source
 
 __all__ = [
@@ -40,6 +40,8 @@ C = TypeVar("C", bound=Conversion)
 IMPOSSIBLE: Final = 9999.0
 _DEFAULTS: Final = Options()
 _TEXT: Final = Kind("one", str)
+_SEVERAL: Final = ("list", "iterator", "stream")
+_CAN_BE_CUT: Final = (bytes, bytearray, memoryview, str)
 
 
 @overload
@@ -116,7 +118,11 @@ def make(x: Any, goal: Kind, options: Options, start: Kind | None = None) -> Any
     found = way_from(x, goal, start)
     if found is None:
         raise TypeError(f"cannot make {goal} of {type(x).__name__}")
-    return walk(*found, options)
+    x, way = found
+    size = options.chunk_size
+    if size is not None and goal.shape in _SEVERAL and goal.type in _CAN_BE_CUT:
+        way = (*way, Step(goal, goal, lambda pieces, _: cut(pieces, goal, size)))
+    return walk(x, way, options)
 
 
 def way_from(x: Any, goal: Kind, start: Kind | None = None) -> tuple[Any, Way] | None:

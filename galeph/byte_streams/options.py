@@ -49,8 +49,9 @@ class Options:
     """The options of `convert`, for those who write conversions.
 
     Attributes:
-        chunk_size: the most bytes (of text: characters) in a piece that is cut here; None leaves
-            it to the step. Pieces that exist already stay as they are.
+        chunk_size: the most bytes (of text: characters) that a step handles at a time, and that a
+            piece of a list, an iterator or a stream has which is made of it; None leaves it to the
+            steps. Longer pieces are cut, shorter ones stay as they are: nothing waits for more.
         encoding: the text encoding.
         errors: what a decoder or encoder does about what it cannot convert: ``"strict"`` raises
             UnicodeDecodeError or UnicodeEncodeError, ``"ignore"``, ``"replace"`` and the other

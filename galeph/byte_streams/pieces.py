@@ -25,6 +25,7 @@ from galeph.stream import Source
 
 __all__ = [
     "NOT_READY",
+    "Cut",
     "Each",
     "Items",
     "Messages",
@@ -32,7 +33,10 @@ __all__ = [
     "Reads",
     "Slices",
     "Taken",
+    "flat",
     "give_up",
+    "is_longer",
+    "slices",
 ]
 
 T = TypeVar("T")
@@ -209,6 +213,56 @@ class Slices(Pieces[Any]):
             raise StopIteration
         self._at = at + self._width
         return whole if at == 0 and self._at >= len(whole) else whole[at : self._at]
+
+
+def flat(view: memoryview) -> memoryview:
+    """Return a view byte by byte, whatever it was cut into; a copy if its memory has holes."""
+    if view.ndim == 1 and view.format == "B" and view.c_contiguous:
+        return view
+    return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+
+
+def slices(whole: Any, size: int | None) -> Slices:
+    """Return bytes, text or any view in slices."""
+    return Slices(flat(whole) if isinstance(whole, memoryview) else whole, size)
+
+
+def is_longer(piece: Any, size: int) -> bool:
+    """Whether a piece has more bytes, or characters, than ``size``."""
+    return (piece.nbytes if isinstance(piece, memoryview) else len(piece)) > size
+
+
+class Cut(Pieces[Any]):
+    """Pieces, of which those longer than ``size`` are cut."""
+
+    __slots__ = ("_parts", "_size")
+
+    def __init__(self, pieces: Iterator[Any], size: int) -> None:
+        super().__init__(pieces)
+        self._size = size
+        self._parts: Iterator[Any] = iter(())
+
+    def _next(self) -> Any:
+        part = next(self._parts, NOT_READY)
+        return self._first_of(next(self._upstream)) if part is NOT_READY else part
+
+    def next_ready(self) -> Any:
+        """Return the rest of a piece, or cut one that is there already."""
+        if self._has_ended:
+            return NOT_READY
+        part = next(self._parts, NOT_READY)
+        if part is NOT_READY and isinstance(self._upstream, Pieces):
+            piece = self._upstream.next_ready()
+            if piece is not NOT_READY:
+                part = self._first_of(piece)
+        return part
+
+    def _first_of(self, piece: Any) -> Any:
+        if not is_longer(piece, self._size):
+            # Not held here: the piece of a mapped file closes that.
+            return piece
+        self._parts = slices(piece, self._size)
+        return next(self._parts)
 
 
 class Reads(Pieces[Any]):

@@ -26,7 +26,7 @@ from galeph.byte_streams.options import (
     READER_CHARACTERS,
     Options,
 )
-from galeph.byte_streams.pieces import Each, Messages, Reads, Slices, Taken
+from galeph.byte_streams.pieces import Cut, Each, Messages, Reads, Taken, is_longer, slices
 from galeph.byte_streams.protocols import BinaryWriter, ByteSink, ByteSource
 from galeph.byte_streams.reading import PiecesReader, TextReader
 from galeph.byte_streams.text import Decoding, Encoding
@@ -39,7 +39,7 @@ from galeph.byte_streams.writing import (
     open_to_write,
 )
 
-__all__ = ["add_standard_conversions", "bytes_of_view", "flat"]
+__all__ = ["add_standard_conversions", "bytes_of_view", "cut"]
 
 _MANY: tuple[Shape, ...] = ("list", "iterator", "stream")
 
@@ -84,13 +84,6 @@ def _bytearray_of_view(view: memoryview, _: Options) -> bytearray:
     return bytearray(view.tobytes() if view.ndim != 1 or view.format != "B" else view)
 
 
-def flat(view: memoryview) -> memoryview:
-    """Return a view byte by byte, whatever it was cut into; a copy if its memory has holes."""
-    if view.ndim == 1 and view.format == "B" and view.c_contiguous:
-        return view
-    return view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
-
-
 def _add_memory(graph: Graph) -> None:
     of_bytes, of_view, of_text = _one(bytes), _one(memoryview), _one(str)
     graph.add(Step(of_bytes, of_view, lambda x, _: memoryview(x), 0))
@@ -102,11 +95,9 @@ def _add_memory(graph: Graph) -> None:
     # Not item by item: see the top.
     graph.add(Step(of_text, of_bytes, _encode, 2), lifted=False)
     graph.add(Step(of_bytes, of_text, _decode, 2), lifted=False)
-    for kind in (of_bytes, of_text):
+    for kind in (of_bytes, of_view, of_text):
         pieces = _many("iterator", kind.type)
-        graph.add(Step(kind, pieces, lambda x, options: Slices(x, options.chunk_size), 0.5))
-    views = _many("iterator", memoryview)
-    graph.add(Step(of_view, views, lambda x, options: Slices(flat(x), options.chunk_size), 0.5))
+        graph.add(Step(kind, pieces, lambda x, options: slices(x, options.chunk_size), 0.5))
 
 
 def _string_io(text: str) -> TextIO:
@@ -212,6 +203,18 @@ def _text_reader(pieces: Any, options: Options) -> TextReader:
 def _read_stream(stream: Any, options: Options) -> PiecesReader:
     size = options.buffer_size
     return PiecesReader(Messages(buffered(stream, size) if size else stream))
+
+
+def cut(xs: Any, goal: Kind, size: int) -> Any:
+    """Return pieces, which are of the kind ``goal``, none of them longer than ``size``.
+
+    Nothing waits for more: what is shorter stays as it is.
+    """
+    if goal.shape == "iterator":
+        return Cut(as_pieces(xs), size)
+    if goal.shape == "stream":
+        return xs.mapcat(lambda x: slices(x, size) if is_longer(x, size) else (x,))
+    return list(Cut(iter(xs), size)) if any(is_longer(x, size) for x in xs) else xs
 
 
 # -- items of any type, as bytes or text

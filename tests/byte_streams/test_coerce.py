@@ -195,6 +195,29 @@ class TestToChunks:
         assert expected == list(convert(view, Iterator[memoryview], chunk_size=size))
         assert expected == list(to_chunks(io.BytesIO(data), chunk_size=size))
 
+    @pytest.mark.parity("BYTE-15")
+    @pytest.mark.parametrize("size", range(1, 16))
+    @pytest.mark.parametrize(
+        "make",
+        [list, tuple, iter, lambda pieces: stream_of(*pieces)],
+        ids=["list", "tuple", "iterator", "stream"],
+    )
+    def test_of_what_comes_in_pieces_are_no_longer_than_that(self, make, size):
+        """Each piece is cut by itself: nothing waits for more to come."""
+        pieces = [b"quick", " brown", bytearray(b" f"), memoryview(b"ox")]
+        expected = [
+            bytes(piece[at : at + size])
+            for piece in (b"quick", b" brown", b" f", b"ox")
+            for at in range(0, len(piece), size)
+        ]
+
+        assert expected == list(to_chunks(make(pieces), chunk_size=size))
+        assert expected == list(to_source(make(pieces), chunk_size=size))
+        assert expected == convert(make(pieces), list[bytes], chunk_size=size)
+        assert b"quick brown fox" == b"".join(
+            convert(make(pieces), list[memoryview], chunk_size=size)
+        )
+
     @pytest.mark.parity("BYTE-16")
     def test_are_several_also_without_a_size(self, given):
         """Never one object in place of a series of them."""

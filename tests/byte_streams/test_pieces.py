@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import io
 
 import gevent
@@ -9,12 +10,14 @@ import pytest
 
 from galeph.byte_streams.pieces import (
     NOT_READY,
+    Cut,
     Each,
     Items,
     Messages,
     Reads,
     Slices,
     Taken,
+    flat,
     give_up,
 )
 from galeph.errors import Cancelled, ResourceClosed
@@ -245,7 +248,65 @@ class TestEach:
         assert [1, 1, 2] == seen
 
 
+class TestCut:
+    PIECES = (b"", b"ab", b"abc", "abcdefg", memoryview(array.array("H", [1, 2])))
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+    def test_longer_pieces(self, size):
+        """Each by itself: shorter ones come as they are."""
+        expected = []
+        for piece in self.PIECES:
+            whole = piece.tobytes() if isinstance(piece, memoryview) else piece
+            expected += [whole[at : at + size] for at in range(0, len(whole), size)] or [whole]
+
+        assert expected == [
+            part.tobytes() if isinstance(part, memoryview) else part
+            for part in Cut(Items(self.PIECES), size)
+        ]
+
+    def test_what_is_not_longer_is_the_thing_itself(self):
+        """And is not held any more when it was given."""
+        cut = Cut(Items(self.PIECES), 7)
+
+        assert all(piece is next(cut) for piece in self.PIECES)
+        assert NOT_READY is next(cut._parts, NOT_READY)
+
+    def test_that_are_there(self):
+        """The rest of a piece, and messages that wait; never after the end."""
+        stream = Stream(2)
+        stream.put_all([b"abc", b"d"])
+        cut = Cut(Messages(stream), 2)
+
+        assert b"ab" == next(cut)
+        assert [b"c", b"d", NOT_READY] == [cut.next_ready() for _ in range(3)]
+        stream.put(b"efg")
+        assert b"ef" == cut.next_ready()
+        cut.close()
+        assert stream.closed
+        assert NOT_READY is cut.next_ready()
+        assert NOT_READY is Cut(iter([b"a"]), 1).next_ready()
+
+    def test_survives_an_interruption(self):
+        """The rest of the piece comes, and then the next."""
+        stream = Stream()
+        cut = Cut(Messages(stream), 2)
+        waiting(next, cut).kill()
+        stream.put_async(b"abc")
+
+        assert [b"ab", b"c"] == [next(cut), next(cut)]
+
+
 class TestSlices:
+    def test_flat(self):
+        """Byte by byte; itself where it is that already."""
+        view = memoryview(b"abcd")
+        wide = memoryview(array.array("H", [1, 2]))
+
+        assert view is flat(view)
+        assert 4 == len(flat(wide))
+        assert b"ac" == bytes(flat(view[::2]))
+        assert wide.tobytes()[:2] == bytes(flat(wide[:1]))
+
     @pytest.mark.parametrize("whole", [b"abcde", "abcde", memoryview(b"abcde"), bytearray(b"abcd")])
     @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, None])
     def test_add_up(self, whole, size):

@@ -11,7 +11,7 @@ from typing import BinaryIO, TextIO
 import pytest
 
 from galeph.byte_streams import ByteSource, convert, to_bytes, to_str
-from galeph.byte_streams.standard import bytes_of_view, flat
+from galeph.byte_streams.standard import bytes_of_view
 from galeph.stream import Source
 from tests.byte_streams.scenes import stream_of
 
@@ -116,16 +116,6 @@ class TestForeignMemory:
         assert raw[2:6] == b"".join(convert(numbers[1:3], Iterator[memoryview], chunk_size=3))
         assert raw[2:6] == bytes(convert(numbers[1:3], bytearray))
         assert raw[2:6] == convert(numbers[1:3], BinaryIO).read()
-
-    def test_flat(self):
-        """Byte by byte; itself where it is that already."""
-        view = memoryview(b"abcd")
-        wide = memoryview(array.array("H", [1, 2]))
-
-        assert view is flat(view)
-        assert 4 == len(flat(wide))
-        assert b"ac" == bytes(flat(view[::2]))
-        assert wide.tobytes()[:2] == bytes(flat(wide[:1]))
 
 
 class TestPieces:

@@ -179,6 +179,18 @@ class TestCutting:
         assert expected == decoded
 
     @BUDGET
+    @given(data=st.binary(max_size=40), lengths=lengths, size=st.integers(1, 12))
+    def test_pieces_are_cut_each_by_itself(self, data, lengths, size):
+        """Whatever they come in, and whatever they become."""
+        pieces = [piece for piece in cut(data, lengths) if piece]
+        expected = [p[at : at + size] for p in pieces for at in range(0, len(p), size)]
+
+        for given_pieces in (pieces, iter(pieces), stream_of(*pieces)):
+            assert expected == list(convert(given_pieces, Source[bytes], chunk_size=size))
+        views = convert(pieces, Iterator[memoryview], chunk_size=size)
+        assert expected == [bytes(view) for view in views]
+
+    @BUDGET
     @given(data=st.binary(max_size=60), size=st.integers(1, 61))
     def test_chunks_of_any_size_add_up(self, data, size):
         """None is empty, and only the last is shorter."""
