@@ -208,7 +208,6 @@ class TestWriting:
 
 
 class TestRegions:
-    @pytest.mark.parity("BYTE-40")
     def test_are_mapped_in_pieces_of_their_own_size(self, tmp_path):
         """From their offset, and not beyond their length."""
         data = os.urandom(PAGE + 100)
@@ -221,7 +220,6 @@ class TestRegions:
         assert [1000] * 4 == [len(view) for view in views[:4]]
         assert all(isinstance(view.obj, mmap.mmap) for view in views)
 
-    @pytest.mark.parity("BYTE-40")
     def test_convert_to_whatever_a_file_does(self, path):
         """The same bytes in each."""
         region = FileRegion(path, offset=1, length=4, chunk_size=3)
@@ -233,7 +231,6 @@ class TestRegions:
         assert b"bcde" == convert(region, BinaryIO).read()
         assert [b"bc", b"de"] == list(convert(region, Iterator[bytes], chunk_size=2))
 
-    @pytest.mark.parity("BYTE-40")
     def test_are_what_file_objects_of_ones_own_are_made_of(self, path, own_graph):
         """A value that says which part of a file it means converts as that part does."""
         def_conversion(Letters, FileRegion, lambda x, options: FileRegion(x.text, 2, 3, 2), cost=0)

@@ -41,6 +41,46 @@ def clock():
     set_default(previous)
 
 
+def named(fn):
+    return fn.__name__
+
+
+# Sinks whose puts fail: each connects one to a source, and returns it, if it can be got hold of,
+# with the deferred of the connection.
+
+
+def raising(source, outcome):
+    class Raising(Wire):
+        def _transmit(self, message):
+            raise ConnectionResetError("peer")
+
+    sink = Raising()
+    return sink, connect(source, sink)
+
+
+def late(source, outcome):
+    """A sink whose put gives a deferred, that fails later."""
+
+    class Late(Wire):
+        def put_async(self, message):
+            return outcome
+
+        def _transmit(self, message):
+            return self.put_async(message).get()
+
+    sink = Late()
+    return sink, connect(source, sink)
+
+
+def asked(source, outcome):
+    return None, consume_async(source, lambda _: outcome)
+
+
+def asked_before_a_sink(source, outcome):
+    sink = Stream(5)
+    return sink, connect_via(source, lambda _: outcome, sink)
+
+
 class TestMoving:
     @pytest.mark.parity("TOP-01")
     def test_coerces_both_ends(self):
@@ -385,7 +425,48 @@ class TestEndOfASink:
         assert source.closed
 
     @pytest.mark.parity("TOP-10")
-    def test_a_put_that_raises_takes_the_sink_off(self):
+    @pytest.mark.parametrize("failing", [raising, late, asked, asked_before_a_sink], ids=named)
+    def test_a_put_that_fails_takes_the_sink_off(self, failing):
+        """At once, or with the deferred it waits for; the others go on."""
+        source, good, outcome = Stream(5), Stream(5), Deferred()
+        outcome.on_realized(str, str)
+        sink, broken = failing(source, outcome)
+        fine = connect(source, good)
+        source.put_all([1, 2])
+        settle()
+
+        assert failing is raising or not broken.ready()
+        outcome.error(ConnectionResetError("peer"))
+        settle()
+        assert isinstance(broken.exception, ConnectionResetError)
+        assert [good] == [goal for _, goal in source.downstream()]
+        if sink is not None:
+            assert sink.closed
+            assert 0 == sink.link_count
+        source.close()
+        assert fine.get(timeout=1) is True
+        assert [1, 2] == list(good)
+
+    @pytest.mark.parity("TOP-10")
+    @pytest.mark.parametrize("failing", [raising, late, asked], ids=named)
+    def test_a_put_that_fails_is_logged_if_nobody_asks(self, failing):
+        """Whoever has connected and looks away finds it in the log of errors nobody has seen."""
+        with dropped_errors() as dropped:
+            outcome = Deferred()
+            source = Stream(5)
+            failing(source, outcome)
+            source.put(1)
+            settle()
+            outcome.on_realized(str, str)
+            outcome.error(ConnectionResetError("peer"))
+            settle()
+            # The frames that its error has passed hold the connection.
+            del outcome
+            gc.collect()
+
+        assert ["peer"] == [str(each) for each in dropped]
+
+    def test_a_metric_that_raises_takes_the_sink_off(self):
         """It fails, its deferred too, and the others go on."""
         source, good = Stream(5), Stream(5)
         bad = Stream(5, metric=lambda message: 1 / message)
