@@ -57,7 +57,8 @@ class ProxyHeader:
 
     Attributes:
         source: who has connected to the proxy; None where it does not say (LOCAL, UNKNOWN): then
-            the connection speaks for itself.
+            the connection speaks for itself. In a header that was read an IPv4 address looks like
+            one, also where the proxy has written it as IPv6 (mapped).
         destination: whom that client meant to reach; None likewise.
         tlvs: type and value of what else it says, as received (version 2 only).
         version: 1 or 2.
@@ -147,7 +148,7 @@ def _address_of_text(text: bytes, family: int) -> str:
         # Not `ip_address`: that reads IPv4 where IPv6 was announced. And no scope ("fe80::1%lo").
         address = (IPv4Address if family == _INET else IPv6Address)(text.decode("ascii"))
         if b"%" not in text:
-            return str(address)
+            return _unmapped(address)
     except ValueError:
         pass
     raise _refused(f"{text!r} is no address of its family")
@@ -211,9 +212,18 @@ def _parse_addresses(data: bytes, family: int) -> tuple[Endpoint | None, Endpoin
         return _unix_path(data[:_UNIX_BYTES]), _unix_path(data[_UNIX_BYTES:])
     size = 4 if family == _INET else 16
     make = IPv4Address if family == _INET else IPv6Address
-    addresses = [str(make(data[at : at + size])) for at in (0, size)]
+    addresses = [_unmapped(make(data[at : at + size])) for at in (0, size)]
     ports = [int.from_bytes(data[at : at + 2], "big") for at in (2 * size, 2 * size + 2)]
     return (addresses[0], ports[0]), (addresses[1], ports[1])
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> str:
+    """An address as text; IPv4 as such, though it came as IPv6 (RFC 4291 section 2.5.5.2).
+
+    A proxy that takes both on one socket writes it so, and all of IPv4 would be one IPv6 network.
+    """
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(address if mapped is None else mapped)
 
 
 def _unix_path(field: bytes) -> Endpoint:

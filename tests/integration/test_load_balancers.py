@@ -26,7 +26,7 @@ defaults
   timeout client 20s
   timeout server 20s
 frontend in
-  bind 127.0.0.1:{port} {bind}
+  bind {address}:{port} {bind}
   {frontend}
   default_backend out
 backend out
@@ -75,11 +75,13 @@ def running(command, port):
 
 
 @contextmanager
-def haproxy(folder, *, mode="tcp", bind="", frontend="", backend):
+def haproxy(folder, *, mode="tcp", address="127.0.0.1", bind="", frontend="", backend):
     port = free_port()
     config = folder / f"haproxy-{port}.cfg"
     config.write_text(
-        HAPROXY.format(mode=mode, port=port, bind=bind, frontend=frontend, backend=backend)
+        HAPROXY.format(
+            mode=mode, address=address, port=port, bind=bind, frontend=frontend, backend=backend
+        )
     )
     with running([program("haproxy"), "-db", "-q", "-f", str(config)], port):
         yield port
@@ -125,6 +127,26 @@ class TestBehindHaproxy:
                 client.close()
 
         assert received.endswith(f"\r\n\r\n127.0.0.77 {port}".encode())
+
+    @pytest.mark.parametrize("option", ["send-proxy", "send-proxy-v2"])
+    def test_ipv4_on_ipv6(self, tmp_path, option):
+        """Where haproxy takes both on one socket, its IPv4 clients are so many peers of IPv4."""
+        with serving(
+            tell, proxy_protocol_from=["127.0.0.0/8"], max_connections_per_peer=1
+        ) as server:
+            to = f"server galeph 127.0.0.1:{server.port} {option}"
+            with haproxy(tmp_path, address="::", bind="v4v6", backend=to) as port:
+                clients = [
+                    connected_from(f"127.0.0.{last}", port, with_tls=False) for last in (77, 78)
+                ]
+                for client in clients:
+                    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                received = [client.recv() for client in clients]
+                for client in clients:
+                    client.close()
+
+        assert received[0].endswith(f"\r\n\r\n127.0.0.77 {port}".encode())
+        assert received[1].endswith(f"\r\n\r\n127.0.0.78 {port}".encode())
 
     def test_tlvs(self, tmp_path):
         """haproxy's checksum is right, and its unique id can be read."""

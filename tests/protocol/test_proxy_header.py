@@ -18,6 +18,7 @@ from galeph.protocol.proxy_header import (
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 CLIENT, SERVER = ("192.0.2.7", 56324), ("198.51.100.1", 443)
 CLIENT6, SERVER6 = ("2001:db8::7", 56324), ("2001:db8::1", 443)
+MAPPED, MAPPED_SERVER = "::ffff:192.0.2.7", "::ffff:c633:6401"
 ADDRESSES = bytes([192, 0, 2, 7, 198, 51, 100, 1]) + b"\xdc\x04" + b"\x01\xbb"
 
 
@@ -64,6 +65,26 @@ GOOD = {
             family=0x21,
         ),
         ProxyHeader(CLIENT6, SERVER6),
+    ),
+    "v1 IPv4 as IPv6": (
+        f"PROXY TCP6 {MAPPED} {MAPPED_SERVER} 56324 443\r\n".encode(),
+        ProxyHeader(CLIENT, SERVER, version=1),
+    ),
+    "v2 IPv4 as IPv6": (
+        v2(
+            bytes.fromhex("00000000000000000000ffffc0000207 00000000000000000000ffffc6336401")
+            + b"\xdc\x04\x01\xbb",
+            family=0x21,
+        ),
+        ProxyHeader(CLIENT, SERVER),
+    ),
+    "v2 IPv4 for a server of IPv6": (
+        v2(
+            bytes.fromhex("00000000000000000000ffffc0000207 20010db8000000000000000000000001")
+            + b"\xdc\x04\x01\xbb",
+            family=0x21,
+        ),
+        ProxyHeader(CLIENT, SERVER6),
     ),
     "v2 unix": (
         v2(b"/run/a".ljust(108, b"\0") + b"\0abc".ljust(108, b"\0"), family=0x31),
@@ -200,11 +221,12 @@ class TestWriting:
         assert v2(b"", command=0x20, family=0x00) == ProxyHeader().encode()
 
     def test_two_families(self):
-        """IPv4 is mapped where the other end is IPv6; a scope is left out."""
+        """IPv4 is mapped where the other end is IPv6, and read as IPv4; a scope is left out."""
         encoded = ProxyHeader(CLIENT, ("fe80::1%eth0", 80)).encode()
         header, _ = parse_proxy_header(encoded)
 
-        assert "::ffff:c000:207" == header.source[0] or header.source[0].endswith("192.0.2.7")
+        assert bytes.fromhex("00000000000000000000ffffc0000207") == encoded[16:32]
+        assert CLIENT == header.source
         assert ("fe80::1", 80) == header.destination
 
     @pytest.mark.parametrize(

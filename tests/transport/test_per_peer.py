@@ -8,6 +8,7 @@ import socket
 import pytest
 from gevent import socket as gsocket
 
+from galeph.protocol.proxy_header import ProxyHeader
 from galeph.transport.base import ConnectionInfo
 from galeph.transport.per_peer import PeerLimit
 from tests.http.raw import GET, serving
@@ -22,6 +23,11 @@ def echo(connection):
 def hello(client):
     client.sendall(b"x")
     return client.recv(1)
+
+
+def header_of_both(addr, version):
+    """What a proxy writes for an IPv4 client of an IPv6 socket."""
+    return ProxyHeader((f"::ffff:{addr}", 1), ("::ffff:192.0.2.9", 1), version=version).encode()
 
 
 class StubConnection:
@@ -80,6 +86,23 @@ class TestLimit:
             two.sendall(b"PROXY TCP4 192.0.2.2 192.0.2.9 1 1\r\n")
             assert b"xx" == hello(one) + hello(two)
             three.sendall(b"PROXY TCP4 192.0.2.2 192.0.2.9 2 1\r\n")
+
+            assert (b"", False) == read_to_the_end(three)
+            assert b"xx" == hello(one) + hello(two)
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_behind_a_proxy_for_both(self, serve, version):
+        """A proxy that listens for IPv4 on an IPv6 socket tells of as many peers as any other."""
+        server = serve(echo, max_connections_per_peer=1, proxy_protocol_from=["127.0.0.1"])
+        with (
+            dialled(server.port) as one,
+            dialled(server.port) as two,
+            dialled(server.port) as three,
+        ):
+            one.sendall(header_of_both("192.0.2.1", version))
+            two.sendall(header_of_both("192.0.2.2", version))
+            assert b"xx" == hello(one) + hello(two)
+            three.sendall(header_of_both("192.0.2.2", version))
 
             assert (b"", False) == read_to_the_end(three)
             assert b"xx" == hello(one) + hello(two)

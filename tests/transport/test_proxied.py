@@ -27,6 +27,9 @@ V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n"
 V2 = ProxyHeader(
     ("2001:db8::7", 4711), ("2001:db8::1", 443), ((0x02, b"example.org"), (0xE0, b"\x00\xff"))
 ).encode()
+# As a balancer writes it that takes IPv4 on an IPv6 socket.
+MAPPED = ProxyHeader(("::ffff:192.0.2.7", 4711), ("::ffff:198.51.100.1", 443)).encode()
+MAPPED_V1 = b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:c633:6401 4711 443\r\n"
 SIGNATURE = V2[:12]
 
 
@@ -62,8 +65,10 @@ class TestTaking:
         [
             (V1, b"192.0.2.7 4711 198.51.100.1 443;"),
             (V2, b"2001:db8::7 4711 2001:db8::1 443;"),
+            (MAPPED_V1, b"192.0.2.7 4711 198.51.100.1 443;"),
+            (MAPPED, b"192.0.2.7 4711 198.51.100.1 443;"),
         ],
-        ids=["v1", "v2"],
+        ids=["v1", "v2", "v1 mapped", "v2 mapped"],
     )
     def test_addresses(self, start, header, expected, sizes):
         """The handler sees the header's addresses, however it comes in, and all that follows."""
@@ -104,9 +109,19 @@ class TestTaking:
             b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n",
             ProxyHeader().encode(),
             SIGNATURE + b"\x20\x11\x00\x0c" + 12 * b"\x07",  # LOCAL, with addresses to be skipped
+            SIGNATURE + b"\x20" + MAPPED[13:],  # likewise
+            b"PROXY UNKNOWN" + MAPPED_V1[10:],
             SIGNATURE + b"\x21\x00\x00\x00",  # PROXY of an unknown family
         ],
-        ids=["v1", "v1 with addresses", "local", "local with addresses", "unspecified"],
+        ids=[
+            "v1",
+            "v1 with addresses",
+            "local",
+            "local with addresses",
+            "local, mapped",
+            "v1, mapped",
+            "unspecified",
+        ],
     )
     def test_speaks_for_nobody(self, start, header):
         """A header that names nobody leaves the addresses of the connection itself."""
@@ -117,7 +132,10 @@ class TestTaking:
 
             assert here.encode() == until(client)[: len(here)]
 
-    def test_http(self):
+    @pytest.mark.parametrize(
+        "header", [V1, MAPPED, MAPPED_V1], ids=["v4", "v2 mapped", "v1 mapped"]
+    )
+    def test_http(self, header):
         """A request tells the client's address, and the log of refusals does."""
         with (
             serving(
@@ -126,7 +144,7 @@ class TestTaking:
             ) as server,
             dialled(server.port) as client,
         ):
-            client.sendall(V1 + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            client.sendall(header + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             received, _ = read_to_the_end(client)
 
         assert received.endswith(b"\r\n\r\n192.0.2.7 443")
@@ -161,7 +179,9 @@ class TestTaking:
 
 class TestRefusing:
     @pytest.mark.attack(275)
-    @pytest.mark.parametrize("header", [V1, V2, b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+    @pytest.mark.parametrize(
+        "header", [V1, V2, MAPPED, MAPPED_V1, b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"]
+    )
     def test_untrusted_peer(self, start, header, caplog):
         """Whoever is not on the list is refused before a byte of his is looked at."""
         handled = []
@@ -179,7 +199,7 @@ class TestRefusing:
     @pytest.mark.attack(275)
     def test_without_the_option(self):
         """Where none is expected a header is data like any other: to HTTP a bad request."""
-        for header in (V1, V2):
+        for header in (V1, V2, MAPPED, MAPPED_V1):
             seen = []
             with serving(seen.append) as server, dialled(server.port) as client:
                 client.sendall(header + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -196,11 +216,14 @@ class TestRefusing:
             b"PROXY TCP4 1.1.1.1 1.1.1.1 1 1" + b" " * 100,
             b"PROXY TCP4 1.1.1.256 1.1.1.1 1 1\r\n",
             b"PROXY TCP4 ::1 ::1 1 1\r\n",
+            b"PROXY TCP4 ::ffff:1.1.1.1 ::ffff:1.1.1.1 1 1\r\n",
+            b"PROXY TCP6 ::ffff:1.1.1.256 ::1 1 1\r\n",
             b"PROXY TCP4 1.1.1.1 1.1.1.1 65iii 1\r\n",
             b"PROXY TCP4 1.1.1.1 1.1.1.1 1 100000\r\n",
             b"PROXY TCP4 1.1.1.1 1.1.1.1 1 1\n",
             b"PROXY UDP4 1.1.1.1 1.1.1.1 1 1\r\n",
             SIGNATURE + b"\x21\x11\x00\x08" + 8 * b"\x01",  # too short for its addresses
+            SIGNATURE + MAPPED[12:15] + b"\x20" + MAPPED[16:48],  # likewise, of IPv6
             SIGNATURE + b"\x21\x11\xff\xff" + 12 * b"\x01",  # a length nobody needs
             SIGNATURE + b"\x11\x11\x00\x0c" + 12 * b"\x01",  # version 1 in binary
             SIGNATURE
@@ -225,7 +248,9 @@ class TestRefusing:
         assert "refused: no valid PROXY header: " in line
 
     @pytest.mark.attack(277)
-    @pytest.mark.parametrize("said", [b"", V1[:20], V1[:-1], V2[:5], V2[:30]])
+    @pytest.mark.parametrize(
+        "said", [b"", V1[:20], V1[:-1], V2[:5], V2[:30], MAPPED[:-1], MAPPED_V1[:-1]]
+    )
     def test_absent_or_dribbled(self, start, said, caplog):
         """A connection whose header is not complete at the deadline is closed then."""
         with ManualClock() as clock, caplog.at_level(logging.INFO, "galeph.server"):
@@ -258,7 +283,7 @@ class TestRefusing:
             assert b"" == read_to_the_end(client)[0]
 
     @pytest.mark.attack(277)
-    @pytest.mark.parametrize("second", [V1, V2], ids=["v1", "v2"])
+    @pytest.mark.parametrize("second", [V1, V2, MAPPED], ids=["v1", "v2", "mapped"])
     def test_sent_twice(self, second):
         """The second header is data of the request, and no good one."""
         seen = []
@@ -266,7 +291,7 @@ class TestRefusing:
             serving(seen.append, proxy_protocol_from=TRUSTED) as server,
             dialled(server.port) as client,
         ):
-            client.sendall(V1 + second + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(MAPPED + second + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             received, _ = read_to_the_end(client)
 
         assert received.startswith(b"HTTP/1.1 400 ")
