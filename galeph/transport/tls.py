@@ -166,7 +166,8 @@ def _choose(chooser: ContextChooser, hello: ClientHello | None, transport: Trans
         # OpenSSL would go on without a protocol, as the ssl module has set it up; RFC 7301 section
         # 3.2 has it end here, lest bytes of one protocol be read as another's.
         _send_alert(transport, _NO_APPLICATION_PROTOCOL)
-        names = b", ".join(asked.alpn_protocols[:8]).decode("ascii", "backslashreplace")
+        # Any bytes but none at all may be a name (section 3.1), and this goes into logs.
+        names = ", ".join(repr(name)[1:] for name in asked.alpn_protocols[:8])
         text = f"the client speaks only {names} (peer {_peer(transport)})"
         raise _refusal(text, "NO_APPLICATION_PROTOCOL")
     return context

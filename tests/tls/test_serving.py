@@ -228,6 +228,21 @@ class TestProtocols:
         with pytest.raises(TLSError, match="no application protocol"):
             self.agree(["http/1.1"], ["h2"])
 
+    def test_names_in_the_log(self, caplog):
+        """What a client calls its protocols cannot begin a line of the log, nor move its cursor."""
+        caplog.set_level(logging.DEBUG, "galeph.server")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_alpn_protocols(["h2\nCRITICAL the disk is on fire", "\x1b[2J\x7f"])
+        with (
+            tcp.start_server(greet, tls={**options("localhost"), "alpn": ["a"]}) as server,
+            dialled(server.port) as sock,
+            pytest.raises(ssl.SSLError, match="no application protocol"),
+        ):
+            TLSPeer(sock, context).handshake()
+
+        (text,) = [one.message for one in caplog.records]
+        assert "speaks only 'h2\\nCRITICAL the disk is on fire', '\\x1b[2J\\x7f' (peer" in text
+
 
 class TestReloading:
     @pytest.fixture
