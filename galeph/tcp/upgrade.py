@@ -12,7 +12,7 @@ from galeph.errors import ResourceClosed
 from galeph.tcp.stream import TcpStream
 from galeph.tls import to_client_context, to_server_context
 from galeph.transport.arguments import check_host
-from galeph.transport.base import Transport
+from galeph.transport.base import ConnectionInfo, Transport
 from galeph.transport.tls import client_handshake, server_handshake
 from galeph.transport.upgrade import Upgrading
 
@@ -60,9 +60,8 @@ def start_tls(
             raise ValueError("server_hostname must not be empty")
     if is_server is not None:
         check_flag("is_server", is_server)
-    info = stream.info
     if is_server is None:
-        is_server = (info.local_addr, info.local_port) == (info.server_name, info.server_port)
+        is_server = _has_accepted(stream.info)
     if is_server:
         context: Any = to_server_context(tls)
         shake_hands = partial(server_handshake, context=context, timeout=tls_timeout)
@@ -91,6 +90,13 @@ def start_tls(
     on_ready(promise, _call_off_upgrade, stream, transport)
     owns(promise, TcpStream.close)
     return promise
+
+
+def _has_accepted(info: ConnectionInfo) -> bool:
+    """Whether the peer has connected to us."""
+    # With a PROXY header, which only a server takes, the server's address is the proxy's.
+    is_at_our_end = (info.local_addr, info.local_port) == (info.server_name, info.server_port)
+    return info.proxy is not None or is_at_our_end
 
 
 def _call_off_upgrade(stream: TcpStream, transport: Transport) -> None:

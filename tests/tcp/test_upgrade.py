@@ -17,6 +17,7 @@ from galeph.errors import (
     TLSError,
     TLSTimeout,
 )
+from galeph.tcp import ProxyHeader
 from galeph.testing import kill_walk
 from tests.transport.certificates import authority, client_context, server_context
 from tests.transport.tls_peer import TLSPeer
@@ -110,6 +111,25 @@ class TestUpgrading:
             tcp.start_tls(client, tls=server_context(), is_server=True).get()
 
             assert b"x" == client.take()
+            client.close()
+
+    @pytest.mark.parametrize(
+        "header",
+        [ProxyHeader(), ProxyHeader(("192.0.2.7", 4711), ("198.51.100.1", 25))],
+        ids=["nobody", "another"],
+    )
+    def test_behind_a_proxy(self, header):
+        """Who has accepted the connection is the server, whatever a PROXY header says of its
+        ends."""
+        with tcp.start_server(polite, proxy_protocol_from=["127.0.0.1"]) as server:
+            client = tcp.client("localhost", server.port, proxy_header=header).result(5)
+            line(client)
+            client.put(b"STARTTLS\n")
+            line(client)
+            tcp.start_tls(client, tls=client_context(), server_hostname="localhost").get()
+            client.put(b"secret")
+
+            assert b"secret" == client.take()
             client.close()
 
     def test_tls_in_tls(self):
