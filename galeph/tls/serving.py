@@ -78,14 +78,25 @@ class Certificates:
         self._log = PeerLog(_LOGGER)
         self._look_at = 0.0
         self._offers: _Offers
-        self.reload()
+        self._read()
 
-    def reload(self) -> None:
+    def reload(self) -> bool:
         """Read all files again; handshakes that begin from now on use what they hold.
 
-        Raises:
-            OSError, ValueError: something is wrong with them; the old ones stay in use.
+        Returns:
+            True; or False where something is wrong with them, which a WARNING of ``galeph.tls``
+            tells, and the old ones stay in use. Who calls this is a signal handler, as a rule,
+            where an exception would end the program.
         """
+        try:
+            self._read()
+        except (OSError, ValueError, TypeError) as error:
+            text = "certificates could not be read again, the old ones stay in use: %s"
+            self._log.log(logging.WARNING, text, error)
+            return False
+        return True
+
+    def _read(self) -> None:
         signature = self._signature()
         self._offers = _Offers(
             _offer(self._options) if "certfile" in self._options else None,
@@ -143,13 +154,8 @@ class Certificates:
         offers = self._offers
         is_old = clock.default().monotonic() - offers.made_at >= self._session_timeout
         self._plan_look()  # first, lest every handshake tries what fails
-        if not is_old and self._signature() == offers.signature:
-            return
-        try:
+        if is_old or self._signature() != offers.signature:
             self.reload()
-        except (OSError, ValueError, TypeError) as error:
-            text = "certificates could not be read again, the old ones stay in use: %s"
-            self._log.log(logging.WARNING, text, error)
 
     def _plan_look(self) -> None:
         wait = min(self._reload_after, self._session_timeout)

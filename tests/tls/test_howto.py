@@ -51,6 +51,47 @@ def test_programs(patch, folder):
     assert 11 == len(programs)
 
 
+_SIGNALS = """
+import logging.handlers, os
+from pathlib import Path
+from gevent.queue import Queue
+from galeph import http, tcp, tls
+
+told = Queue()
+logging.getLogger("galeph.tls").addHandler(logging.handlers.QueueHandler(told))
+{program}
+def shown():
+    with tcp.client("localhost", sites.port, tls={{"ca": "ca.pem"}}).result(5) as client:
+        return client.info.tls.peer_certificate["serialNumber"]
+
+old = shown()
+Path("server.pem").write_text("half a certif")
+os.kill(os.getpid(), signal.SIGHUP)
+line = told.get(timeout=5)
+print(line.levelname, shown() == old)
+
+Path("renewed.pem").rename("server.pem")
+os.kill(os.getpid(), signal.SIGHUP)
+while shown() == old:
+    gevent.sleep(0.01)
+print(told.empty())
+sites.close(0).get()
+"""
+
+
+@PATCHES
+def test_the_signal(patch, folder):
+    """Its program that reads the files again at a signal outlives one that is broken, with one
+    WARNING, and shows what it did before; it shows the next good one."""
+    renewed = authority().issue_cert("localhost").private_key_and_cert_chain_pem
+    renewed.write_to_path(folder / "renewed.pem")
+    programs = documents.blocks("howto/tls.md", "python")
+    (program,) = [one for one in programs if "SIGHUP" in one]
+    source = _SIGNALS.format(program=program)
+
+    assert ("WARNING True\nTrue\ndone\n", "") == documents.run([[source]], folder, patch)
+
+
 def test_every_program_asserts():
     """One that only runs would show nothing."""
     assert all("assert " in each for each in documents.blocks("howto/tls.md", "python"))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import _ssl
+import gc
 import io
 import logging
+import os
 import ssl
+import threading
 
 import gevent
 import pytest
@@ -43,6 +47,17 @@ def ask(server, name, **more):
 
 def serving(**wanted):
     return tcp.start_server(greet, tls=tls.certificates(**wanted))
+
+
+def counters():
+    """What must be flat: descriptors, with the sockets among them, and threads."""
+    return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+
+def living_contexts():
+    """How many contexts there are that anybody holds."""
+    gc.collect()
+    return sum(isinstance(each, _ssl._SSLContext) for each in gc.get_objects())
 
 
 class TestNames:
@@ -268,20 +283,61 @@ class TestReloading:
                 assert name in str(client.info.tls.peer_certificate)
                 client.close()
 
-    def test_a_failure_changes_nothing(self, path):
-        """What cannot be read raises, and the old is still shown, under every name."""
+    def test_a_failure_changes_nothing(self, path, caplog):
+        """What cannot be read is one WARNING and no exception, and the old is still shown, under
+        every name; what is mended is read the next time."""
         self.renew(path, "localhost")
         sni = {"a.example": {"certfile": path}, "b.example": options("b.example")}
         with tcp.start_server(greet, tls=(made := tls.certificates(certfile=path, sni=sni))) as one:
             path.write_bytes(b"half a certif")
-            with pytest.raises(ValueError, match="certfile"):
-                made.reload()
+            assert made.reload() is False
             path.unlink()
-            with pytest.raises(FileNotFoundError, match="certfile"):
-                made.reload()
+            assert made.reload() is False
 
             assert ["localhost"] == ask(one, "localhost")[1]
             assert ["b.example"] == ask(one, "b.example")[1]
+
+            self.renew(path, "localhost", "new.example")
+            assert made.reload() is True
+            assert ["localhost", "new.example"] == ask(one, "localhost")[1]
+
+        assert [("galeph.tls", "WARNING")] * 2 == [
+            (line.name, line.levelname) for line in caplog.records
+        ]
+        for line, what in zip(caplog.records, ("certfile", "No such file"), strict=True):
+            assert "the old ones stay in use" in line.message
+            assert what in line.message
+
+    @pytest.mark.attack(294)
+    def test_reloading_leaves_nothing(self, path, caplog):
+        """A thousand reloads, every third of which fails, leave no thread, descriptor or socket,
+        and no context but the last; neither do the connections that were made meanwhile."""
+        # A record would keep its error, and that the context which was being made.
+        caplog.set_level(logging.ERROR, "galeph.tls")
+        good = options("localhost")["certfile"]
+        path.write_bytes(good)
+        made = tls.certificates(certfile=path)
+        wanted = {"ca": authority().cert_pem.bytes()}
+        with tcp.start_server(greet, tls=made) as server:
+            assert b"hello" == exchange(made, wanted)
+            before = counters(), living_contexts()
+            for number in range(1000):
+                is_good = number % 3 != 0
+                path.write_bytes(good if is_good else b"half a certif")
+                assert made.reload() is is_good
+                if number % 100 == 0:
+                    assert b"localhost unknown" == ask(server, "localhost")[0]
+            assert settle(lambda: not server.stats().active)
+
+            assert before == (counters(), living_contexts())
+
+    def test_failures_at_first(self, path):
+        """Where there is nothing old to go on with, what cannot be read raises."""
+        with pytest.raises(FileNotFoundError, match="certfile"):
+            tls.certificates(certfile=path)
+        path.write_bytes(b"half a certif")
+        with pytest.raises(ValueError, match="certfile"):
+            tls.certificates(certfile=path)
 
     def test_files_are_watched(self, path, caplog):
         """With `reload_after` a handshake looks at the files once in so many seconds; a failure is
