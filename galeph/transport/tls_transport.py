@@ -45,6 +45,9 @@ __all__ = ["TLSTransport", "receive_records"]
 
 _RECORDS = 65536
 _MAX_ENCRYPT = 262144
+# Of what we have to answer and the peer does not take. An answer has some 30 bytes, and each one
+# is asked for: of 500 that wait, none was wanted.
+_MAX_OWED = 16384
 
 
 def receive_records(transport: Transport, peer: str) -> bytes:
@@ -74,6 +77,7 @@ class TLSTransport:
         "_lost",
         "_object",
         "_outgoing",
+        "_owed",
         "_refused",
         "_server_name",
         "_sessions",
@@ -120,6 +124,8 @@ class TLSTransport:
         self._ahead: list[bytes] | None = None
         # Records that the transport below did not take without waiting.
         self._refused = b""
+        # How many bytes of these OpenSSL itself has written, as answers.
+        self._owed = 0
         self._info: ConnectionInfo | None = None
 
     @property
@@ -228,8 +234,20 @@ class TLSTransport:
             self._has_ended = True
         if self._outgoing.pending:
             # OpenSSL itself answers a key update, and refuses a renegotiation.
-            self._flush_soon()
+            self._flush_answer()
         return data
+
+    def _flush_answer(self) -> None:
+        """Send what OpenSSL has answered, and never switch; give up a peer that takes none of it.
+
+        One that only asks would otherwise fill our memory.
+        """
+        self._owed += self._outgoing.pending
+        self._flush_soon()
+        if self._owed > _MAX_OWED:
+            text = f"the peer asks for answers in TLS and takes none (peer {self.peer})"
+            self._give_up(TLSError(text))
+            raise self.no_longer_usable()
 
     def _keep_session(self) -> None:
         """Keep what can be resumed. In TLS 1.3 it comes right behind the handshake, if at all."""
@@ -354,6 +372,7 @@ class TLSTransport:
         # Between reading the records and queueing them below there is no switch: the order in
         # which OpenSSL made them is the order on the wire.
         records = self._take_records()
+        self._owed = 0
         if records:
             self.inner.send(records, committed=True)
 
@@ -361,6 +380,7 @@ class TLSTransport:
         """As `_flush`, if that needs no waiting; what is left is the first to go next time."""
         records = self._take_records()
         if not records or self.inner.try_send(records):
+            self._owed = 0
             return True
         self._refused = records
         return False
@@ -403,14 +423,17 @@ class TLSTransport:
 
     def _fail(self, error: SSLError | None) -> None:
         """OpenSSL has given up, or (None) the transport below has ended without close_notify."""
-        self.can_send = False
-        self._is_dry = False
         if error is not None:
             self._try_flush()  # the alert
-            self._lost = tls_error(error, self.peer)
+            self._give_up(tls_error(error, self.peer))
         else:
             text = f"the connection ended without a TLS close_notify (peer {self.peer})"
-            self._lost = ConnectionLost(errno.ECONNRESET, text)
+            self._give_up(ConnectionLost(errno.ECONNRESET, text))
+
+    def _give_up(self, lost: TransportError) -> None:
+        self.can_send = False
+        self._is_dry = False
+        self._lost = lost
 
     def no_longer_usable(self) -> Exception:
         """A new exception that says why this connection cannot be used."""

@@ -7,6 +7,7 @@ import pytest
 
 from galeph.errors import ConnectionLost, ResourceClosed, TLSError
 from tests.transport.tls_pairs import SPOILT, tls_pair
+from tests.transport.wire import outcome
 
 
 class TestReceiving:
@@ -142,3 +143,55 @@ class TestSending:
         other.recv()
 
         assert handshake_records + 6 == other.inner._out.size
+
+    @pytest.mark.parametrize("receive", ["recv", "try_recv"])
+    def test_a_peer_that_takes_no_answers(self, receive):
+        """One that only makes OpenSSL answer is given up, long before the answers fill our memory;
+        so are those who wait to send to it."""
+        one, other = tls_pair(buffer_bytes=1000)
+        waiting = gevent.spawn(outcome, other.send, b"x" * 5000)
+        answered = 0
+        with pytest.raises(TLSError, match="takes none"):
+            while answered < 100_000:
+                other._outgoing.write(b"a" * 100)
+                answered += 100
+                one.send(b"x")
+                getattr(other, receive)()
+                gevent.sleep(0)
+
+        assert 16384 < answered < 20000
+        assert other.closed
+        with pytest.raises(TLSError, match="takes none"):
+            other.recv()
+        other.close()
+        assert isinstance(waiting.get(), (TLSError, ResourceClosed))
+
+    def test_answers_to_a_peer_that_takes_them(self):
+        """Any number of answers goes out, in order with what is sent, also while sending never
+        stops."""
+        one, other = tls_pair(buffer_bytes=1000)
+        answers = 2000
+        over = []
+
+        def send():
+            while not over:
+                other.send(b"x" * 200)
+            other.send_eof()
+
+        def receive():
+            return b"".join(iter(one.recv, b""))
+
+        sending, receiving = gevent.spawn(send), gevent.spawn(receive)
+        refused = 0
+        for _ in range(answers):
+            one.send(b"x")
+            # In place of what a key update would have it write.
+            other._object.write(b"answer")
+            assert b"x" == other.recv()
+            refused += bool(other._refused)
+            gevent.sleep(0)
+        over.append(True)
+        sending.join()
+
+        assert answers == receiving.get(timeout=5).count(b"answer")
+        assert refused > 1000
