@@ -33,6 +33,8 @@ _POLICY = (
 _LINK, _SITE, _GLOBAL = 0x2, 0x5, 0xE
 # More turns would serve nobody, and cost memory.
 _MAX_TURNS = 16
+# Asking the kernel takes a socket. Of addresses of one kind all but a few leave by the same way.
+_MOST_ASKED = 8
 
 SourceOf = Callable[[str], str | None]
 
@@ -42,9 +44,19 @@ def sort_addresses(addresses: Iterable[str], source_of: SourceOf) -> list[list[s
 
     Args:
         addresses: as text.
-        source_of: the address the kernel would use towards one, or None if there is no way.
+        source_of: the address the kernel would use towards one, or None if there is no way. It is
+            called for the first few; for the others what holds for one of their kind is taken.
     """
-    keyed = [(_rank(address, source_of(address)), address) for address in addresses]
+    known: dict[tuple[int, int, int], str | None] = {}
+    keyed = []
+    for number, address in enumerate(addresses):
+        kind = _kind(ip_address(address))
+        if number < _MOST_ASKED or kind not in known:
+            source = source_of(address)
+            known[kind] = known.get(kind) or source
+        else:
+            source = known[kind]
+        keyed.append((_rank(kind, source), address))
     keyed.sort(key=lambda pair: pair[0])
     return [[address for _, address in group] for _, group in groupby(keyed, lambda pair: pair[0])]
 
@@ -63,15 +75,18 @@ def _rotated(group: Sequence[str], turn: int) -> Sequence[str]:
     return [*group[at:], *group[:at]]
 
 
-def _rank(address: str, source: str | None) -> tuple[bool, bool, bool, int, int]:
+def _kind(address: _Address) -> tuple[int, int, int]:
+    """Precedence, label and scope: all that the rules look at."""
+    return *_policy(address), _scope(address)
+
+
+def _rank(kind: tuple[int, int, int], source: str | None) -> tuple[bool, bool, bool, int, int]:
     """Smaller is better: rules 1, 2, 5, 6 and 8."""
-    destination = ip_address(address)
-    precedence, label = _policy(destination)
-    scope = _scope(destination)
+    precedence, label, scope = kind
     if source is None:
         return True, False, False, -precedence, scope
-    own = ip_address(source)
-    return False, scope != _scope(own), label != _policy(own)[1], -precedence, scope
+    _, own_label, own_scope = _kind(ip_address(source))
+    return False, scope != own_scope, label != own_label, -precedence, scope
 
 
 def _policy(address: _Address) -> tuple[int, int]:

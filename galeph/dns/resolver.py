@@ -43,6 +43,7 @@ from galeph.dns.options import Options
 from galeph.dns.ordering import in_turns
 from galeph.dns.outcomes import EAI_NODATA, Failure, Outcome, failure_of
 from galeph.dns.policy import Policy
+from galeph.dns.questions import MAX_ADDRESSES
 from galeph.dns.statistics import Counters, ResolverStats
 from galeph.dns.system_files import is_address
 from galeph.errors import ResolveError, ResolveTimeout, ResourceClosed
@@ -55,6 +56,8 @@ __all__ = ["Answer", "Resolver"]
 _LOOPBACK = ("127.0.0.1", "::1")
 # An answer that IPv6 is missing from for lack of time, and those of others, are soon asked again.
 _SHORT_TTL = 10.0
+# Whoever owns a name says how many records it has; all names have one cache.
+_MOST_RECORDS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +269,7 @@ class Resolver:
         for name in names:
             found, is_all = find_addresses(lookup, name, self._options.address_types)
             readings[name] = found
-            records = [record for each in found for record in each.records]
+            records = [record for each in found for record in each.records[:MAX_ADDRESSES]]
             if records:
                 ttls = [each.ttl for each in found if each.ttl is not None and each.records]
                 ttl = self._positive_ttl(min(ttls, default=0))
@@ -375,7 +378,8 @@ class Resolver:
         def work() -> tuple[Reading | Failure, float]:
             reading = lookup.find(*key)
             if reading.records:
-                return reading, self._positive_ttl(reading.ttl or 0)
+                is_small = len(reading.records) <= _MOST_RECORDS_KEPT
+                return reading, self._positive_ttl(reading.ttl or 0) if is_small else 0
             failure = failure_of({name: [reading]}, name, is_first=True)
             trace = tuple(lookup.trace) if self._options.trace else ()
             return Failure(failure.errno, failure.text, trace), self._ttl_of(reading)

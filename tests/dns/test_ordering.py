@@ -90,3 +90,27 @@ class TestTurns:
     def test_many(self):
         """There are at most 16 orders to keep."""
         assert 16 == len(in_turns([[str(each) for each in range(500)]]))
+
+
+class TestMany:
+    def test_few_are_asked_about(self):
+        """The kernel is asked about a few addresses, and about one of each kind besides."""
+        asked = []
+
+        def source(address):
+            asked.append(address)
+            return WORLD[6 if ":" in address else 4]
+
+        given = [f"192.0.{each >> 8}.{each & 255}" for each in range(500)]
+        given += [f"2001:db8::{each:x}" for each in range(500)] + ["fe80::1", "fe80::2"]
+        groups = sort_addresses(given, source)
+
+        assert 8 + 2 == len(asked)
+        assert set(given) == {each for group in groups for each in group}
+        assert [given[500:1000], [*given[:500]]] == [each for each in groups if len(each) > 2]
+
+    def test_what_cannot_be_reached_is_known_of_all(self):
+        """An address that nobody was asked about is what others of its kind are."""
+        given = [f"192.0.2.{each}" for each in range(20)] + ["2001:db8::1"]
+
+        assert [["2001:db8::1"], given[:20]] == sort_addresses(given, source_of({6: WORLD[6]}))

@@ -7,8 +7,10 @@ import dns.message
 import dns.name
 import pytest
 
-from galeph.dns.questions import Verdict
-from tests.dns.messages import A, ask, reply_to
+from galeph.dns.questions import MAX_ADDRESSES, Verdict
+from tests.dns.messages import AAAA, A, ask, reply_to
+
+TXT = 16
 
 TRUE = "www.example. 300 IN A 192.0.2.1"
 
@@ -164,6 +166,34 @@ class TestBombs:
         wire = first[:6] + (901).to_bytes(2) + b"\0\0\0\0" + _without_opt(first) + records
 
         assert Verdict.BELIEVE is question.judge(wire, over_stream=True)
+
+    @pytest.mark.attack(265)
+    @pytest.mark.parametrize(
+        ("rdtype", "line", "read"),
+        [
+            (A, "www.example. 300 IN A 10.0.{high}.{low}", MAX_ADDRESSES + 16),
+            (AAAA, "www.example. 300 IN AAAA 2001:db8::{high}:{low}", MAX_ADDRESSES + 16),
+            (TXT, "www.example. 300 IN TXT {high}.{low}", 900),
+        ],
+    )
+    def test_no_more_is_read_than_is_used(self, rdtype, line, read):
+        """Of an answer with addresses as many as are kept, behind as many aliases as there are."""
+        question = ask(rdtype=rdtype)
+        lines = [line.format(high=each >> 8, low=each & 255) for each in range(900)]
+
+        assert Verdict.BELIEVE is judged(question, reply_to(question, *lines))
+        assert read == sum(map(len, question.reply.answer))
+
+    @pytest.mark.attack(265)
+    def test_what_stands_beside_the_answer(self):
+        """Of the other sections the beginnings are read, with the SOA record in one of them."""
+        question = ask(rdtype=TXT)
+        soa = "example. 300 IN SOA ns.example. root.example. 1 2 3 4 30"
+        others = [f"n{each}.example. 300 IN A 192.0.2.1" for each in range(900)]
+
+        assert Verdict.BELIEVE is judged(question, reply_to(question, authority=[soa, *others]))
+        assert 16 == sum(map(len, question.reply.authority))
+        assert "example." == question.reply.authority[0].name.to_text()
 
 
 def _without_opt(wire):

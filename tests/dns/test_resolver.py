@@ -240,12 +240,12 @@ class TestHostile:
     @pytest.mark.attack(264)
     def test_truncated(self, make, server):
         """Is asked again over TCP, and the whole answer is there."""
-        for number in range(200):
+        for number in range(60):
             server.add(f"large.example. 300 IN A 10.0.0.{number}")
         server.verb = fake_dns.truncate
         resolver = make()
 
-        assert 200 == len(resolver.addresses("large.example"))
+        assert 60 == len(resolver.addresses("large.example"))
         assert ["udp", "tcp"] == [asked.over for asked in server.asked]
         assert 1 == resolver.stats().truncated
 
@@ -316,6 +316,34 @@ class TestHostile:
         make(policy=policy).addresses("alias.example")
 
         assert [("alias.example", "192.0.2.4")] == asked
+
+    @pytest.mark.attack(265)
+    def test_more_addresses_than_anybody_tries(self, make, server):
+        """Of each family 64 are kept, and of the orders to give them out 16; the rest is left."""
+        for each in range(400):
+            server.add(f"crowd.example. 300 IN A 192.0.{each >> 8}.{each & 255}")
+            server.add(f"crowd.example. 300 IN AAAA 2001:db8::{each:x}")
+        resolver = make(address_types=None)
+        families = [":" in each for each in resolver.addresses("crowd.example")]
+
+        assert [64, 64] == [families.count(True), families.count(False)]
+        assert 16 == len(resolver._entries["crowd.example"].value.turns)
+
+    @pytest.mark.attack(265)
+    def test_many_records_are_not_kept(self, make, server):
+        """Of any other type all are given; more than 64 of them are asked for each time."""
+        for each in range(65):
+            server.add(f"crowd.example. 300 IN PTR n{each}.example.")
+            if each:
+                server.add(f"fits.example. 300 IN PTR n{each}.example.")
+        resolver = make()
+
+        for name, number in (("crowd.example", 65), ("fits.example", 64)):
+            for _ in range(2):
+                assert number == len(resolver.query(name, "PTR").records)
+        assert ["crowd.example", "crowd.example", "fits.example"] == [
+            name for name, _ in server.questions
+        ]
 
 
 def _send_raw(asked, data):
