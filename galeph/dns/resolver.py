@@ -1,6 +1,7 @@
 """`Resolver`: names to addresses, and to any other records, without a thread.
 
-A look-up goes through: the cache; the address that is written as one; what is written down (the
+A look-up goes through: the cache; the address that is written as one, or that the C library would
+read; what is written down (the
 ``hosts`` file); names that are known by definition; then, once for all who ask for it at the time,
 the nameservers, with the name as it is and in the search domains, for IPv4 and IPv6 at once. What
 comes back is passed by the policy, sorted (RFC 6724), kept for as long as it holds, and given out
@@ -49,6 +50,7 @@ from galeph.dns.system_files import is_address
 from galeph.errors import ResolveError, ResolveTimeout, ResourceClosed
 from galeph.transport import forks
 from galeph.transport.names import Resolver as AnyResolver
+from galeph.transport.names import read_address
 from galeph.transport.timelimit import TimeLimit
 
 __all__ = ["Answer", "Resolver"]
@@ -208,6 +210,10 @@ class Resolver:
             raise TypeError(f"host must be a name or an address as str, not {host!r}")
         if is_address(host):
             return Outcome(((host,),))
+        address = read_address(host)
+        if address is not None:
+            # Whoever looks whether a host is an address does not see this one.
+            return self._outcome(host, [[address]])
         try:
             name = encode_host(host, allow_underscores=True)
         except InvalidName as error:

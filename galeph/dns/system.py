@@ -18,6 +18,7 @@ from galeph._arguments import check_count, check_seconds
 from galeph.deferred import Deferred, ThreadPool, future
 from galeph.dns.flights import Flights
 from galeph.errors import Rejected, ResolveError, ResolveTimeout
+from galeph.transport.names import host_text
 from galeph.transport.seam import connect_error
 from galeph.transport.timelimit import TimeLimit
 
@@ -71,7 +72,7 @@ class SystemResolver:
             return ResolveError(socket.EAI_AGAIN, f"too many names wait: {error}")
         except (OSError, UnicodeError) as error:
             return error
-        return tuple(dict.fromkeys(_text_of(one[4]) for one in found))
+        return tuple(dict.fromkeys(host_text(one[4]) for one in found))
 
     def __repr__(self) -> str:
         return f"<SystemResolver {self._pool}>"
@@ -80,11 +81,3 @@ class SystemResolver:
 def _getaddrinfo(host: str) -> list[Any]:
     found: list[Any] = get_original("socket", "getaddrinfo")(host, None, 0, socket.SOCK_STREAM)
     return found
-
-
-def _text_of(address: Any) -> str:
-    host: str = address[0]
-    if len(address) == 4 and address[3] and "%" not in host:
-        # A link-local address means nothing without its interface.
-        host = f"{host}%{address[3]}"
-    return host

@@ -3,10 +3,15 @@
 An address written as one is taken as it is, at once. A name goes to the `Resolver` that the caller
 was given, and without one to the resolver of gevent's hub; either blocks the calling greenlet only.
 galeph's own resolver is `galeph.dns.Resolver`, which this layer does not know.
+
+What is written as an address is for `ipaddress` to say. The C library reads more as one (``127.1``,
+``2130706433``); whoever looks at a host before he connects hardly does, so for a resolver, which
+may have a policy, that is a name.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +24,15 @@ from galeph.errors import ResolveError
 from galeph.transport.arguments import check_host, check_port
 from galeph.transport.seam import connect_error
 
-__all__ = ["Resolver", "SocketAddress", "check_endpoint", "check_resolver", "resolve"]
+__all__ = [
+    "Resolver",
+    "SocketAddress",
+    "check_endpoint",
+    "check_resolver",
+    "host_text",
+    "read_address",
+    "resolve",
+]
 
 # With these flags the C library asks nobody and does not block.
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -32,7 +45,8 @@ class Resolver(Protocol):
     def addresses(self, host: str) -> Sequence[str]:
         """Return the addresses of a name as text, the one to try first in front.
 
-        May block the calling greenlet. Called with names only, never with an address.
+        May block the calling greenlet. Never called with an address, as `ipaddress` knows them;
+        what else the C library reads as one, ``127.1``, comes here as a name.
 
         Raises:
             ResolveError: there is none; its number says why, as that of ``getaddrinfo`` does.
@@ -78,11 +92,15 @@ def resolve(
     Raises:
         ResolveError: it has none.
     """
-    try:
-        found = _read(host, port, kind)
-    except UnicodeError as error:
-        raise connect_error(error, f"resolving {host}") from error
-    except OSError:
+    found: Any = None
+    if resolver is None or _is_address(host):
+        try:
+            found = _read(host, port, kind)
+        except UnicodeError as error:
+            raise connect_error(error, f"resolving {host}") from error
+        except OSError:
+            pass
+    if found is None:
         if resolver is None:
             found = _ask_hub(host, port, kind)
         else:
@@ -90,6 +108,35 @@ def resolve(
     if not found:
         raise ResolveError(socket.EAI_NONAME, f"{host} has no address")
     return [SocketAddress(one[0], one[1], one[2], one[4]) for one in found]
+
+
+def read_address(text: str) -> str | None:
+    """Return the address that ``getaddrinfo`` reads in a text, also in ``127.1``; None for a name.
+
+    Asks nobody and does not block.
+    """
+    try:
+        found = _read(text, 0, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return None
+    return host_text(found[0][4])
+
+
+def host_text(address: Any) -> str:
+    """Return the host of an address as sockets give it, with its interface if it needs one."""
+    host: str = address[0]
+    if len(address) == 4 and address[3] and "%" not in host:
+        # A link-local address means nothing without its interface.
+        host = f"{host}%{address[3]}"
+    return host
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read(address: str, port: int, kind: int) -> list[Any]:

@@ -10,13 +10,26 @@ import dns.flags
 import gevent
 import pytest
 
-from galeph import clock
+from galeph import clock, tcp
 from galeph.dns import Resolver, public_only
 from galeph.errors import ResolveError, ResolveTimeout, ResourceClosed
 from galeph.testing import ManualClock, kill_walk
 from tests.faults.kit import fake_dns
 from tests.faults.kit.fake_dns import FakeDNS
 from tests.transport.wire import Socket
+
+# IPv4 in less than four parts, in one number, in octal; and in letters that IDNA takes for others.
+LOOSE = [
+    "127.1",
+    "10.2.3",
+    "0x7f000001",
+    "2130706433",
+    "0177.0.0.1",
+    "0x7f.1",
+    "\uff11\uff12\uff17.0.0.1",
+    "127\u30020.0.1",
+    "\uff1a\uff1a1",
+]
 
 
 def failure(fn, *args):
@@ -303,6 +316,20 @@ class TestHostile:
         assert socket.EAI_NONAME == failure(resolver.addresses, "inside.example")
         assert socket.EAI_NONAME == failure(resolver.addresses, "localhost")
         assert {"127.0.0.1", "93.184.216.34"} == set(make().addresses("mixed.example"))
+
+    @pytest.mark.parametrize("host", LOOSE)
+    def test_an_address_that_looks_like_a_name(self, make, server, host):
+        """What the C library reads as an address is that address here, and the policy sees it."""
+        asked = []
+        read = make(policy=lambda *each: asked.append(each) or True).addresses(host)
+
+        assert {each[4][0] for each in socket.getaddrinfo(host, 80)} == set(read)
+        assert [(host, *read)] == asked
+        refuses = make(policy=public_only)
+        assert socket.EAI_NONAME == failure(refuses.addresses, host)
+        with pytest.raises(ResolveError, match="policy"):
+            tcp.client(host, 80, resolver=refuses).get()
+        assert [] == server.asked
 
     def test_a_policy_of_ones_own(self, make):
         """It is asked about every address with the name that was asked for, and may block."""

@@ -81,12 +81,6 @@ def test_too_many(slow, monkeypatch):
     assert ("192.0.2.1",) == first.get()
 
 
-def test_link_local():
-    """Such an address keeps its interface."""
-    assert "fe80::1%3" == system._text_of(("fe80::1", 0, 0, 3))
-    assert "fe80::1%lo" == system._text_of(("fe80::1%lo", 0, 0, 1))
-
-
 def test_arguments():
     """A wrong one is refused by its name."""
     with pytest.raises(ValueError, match="threads"):

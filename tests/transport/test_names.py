@@ -9,7 +9,14 @@ import pytest
 from gevent import get_hub
 
 from galeph.errors import ConnectTimeout, ResolveError
-from galeph.transport.names import SocketAddress, check_endpoint, check_resolver, resolve
+from galeph.transport.names import (
+    SocketAddress,
+    check_endpoint,
+    check_resolver,
+    host_text,
+    read_address,
+    resolve,
+)
 from galeph.transport.timelimit import TimeLimit
 
 
@@ -114,6 +121,54 @@ class TestAnyResolver:
 
         assert ["127.0.0.2", "::1", "127.0.0.1"] == [each.address[0] for each in found]
         assert [socket.AF_INET, socket.AF_INET6, socket.AF_INET] == [each.family for each in found]
+
+    @pytest.mark.parametrize("host", ["127.1", "0x7f000001", "2130706433", "1.2.3", "\uff11.2.3.4"])
+    def test_what_only_the_c_library_takes_for_an_address(self, host):
+        """A resolver is asked for it as for a name, so that a policy of its own sees it."""
+        asked = []
+
+        class Strict(Fixed):
+            def addresses(self, host):
+                asked.append(host)
+                return super().addresses(host)
+
+        (found,) = resolve(host, 80, resolver=Strict("192.0.2.1"))
+
+        assert ("192.0.2.1", 80) == found.address
+        assert [host] == asked
+        assert socket.AF_INET == resolve(host, 80)[0].family
+
+    def test_host_text(self):
+        """A link-local address keeps its interface."""
+        assert "fe80::1%3" == host_text(("fe80::1", 0, 0, 3))
+        assert "fe80::1%lo" == host_text(("fe80::1%lo", 0, 0, 1))
+        assert ["::1", "127.0.0.1"] == [
+            host_text(each) for each in (("::1", 0, 0, 0), ("127.0.0.1", 0))
+        ]
+
+    def test_an_address_does_not_ask_it(self):
+        """Neither is one with an interface a name."""
+        assert ("127.0.0.1", 80) == resolve("127.0.0.1", 80, resolver=Fixed())[0].address
+        (found,) = resolve("fe80::1%lo", 80, resolver=Fixed())
+        assert socket.if_nametoindex("lo") == found.address[3]
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("127.0.0.1", "127.0.0.1"),
+            ("0x7f.1", "127.0.0.1"),
+            ("::1", "::1"),
+            ("fe80::1%lo", f"fe80::1%{socket.if_nametoindex('lo')}"),
+            ("127.0.0.1.", None),
+            ("256.1.1.1", None),
+            ("example", None),
+            ("a\0b", None),
+            ("x" * 70, None),
+        ],
+    )
+    def test_read_address(self, text, expected):
+        """What getaddrinfo takes for an address, as people write that."""
+        assert expected == read_address(text)
 
     def test_a_link_local_address(self):
         """An address with its interface keeps it."""
