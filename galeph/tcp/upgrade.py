@@ -32,7 +32,8 @@ def start_tls(
     What was put before goes out in the clear, in front of the handshake. Until the Deferred is
     realized, takes and puts raise `ResourceBusy`; from then on all that passes is encrypted, and
     ``stream.info.tls`` says how. If the handshake fails the connection is closed, and takers see
-    the error.
+    the error; a server that gets it from its handler counts it among its failed handshakes. A
+    server that is closed meanwhile ends the handshake.
 
     What the peer sent before it agreed is yours to look at: anything behind its agreement in the
     same message was not protected, and must not be believed.

@@ -35,13 +35,7 @@ from galeph import clock
 from galeph._arguments import check_count, check_seconds
 from galeph.deferred import Deferred
 from galeph.deferred.producer import checks_thread
-from galeph.errors import (
-    ConnectionLost,
-    GalephError,
-    ResourceClosed,
-    TimedOut,
-    TLSError,
-)
+from galeph.errors import ConnectionLost, GalephError, ResourceClosed, TimedOut, TLSError
 from galeph.transport import forks
 from galeph.transport.addresses import bound_address_text
 from galeph.transport.arguments import check_host, check_port
@@ -54,7 +48,7 @@ from galeph.transport.options import ServerOptions, ServerSettings
 from galeph.transport.peer_log import PeerLog
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.tls import server_handshake
-from galeph.transport.tls_failures import handshake_failure
+from galeph.transport.tls_failures import is_handshake_failure, note_handshake_failure
 
 __all__ = ["Connection", "Server", "ServerStats", "serve_connections"]
 
@@ -155,12 +149,14 @@ class Connection:
     def _shake_hands(self) -> bool:
         server = self._server
         context, timeout = server._tls_context, server._tls_timeout
+        self.is_idle = True  # nothing has been asked for yet
         try:
             self.transport = server_handshake(self.transport, context, timeout=timeout)
         except (GalephError, OSError) as error:
-            server._failed_handshakes[handshake_failure(error)] += 1
-            self.log(logging.DEBUG, "TLS handshake failed: %s", error)
+            note_handshake_failure(error, server._failed_handshakes, self.log)
             return False
+        finally:
+            self.is_idle = False
         return True
 
     def refuse(self, why: str) -> None:
@@ -179,6 +175,10 @@ class Connection:
         if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             # To the main greenlet, as gevent does; it would be printed there and here.
             self._server._hub.handle_system_error(type(failure), failure, failure.__traceback__)
+        elif (
+            is_lost and isinstance(failure, GalephError | OSError) and is_handshake_failure(failure)
+        ):
+            note_handshake_failure(failure, self._server._failed_handshakes, self.log)
         elif is_lost and isinstance(failure, _ENDS):
             text = "%s: the connection ended under its handler: %s"
             log(logging.DEBUG, text, self.peer, failure)

@@ -18,6 +18,7 @@ from galeph.protocol.client_hello import ClientHello, ClientHelloReader
 from galeph.transport.arguments import check_tls_side
 from galeph.transport.base import Transport, address_text
 from galeph.transport.timelimit import TimeLimit
+from galeph.transport.tls_failures import mark_handshake_failure
 from galeph.transport.tls_sessions import session_slot
 from galeph.transport.tls_transport import TLSTransport, receive_records
 
@@ -104,7 +105,8 @@ def server_handshake(
             name = None if hello is None else hello.server_name
             tls = TLSTransport(transport, context, is_server=True, server_name=name)
             tls.handshake(records)
-    except BaseException:
+    except BaseException as error:
+        mark_handshake_failure(error)
         transport.close()
         raise
     return tls

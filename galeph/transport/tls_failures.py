@@ -6,9 +6,18 @@ in a total; in classes each is seen at a glance.
 
 from __future__ import annotations
 
-from galeph.errors import CertificateError, TimedOut
+import logging
+from collections import Counter
+from collections.abc import Callable
 
-__all__ = ["handshake_failure"]
+from galeph.errors import CertificateError, ResourceClosed, TimedOut
+
+__all__ = [
+    "handshake_failure",
+    "is_handshake_failure",
+    "mark_handshake_failure",
+    "note_handshake_failure",
+]
 
 # OpenSSL's reasons, as `ssl.SSLError.reason` has them. What is not here is "other".
 _REASONS = {
@@ -50,3 +59,27 @@ def handshake_failure(error: Exception) -> str:
     if "_ALERT_" in reason:
         return "refused"
     return _CLASSES.get(reason, "other")
+
+
+def mark_handshake_failure(error: BaseException) -> None:
+    """Note on an error that a handshake as the server has failed with it."""
+    error._galeph_handshake = True  # type: ignore[attr-defined]  # exceptions take any attribute
+
+
+def is_handshake_failure(error: BaseException) -> bool:
+    """Whether a handshake as the server has failed with this error."""
+    return getattr(error, "_galeph_handshake", False)
+
+
+def note_handshake_failure(
+    error: Exception, counts: Counter[str], log: Callable[..., object]
+) -> None:
+    """Count a failed handshake by its class, and say it in one DEBUG line by ``log``.
+
+    One that we have ended ourselves, because the server is closed, has not failed.
+    """
+    if isinstance(error, ResourceClosed):
+        log(logging.DEBUG, "closed during its TLS handshake")
+        return
+    counts[handshake_failure(error)] += 1
+    log(logging.DEBUG, "TLS handshake failed: %s", error)

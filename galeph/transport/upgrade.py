@@ -47,8 +47,9 @@ class Upgrading(WrappedTransport):
     def send_eof(self) -> None:
         self._refuse()
 
-    def interrupt(self, error: Exception) -> None:
-        """Do nothing: who is blocked below is the handshake, and was not meant."""
+    def interrupt(self, error: Exception) -> None:  # noqa: ARG002
+        """Close: what cannot receive cannot be upgraded, wherever in the handshake it is."""
+        self.inner.close()
 
     def has_input(self) -> bool:
         return self.inner.closed

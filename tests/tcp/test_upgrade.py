@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import gevent
 import gevent.event
 import pytest
@@ -346,6 +348,65 @@ class TestFailing:
         with pytest.raises(ResourceBusy, match="takes from"):
             tcp.start_tls(begun, tls=client_context(), server_hostname="localhost")
         waiting.kill()
+
+    @pytest.mark.parametrize(
+        ("noise", "counted"),
+        [(b"GET / HTTP/1.1\r\n\r\n", "not_tls"), (b"", "timeout"), (None, "left")],
+    )
+    def test_on_a_server(self, noise, counted, caplog):
+        """On a server one that the handler does not look at is a DEBUG line, and counted by its
+        class, as at the beginning of a connection."""
+        caplog.set_level(logging.DEBUG, "galeph.server")
+
+        def handler(connection, _info):
+            connection.put(b"go ahead\n")
+            tcp.start_tls(connection, tls=server_context(), tls_timeout=0.05).get()
+
+        with tcp.start_server(handler) as server, dialled(server.port) as sock:
+            sock.recv(100)
+            if noise is None:
+                sock.close()
+            else:
+                sock.sendall(noise)
+                read_to_the_end(sock)
+            assert settle(lambda: not server.stats().active)
+
+            assert {counted: 1} == server.stats().failed_handshakes_by
+        (told,) = caplog.records
+        assert ("DEBUG", None) == (told.levelname, told.exc_info)
+        assert "TLS handshake failed" in told.message
+
+    def test_bug_beside_it(self, caplog):
+        """What a handler raises in its place is its own failure, and counts as no handshake."""
+
+        def handler(connection, _info):
+            try:
+                tcp.start_tls(connection, tls=server_context(), tls_timeout=0.05).get()
+            except TLSTimeout:
+                raise LookupError("a bug") from None
+
+        with tcp.start_server(handler) as server, dialled(server.port) as sock:
+            read_to_the_end(sock)
+            assert settle(lambda: not server.stats().active)
+
+            assert {} == server.stats().failed_handshakes_by
+        assert ["ERROR"] == [one.levelname for one in caplog.records]
+
+    def test_server_closed(self, caplog):
+        """A server that is closed meanwhile waits for nobody's handshake; nobody has failed."""
+        caplog.set_level(logging.DEBUG, "galeph.server")
+
+        def handler(connection, _info):
+            connection.put(b"go ahead\n")
+            tcp.start_tls(connection, tls=server_context(), tls_timeout=None).get()
+
+        with tcp.start_server(handler) as server, dialled(server.port) as sock:
+            sock.recv(100)
+            report = server.close(5).get()
+
+            assert (1, 0) == (report.finished, report.cut)
+            assert {} == server.stats().failed_handshakes_by
+        assert ["DEBUG"] == [one.levelname for one in caplog.records]
 
     def test_ended(self, begun):
         """On a connection that has ended, or one side of it, it is a ResourceClosed."""

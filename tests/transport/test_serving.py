@@ -16,6 +16,7 @@ from galeph.transport.listener import bind_listen_socket
 from galeph.transport.serving import Connection, ServerStats, serve_connections
 from galeph.transport.sockets import SocketTransport
 from tests.threads import in_thread
+from tests.transport.certificates import server_context
 from tests.transport.wire import dialled, read_to_the_end, reset, settle
 
 
@@ -314,6 +315,20 @@ class TestClosing:
         assert server.is_closing
         with pytest.raises(ValueError, match="timeout"):
             server.close(-1)
+
+    @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"])
+    def test_in_the_handshake(self, serve, said):
+        """A peer that is in the TLS handshake has asked for nothing yet: it is closed at once, and
+        that is no failure of its handshake."""
+        server = serve(echo, tls_context=server_context(), tls_timeout=None)
+        with dialled(server.port) as client:
+            client.sendall(said)
+            assert settle(lambda: 1 == server.stats().idle)
+            report = server.close(5).get()
+
+            assert (1, 0, 0) == (report.idle, report.finished, report.cut)
+            assert (b"", True) == read_to_the_end(client)
+        assert {} == server.stats().failed_handshakes_by
 
 
 class TestFacts:

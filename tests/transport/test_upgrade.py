@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gevent
 import pytest
 
 from galeph.errors import ResourceBusy, ResourceClosed
 from galeph.transport.memory import memory_pair
 from galeph.transport.upgrade import Upgrading
+from tests.transport.wire import outcome
 
 
 @pytest.fixture
@@ -34,13 +36,20 @@ def test_refuses(pair):
     assert other.try_recv() is None
 
 
-def test_leaves_the_receiver_below_alone(pair):
-    """An interruption means a receiver of the stream's, and there is none."""
-    upgrading, one, other = pair
+@pytest.mark.parametrize("blocked", ["recv", "send", "nowhere"])
+def test_interrupted(pair, blocked):
+    """Nothing can be upgraded without receiving: who ends that ends the handshake, wherever it is,
+    and with it the connection."""
+    upgrading, one, _ = pair
+    call = {"recv": one.recv, "send": lambda: one.send(b"x" * 100_000), "nowhere": gevent.sleep}
+    waiting = gevent.spawn(outcome, call[blocked])
+    gevent.sleep(0)
     upgrading.interrupt(ValueError())
-    other.send(b"x")
 
-    assert b"x" == one.recv()
+    assert (blocked == "nowhere") or isinstance(waiting.get(timeout=5), ResourceClosed)
+    assert upgrading.closed
+    with pytest.raises(ResourceClosed):
+        one.recv()
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
