@@ -217,8 +217,7 @@ class ConnectionPool:
             timeout=timeouts.connect,
             resolve_timeout=timeouts.resolve,
             tls_context=tls_context,
-            # A name that ends with a dot is the same name, but stands so in no certificate.
-            server_hostname=server_hostname or host.rstrip("."),
+            server_hostname=server_hostname,
             tls_timeout=timeouts.tls,
             resolver=default_resolver() if self._resolver is None else self._resolver,
             settings=self._settings,

@@ -57,7 +57,8 @@ def client_handshake(
     Args:
         transport: the one below, from now on the new transport's own. It is closed on failure.
         context: an ``ssl.SSLContext`` of the client's side.
-        server_hostname: the name the certificate must prove, and the SNI.
+        server_hostname: the name the certificate must prove, and the SNI. A final dot is no part
+            of it.
         timeout: seconds for the whole handshake; None is no limit.
 
     Raises:
@@ -68,6 +69,10 @@ def client_handshake(
     """
     check_context(context)
     check_tls_side(context, is_server=False)
+    if server_hostname is not None:
+        # The same name, but it stands so in no certificate (RFC 5280 section 4.2.1.6), nor in a
+        # ClientHello (RFC 6066 section 3).
+        server_hostname = server_hostname.removesuffix(".")
     try:
         with _limit(transport, timeout):
             tls = TLSTransport(

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from galeph import http
+from galeph import http, tcp
 from galeph.errors import CertificateError
 from galeph.tls.throwaway import make_certificate
 from tests.http.raw import serving
@@ -96,6 +96,33 @@ def ask(tmp_path):
     return ask
 
 
+class Here:
+    """A resolver to whom every name is this machine."""
+
+    def addresses(self, _host):
+        return ["127.0.0.1"]
+
+
+def by_url(name, port, ca):
+    """What a server says to whom its name is part of a URL."""
+    with pool_of(resolver=Here(), tls={"ca": ca}) as pool:
+        return http.get(f"https://{name}:{port}/", pool=pool).result(5).bytes()
+
+
+def by_host(name, port, ca):
+    """The same over TCP, where its name is the host to connect to."""
+    with tcp.client(name, port, resolver=Here(), tls={"ca": ca}).result(5) as client:
+        client.put(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        return b"".join(client).partition(b"\r\n\r\n")[2]
+
+
+def by_option(name, port, ca):
+    """The same, where the name to prove is another one than the host's."""
+    tls = {"server_hostname": name, "ca": ca}
+    with pool_of() as pool:
+        return http.get(f"https://127.0.0.1:{port}/", pool=pool, tls=tls).result(5).bytes()
+
+
 NAMES = [
     pytest.param(("a.example",), {}, "a.example", True, id="right"),
     pytest.param(("*.a.example",), {}, "www.a.example", True, id="wildcard"),
@@ -110,23 +137,32 @@ NAMES = [
     pytest.param(("*.a.example",), {}, "b.www.a.example", False, id="two-labels"),
     pytest.param(("127.0.0.1",), {}, "127.0.0.1", False, id="address-as-name"),
     pytest.param(("ip:127.0.0.2",), {}, "127.0.0.1", False, id="wrong-address"),
-    pytest.param(("a.example",), {}, "a.example.", False, id="trailing-dot"),
+    # A final dot is no part of the name, and may stand in no certificate.
+    pytest.param(("a.example",), {}, "a.example.", True, id="right-and-dot"),
+    pytest.param(("a.example",), {}, "b.example.", False, id="wrong-and-dot"),
+    pytest.param((), {"common_name": "a.example."}, "a.example.", False, id="common-name-dot"),
+    pytest.param(("a.example.",), {}, "a.example", False, id="certificate-with-dot"),
+    pytest.param(("a.example.",), {}, "a.example.", False, id="both-with-dot"),
 ]
 
 
 @pytest.mark.attack(178)
+@pytest.mark.parametrize("ask", [by_url, by_host, by_option])
 @pytest.mark.parametrize(("hosts", "options", "name", "is_proof"), NAMES)
-def test_name(authority, ask, hosts, options, name, is_proof):
-    """A certificate proves the names and addresses in its subject's alternatives, and no other."""
-    pem = authority.issue(*hosts, **options)
-    if is_proof:
-        assert b"hello" == ask(pem, name, authority.pem)
-    else:
-        with pytest.raises(CertificateError) as caught:
-            ask(pem, name, authority.pem)
+def test_name(authority, tmp_path, ask, hosts, options, name, is_proof):
+    """A certificate proves the names and addresses in its subject's alternatives, and no other,
+    however the name was told."""
+    path = tmp_path / "server.pem"
+    path.write_bytes(authority.issue(*hosts, **options))
+    with serving(lambda _: HELLO, tls={"certfile": path}) as server:
+        if is_proof:
+            assert b"hello" == ask(name, server.port, authority.pem)
+        else:
+            with pytest.raises(CertificateError) as caught:
+                ask(name, server.port, authority.pem)
 
-        assert "CERTIFICATE_VERIFY_FAILED" == caught.value.reason
-        assert name in str(caught.value)
+            assert "CERTIFICATE_VERIFY_FAILED" == caught.value.reason
+            assert name.removesuffix(".") in str(caught.value)
 
 
 @pytest.mark.attack(179)
