@@ -6,6 +6,7 @@ import inspect
 
 import gevent
 import pytest
+import trustme
 
 from galeph import tcp
 from galeph.errors import (
@@ -157,14 +158,34 @@ class TestTLS:
         assert [] == held.streams
 
     @pytest.mark.parity("TCP-C-13")
-    def test_wrong_client_certificate(self, serve, held):
-        """A client without the certificate that is asked for ends; the handler is not called."""
+    @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+    @pytest.mark.parametrize("shown", ["one of another authority", "none"])
+    def test_wrong_client_certificate(self, serve, held, version, shown):
+        """A client that shows a certificate of somebody the server does not believe, or none, is
+        ended; the handler is not called. In TLS 1.3 it learns that when it takes."""
         server = serve(held, tls=server_context(asks_client=True))
-        client = tcp.client("localhost", server.port, tls=client_context()).result(5)
-        with client, pytest.raises((TLSError, ConnectionLost)):
+        own = trustme.CA().issue_cert("client@example.org").private_key_and_cert_chain_pem.bytes()
+        wanted = {"ca": authority().cert_pem.bytes(), "max_version": version}
+        if shown != "none":
+            wanted["certfile"] = own
+        with (
+            pytest.raises((TLSError, ConnectionLost)),
+            tcp.client("localhost", server.port, tls=wanted).result(5) as client,
+        ):
+            assert version == "TLSv1.3"
             client.take()
+        assert settle(lambda: not server.stats().active)
 
+        assert {"client_certificate": 1} == server.stats().failed_handshakes_by
         assert [] == held.streams
+
+    def test_right_client_certificate(self, serve, dial):
+        """One that it believes is let in by the same server."""
+        server = serve(tls=server_context(asks_client=True))
+        client = dial(server, tls=client_context(has_certificate=True))
+        client.put(b"x")
+
+        assert b"x" == client.take()
 
     def test_truncated(self, serve, held):
         """A TLS connection that ends without close_notify fails its stream."""
