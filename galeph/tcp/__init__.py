@@ -19,7 +19,8 @@ from galeph.transport.base import ConnectionInfo
 from galeph.transport.client_options import ClientOptions
 from galeph.transport.drain import DrainReport
 from galeph.transport.options import ServerOptions
-from galeph.transport.serving import Server, ServerStats
+from galeph.transport.server_stats import ServerStats
+from galeph.transport.serving import Server
 from galeph.transport.wiretap import Wiretap
 
 __all__ = [

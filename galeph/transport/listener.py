@@ -31,6 +31,7 @@ from galeph.errors import TransportError
 from galeph.transport.base import address_text
 from galeph.transport.names import SocketAddress, resolve
 from galeph.transport.peer_log import PeerLog
+from galeph.transport.places import Places
 
 __all__ = ["Listener", "adopt_listen_socket", "bind_listen_socket"]
 
@@ -65,7 +66,7 @@ class Listener(_StreamServer):  # type: ignore[misc]  # a class that is Any to m
     Args:
         sock: bound, listening, not blocking, and ours to close.
         on_accept: takes the descriptor over; must not block.
-        is_full: while it says True, connections stay in the kernel's queue; `resume` looks again.
+        places: while they are taken, connections stay in the kernel's queue; `resume` looks again.
         peer_log: for the lines that peers can bring about.
     """
 
@@ -73,39 +74,41 @@ class Listener(_StreamServer):  # type: ignore[misc]  # a class that is Any to m
         self,
         sock: socket.socket,
         on_accept: Callable[[int, Any], None],
-        is_full: Callable[[], bool],
+        places: Places,
         peer_log: PeerLog,
     ) -> None:
         super().__init__(sock, handle=on_accept)
         self._peer_log = peer_log
-        self.full = is_full
+        self._places = places
         self.accept_errors = 0
         self._retry_after = 0.0
 
     @property
     def is_accepting(self) -> bool:
         """Whether a connection would be accepted now."""
-        return self._watcher is not None
+        return self._watcher is not None and not self._places.are_taken()
 
     def do_read(self) -> None:
         """Accept what is there, up to 16."""
-        sock, on_accept = self.socket, self.handle
+        sock, on_accept, are_taken = self.socket, self.handle, self._places.are_taken
+        if are_taken():
+            self.stop_accepting()
+            self._places.note_waiting()
+            return
         for _ in range(_ACCEPTS_PER_WAKE):
-            # A connection is served as soon as it is accepted, and may have closed or filled us.
-            if self._watcher is None:
-                return
-            if self.full():
-                self.stop_accepting()
-                return
             try:
                 fd, address = sock._accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 self._note_error(error)
-                continue
-            self._retry_after = 0.0
-            on_accept(fd, address)
+            else:
+                self._retry_after = 0.0
+                on_accept(fd, address)
+            # A connection is served as soon as it is accepted, and may have closed or filled us.
+            # If another one waits then, the watcher says so at once.
+            if self._watcher is None or are_taken():
+                return
 
     def resume(self) -> None:
         """Accept again, if only fullness had stopped it. Never switches."""

@@ -20,10 +20,8 @@ import _socket
 import contextvars
 import logging
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -46,11 +44,13 @@ from galeph.transport.entry import Entry
 from galeph.transport.listener import Listener
 from galeph.transport.options import ServerOptions, ServerSettings
 from galeph.transport.peer_log import PeerLog
+from galeph.transport.places import Places
+from galeph.transport.server_stats import ServerStats
 from galeph.transport.sockets import SocketTransport
 from galeph.transport.tls import server_handshake
 from galeph.transport.tls_failures import is_handshake_failure, note_handshake_failure
 
-__all__ = ["Connection", "Server", "ServerStats", "serve_connections"]
+__all__ = ["Connection", "Server", "serve_connections"]
 
 _log = logging.getLogger("galeph.server")
 
@@ -58,28 +58,6 @@ _log = logging.getLogger("galeph.server")
 _ENDS = (ConnectionLost, ResourceClosed, TLSError)
 # What listen(2) takes; the kernel caps it far below.
 _MOST_BACKLOG = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class ServerStats:
-    """What a server has done so far and is doing now.
-
-    ``refused`` are the accepted connections that were not let in: too many of one peer, or
-    without the PROXY header that was due. ``failed_handshakes`` counts those of TLS,
-    ``failed_handshakes_by`` the same by their class; see
-    `galeph.transport.tls_failures.handshake_failure`. ``counts`` is what the protocol on top
-    counts, by name.
-    """
-
-    active: int
-    idle: int
-    accepted: int
-    failed_handshakes: int
-    accept_errors: int
-    is_accepting: bool
-    counts: Mapping[str, int]
-    refused: int = 0
-    failed_handshakes_by: Mapping[str, int] = field(default_factory=dict)
 
 
 class Connection:
@@ -228,12 +206,12 @@ class Server:
         self._tls_context = tls_context
         self._tls_timeout = tls_timeout
         self._shutdown_timeout = float("inf") if shutdown_timeout is None else shutdown_timeout
-        self._max_connections = sys.maxsize if max_connections is None else max_connections
         self._context = contextvars.copy_context()
         self._connections: set[Connection] = set()
         self._opened = opened
         self._addresses = tuple(one.address for one in opened)
-        self._was_full = False
+        self._where = ", ".join(map(bound_address_text, self._addresses))
+        self._places = Places(self._connections, max_connections, self._where, peer_log)
         self._accepted = 0
         self._refused = 0
         self._parent: int | None = None
@@ -242,8 +220,7 @@ class Server:
         self._over = Event()
         self._entry = Entry(settings, None if tls_context is None else Connection._shake_hands)
         self._listeners = [
-            Listener(one.sock, partial(self._accept, one), self._is_full, peer_log)
-            for one in opened
+            Listener(one.sock, partial(self._accept, one), self._places, peer_log) for one in opened
         ]
         forks.abandon_in_child(self)
         for listener in self._listeners:
@@ -291,13 +268,10 @@ class Server:
             counts=self._count(),
             refused=self._refused,
             failed_handshakes_by=dict(self._failed_handshakes),
+            times_full=self._places.times_full,
         )
 
     # Accepting
-
-    def _is_full(self) -> bool:
-        self._was_full = len(self._connections) >= self._max_connections
-        return self._was_full
 
     def _accept(self, at: ListenSocket, fd: int, address: Any) -> None:
         try:
@@ -330,8 +304,8 @@ class Server:
             self._entry.leave(connection)
         if self._drain is not None:
             self._drain.note_end()
-        elif self._was_full:
-            self._was_full = False
+        elif self._places.are_wanted:
+            self._places.note_end()
             for listener in self._listeners:
                 listener.resume()
 
@@ -420,11 +394,10 @@ class Server:
             )
 
     def __repr__(self) -> str:
-        where = ", ".join(map(bound_address_text, self._addresses))
         state = "closed" if self._over.is_set() else "closing" if self._drain else "listening"
         if self._parent is not None:
             state = "left to the parent process"
-        return f"<Server {where} {state} connections={len(self._connections)}>"
+        return f"<Server {self._where} {state} connections={len(self._connections)}>"
 
 
 def serve_connections(

@@ -14,6 +14,7 @@ from galeph.errors import ResolveError, TransportError
 from galeph.testing import ManualClock
 from galeph.transport.listener import Listener, adopt_listen_socket, bind_listen_socket
 from galeph.transport.peer_log import PeerLog
+from galeph.transport.places import Places
 from tests.transport.wire import Socket, opening, settle
 
 
@@ -42,9 +43,9 @@ class Accepted:
     def __init__(self, failures=(), most=1000):
         self.fds = []
         self.sock = FlakySocket(bind_listen_socket("127.0.0.1", 0, backlog=128), failures)
-        self.most = most
         log = PeerLog(logging.getLogger("galeph.server"))
-        self.listener = Listener(self.sock, self.take, lambda: len(self.fds) >= self.most, log)
+        self.places = Places(self.fds, most, "here", log)
+        self.listener = Listener(self.sock, self.take, self.places, log)
         self.listener.start()
         self.clients = []
 
@@ -99,10 +100,27 @@ class TestAccepting:
         gevent.sleep(0.02)
         assert 3 == len(accepted.fds)
         assert not accepted.listener.is_accepting
-        accepted.most = 100
+        os.close(accepted.fds.pop())
+        accepted.listener.resume()
+        assert settle(lambda: len(accepted.fds) == 3)
+        os.close(accepted.fds.pop())
         accepted.listener.resume()
 
-        assert settle(lambda: len(accepted.fds) == 5)
+        assert settle(lambda: not accepted.listener.is_accepting)
+        assert 3 == len(accepted.fds)
+        assert 1 == accepted.places.times_full
+
+    def test_full_and_nobody_waits(self, accepting):
+        """A listener whose last place is taken goes on looking, and says so when one must wait."""
+        accepted = accepting(most=3)
+        accepted.dial(3)
+        assert settle(lambda: len(accepted.fds) == 3)
+        gevent.sleep(0.02)
+        assert (False, 0) == (accepted.listener.is_accepting, accepted.places.times_full)
+        accepted.dial()
+
+        assert settle(lambda: accepted.places.times_full == 1)
+        assert 3 == len(accepted.fds)
 
     def test_closed_by_a_connection(self, accepting):
         """A listener that is closed while it hands over a connection takes no further one."""

@@ -13,7 +13,7 @@ import pytest
 from galeph.errors import ConnectError, TimedOut, TransportError
 from galeph.testing import ManualClock
 from galeph.transport.listener import bind_listen_socket
-from galeph.transport.serving import Connection, ServerStats, serve_connections
+from galeph.transport.serving import Connection, serve_connections
 from galeph.transport.sockets import SocketTransport
 from tests.threads import in_thread
 from tests.transport.certificates import server_context
@@ -332,15 +332,6 @@ class TestClosing:
 
 
 class TestFacts:
-    def test_stats(self, serve):
-        """It counts what is and what was."""
-        server = serve(echo, count=lambda: {"requests": 7})
-        with dialled(server.port) as client:
-            client.sendall(b"x")
-            client.recv(1)
-
-            assert ServerStats(1, 0, 1, 0, 0, True, {"requests": 7}) == server.stats()
-
     def test_says_what_state_it_is_in(self, serve):
         """The text forms of server and connection have address and state."""
         server = serve(echo)
