@@ -43,8 +43,9 @@ class UnixFile:
     __slots__ = ("_identity", "path")
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self._identity = _identity_of(path)
+        # The process may be in another folder by the time it is removed.
+        self.path = str(Path(path).absolute())
+        self._identity = _identity_of(self.path)
 
     def remove(self) -> None:
         """Remove the file, unless it is another one by now. Never switches; may be called twice."""

@@ -225,3 +225,15 @@ class TestRemoving:
             file.remove()
 
             assert path.exists()
+
+    def test_from_another_folder(self, tmp_path, monkeypatch):
+        """A path from where the process was then is the same file wherever it is now."""
+        monkeypatch.chdir(tmp_path)
+        sock, file = bind("x")
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        with sock:
+            file.remove()
+
+        assert not (tmp_path / "x").exists()
