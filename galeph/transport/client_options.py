@@ -16,7 +16,7 @@ from galeph.errors import ConnectError
 from galeph.transport.arguments import check_port
 from galeph.transport.base import Transport
 from galeph.transport.names import SocketAddress, resolve
-from galeph.transport.options import check_hooks, check_keepalive, tcp_options
+from galeph.transport.options import check_hooks, check_keepalive, tcp_options, wrapped
 from galeph.transport.wiretap import Wiretap, to_wiretap
 
 __all__ = ["ClientOptions", "ClientSettings"]
@@ -117,7 +117,7 @@ class ClientSettings:
         """Put around a new connection's transport what is asked for. May block."""
         if self._tap is not None:
             transport = self._tap(transport)
-        return transport if self.on_transport is None else self.on_transport(transport)
+        return transport if self.on_transport is None else wrapped(transport, self.on_transport)
 
 
 def _to_local(value: Any) -> SocketAddress:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from galeph.transport.options import ServerSettings
+from galeph.transport.options import ServerSettings, wrapped
 from galeph.transport.per_peer import PeerLimit
 from galeph.transport.proxied import HeaderReader, TrustedPeers
 from galeph.transport.wiretap import to_wiretap
@@ -63,5 +63,5 @@ class Entry:
         if self._tap is not None:
             connection.transport = self._tap(connection.transport)
         if self._on_transport is not None:
-            connection.transport = self._on_transport(connection.transport)
+            connection.transport = wrapped(connection.transport, self._on_transport)
         return True

@@ -25,10 +25,13 @@ __all__ = [
     "check_hooks",
     "check_keepalive",
     "tcp_options",
+    "wrapped",
 ]
 
 _MOST_MODE = 0o777
 _MOST_KEEPALIVE = 32767
+# What `Transport` asks for.
+_OF_A_TRANSPORT = tuple(name for name in vars(Transport) if not name.startswith("_"))
 
 
 class ServerOptions(TypedDict, total=False):
@@ -160,3 +163,15 @@ def check_hooks(options: Any, *names: str) -> None:
         hook = getattr(options, name)
         if hook is not None and not callable(hook):
             raise TypeError(f"{name} must be callable, not {hook!r}")
+
+
+def wrapped(transport: Transport, hook: Callable[[Transport], Transport]) -> Transport:
+    """Return what ``on_transport`` makes of a transport. May block.
+
+    Raises:
+        TypeError: it has returned something else, or nothing.
+    """
+    made = hook(transport)
+    if not all(hasattr(made, name) for name in _OF_A_TRANSPORT):
+        raise TypeError(f"on_transport must return a transport, not {made!r}")
+    return made

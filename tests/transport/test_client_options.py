@@ -147,6 +147,12 @@ class TestHooks:
             assert isinstance(one.transport, MeteredTransport)
             assert one.take().startswith(b"127.0.0.1")
 
+    def test_on_transport_that_returns_none(self, server):
+        """A hook that forgets to return a transport is told its name; the connection is closed."""
+        with pytest.raises(TypeError, match="on_transport must return a transport, not None"):
+            tcp.client("127.0.0.1", server.port, on_transport=lambda _: None).result(5)
+        assert settle(lambda: not server.stats().active)
+
     def test_on_transport_that_fails(self, server):
         """Then the connection is closed, and the error in the Deferred."""
 

@@ -78,6 +78,19 @@ class TestOwnTransport:
 
         assert [KeyError] == [record.exc_info[0] for record in caplog.records]
 
+    @pytest.mark.parametrize("wrong", [None, 5, "transport"])
+    def test_that_returns_no_transport(self, serve, caplog, wrong):
+        """A hook that forgets to return one is told its name; nothing is left open."""
+        server = serve(echo, on_transport=lambda _: wrong)
+        with dialled(server.port) as client:
+            assert (b"", True) == read_to_the_end(client)
+        assert settle(lambda: not server.stats().active)
+
+        (record,) = caplog.records
+        assert TypeError is record.exc_info[0]
+        assert f"on_transport must return a transport, not {wrong!r}" == str(record.exc_info[1])
+        assert server.stats().is_accepting
+
 
 PHASES = {
     "before": b"",
