@@ -98,7 +98,7 @@ class TestMessages:
     def test_what_is_no_message(self, serve, dial):
         """The codec's complaint is raised by the put; nothing was sent, and all goes on."""
         client = tcp.framed(dial(serve(shout(tcp.lines()))), tcp.lines())
-        for message, error in (("two\nlines", ValueError), (7, AttributeError)):
+        for message, error in (("two\nlines", ValueError), (7, TypeError)):
             for put in (client.put, client.put_nowait):
                 with pytest.raises(error):
                     put(message)

@@ -51,7 +51,8 @@ class Codec(ABC, Generic[T]):
         It is asked again, for the same frame, each time more has arrived.
 
         Raises:
-            ValueError: this is no frame. Takers see it as the cause of a `RemoteProtocolError`.
+            ValueError, RecursionError: this is no frame, or nested too deeply. Takers see it as the
+                cause of a `RemoteProtocolError`.
             RemoteProtocolError: the same, said by the codec itself.
             Exception: a mistake in the codec. Takers see it as it is.
         """

@@ -44,7 +44,8 @@ class FrameDecoder(Generic[T]):
         data, at = self._data, self._at
         try:
             found = self._codec.decode(data, at) if at < len(data) else None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
+            # How deep a message is nested is the peer's doing.
             raise RemoteProtocolError(f"not a frame: {error}", case="frame-invalid") from error
         if found is None:
             if len(data) - at > self._max_bytes:

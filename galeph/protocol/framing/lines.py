@@ -54,9 +54,13 @@ def lines(
         raise ValueError(f"encoding {encoding!r} is not known") from error
     if newline_bytes != b"\n":
         raise ValueError(f"encoding {encoding!r} does not write LF as one byte")
-    return codec.mapped(
-        decode=lambda line: line.decode(encoding), encode=lambda text: text.encode(encoding)
-    )
+
+    def encode(text: Any) -> bytes:
+        if not isinstance(text, str):
+            raise TypeError(f"a line is made of text, not {type(text).__name__}")
+        return text.encode(encoding)
+
+    return codec.mapped(decode=lambda line: line.decode(encoding), encode=encode)
 
 
 class _Lines(Codec[bytes]):

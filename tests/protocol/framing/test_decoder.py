@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from galeph.errors import RemoteProtocolError
@@ -43,6 +45,17 @@ def test_what_comes_before_a_bad_frame_is_given_first():
             decoder.next()
         assert "frame-invalid" == caught.value.case
         assert isinstance(caught.value.__cause__, UnicodeDecodeError)
+
+
+def test_a_frame_that_is_nested_too_deeply():
+    """It is none: how deep is the peer's doing, and no mistake in the codec."""
+    decoder = FrameDecoder(lines().mapped(decode=json.loads, encode=json.dumps))
+    decoder.receive(b"[" * 50_000 + b"\n")
+
+    with pytest.raises(RemoteProtocolError, match="not a frame") as caught:
+        decoder.next()
+    assert "frame-invalid" == caught.value.case
+    assert isinstance(caught.value.__cause__, RecursionError)
 
 
 def test_a_mistake_in_a_codec():

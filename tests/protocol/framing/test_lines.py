@@ -39,6 +39,15 @@ def test_a_line_with_an_end_inside_is_not_sent(line):
         lines().encode(line)
 
 
+@pytest.mark.parametrize(("encoding", "message"), [("utf-8", 5), ("utf-8", b"x"), (None, "x")])
+def test_what_is_no_line(encoding, message):
+    """It is refused by its type, and what would have been one is named."""
+    with pytest.raises(TypeError, match=f"not {type(message).__name__}"):
+        lines(encoding=encoding).encode(message)
+    with pytest.raises(ValueError, match="can't encode"):
+        lines(encoding="latin-1").encode("\u20ac")
+
+
 def test_a_line_that_is_too_long():
     """With its end, and before its end has come; one that just fits is a line."""
     codec = lines(max_frame_bytes=6)
