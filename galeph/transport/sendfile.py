@@ -74,6 +74,9 @@ def part_of(file: Any, offset: int, count: int | None) -> FilePart:
     facts = os.fstat(fd)
     if not stat.S_ISREG(facts.st_mode):
         raise ValueError("file must be a regular file; put() takes other kinds")
+    if not facts.st_size and count != 0 and os.pread(fd, 1, 0):
+        # So it is with those of /proc.
+        raise ValueError("file: the system does not say how long it is; put() its bytes")
     left = max(0, facts.st_size - offset) if count is None else count
     if offset + left > max(facts.st_size, offset):
         text = f"the file has {facts.st_size} bytes, and not {count} from {offset} on"

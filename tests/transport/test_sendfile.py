@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from pathlib import Path
 
 import gevent
 import pytest
@@ -76,6 +77,12 @@ class TestParts:
         for wrong in ("path", None, 1.5, True, tmp_path):
             with pytest.raises(TypeError, match="file must be"):
                 part_of(wrong, 0, None)
+        with Path("/proc/self/status").open("rb") as endless:
+            for count in (None, 10):
+                with pytest.raises(ValueError, match="does not say how long"):
+                    part_of(endless, 0, count)
+        with (tmp_path / "empty").open("w+b") as empty:
+            assert 0 == part_of(empty, 0, None).left
         reader, writer = os.pipe()
         try:
             with pytest.raises(ValueError, match="regular file"):
