@@ -381,7 +381,7 @@ def socket(
             further, and the kernel drops what finds no room there either; ``"drop_newest"`` drops
             it; ``"drop_oldest"`` drops the one that has waited longest. All are counted.
         max_packet_bytes: longer ones are cut, and marked ``truncated``. No UDP packet is longer
-            than the default.
+            than the default; 16 MiB at most.
         raw: give messages as memoryviews, of which parts can be taken without copying.
         resolver: who knows the addresses of the names that packets are put for, and that of
             ``remote_address``: as that of `galeph.tcp.client`.

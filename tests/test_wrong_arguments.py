@@ -228,7 +228,7 @@ CALLS = [
             "on_socket": MAYBE_FUNCTIONS,
             "buffer": [*COUNTS, 0],
             "policy": ["disconnect", None, 5, []],
-            "max_packet_bytes": [*COUNTS, 0],
+            "max_packet_bytes": [*COUNTS, 0, 1 << 45],
             "raw": FLAGS,
             "resolver": RESOLVERS,
         },

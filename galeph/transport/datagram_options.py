@@ -15,6 +15,8 @@ __all__ = ["DatagramOptions"]
 
 _MOST_MODE = 0o777
 _MOST_HOPS = 255
+# There is room for so many, at each receive. No system lets a socket send as much by default.
+_MOST_PACKET_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,7 @@ class DatagramOptions:
         if self.on_socket is not None and not callable(self.on_socket):
             raise TypeError(f"on_socket must be callable, not {self.on_socket!r}")
         check_count("buffer", self.buffer, least=1)
-        check_count("max_packet_bytes", self.max_packet_bytes, least=1)
+        check_count("max_packet_bytes", self.max_packet_bytes, least=1, most=_MOST_PACKET_BYTES)
         if self.policy not in get_args(Policy):
             known = ", ".join(get_args(Policy))
             raise ValueError(f"policy must be one of {known}, not {self.policy!r}")
