@@ -16,7 +16,7 @@ from socket import socket as Socket  # noqa: N812  (`socket` is our own)
 from typing import Any, NamedTuple
 
 from galeph import clock
-from galeph._arguments import check_exception, check_flag, named
+from galeph._arguments import check_exception, check_flag
 from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import owns
@@ -25,12 +25,18 @@ from galeph.errors import ResolveError, ResourceClosed, TransportError
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
-from galeph.transport.addresses import InetAddress, UnixAddress, to_addresses
-from galeph.transport.arguments import check_host, check_port
+from galeph.transport.addresses import InetAddress, UnixAddress
 from galeph.transport.base import address_text
-from galeph.transport.datagram_binding import Local, open_datagrams
+from galeph.transport.datagram_address import MAPPED, host_and_port
+from galeph.transport.datagram_binding import (
+    Local,
+    open_datagrams,
+    to_local,
+    to_one_address,
+    to_remote,
+)
 from galeph.transport.datagram_options import DatagramOptions
-from galeph.transport.datagrams import MAPPED, Datagram, DatagramSocket, Policy, host_and_port
+from galeph.transport.datagrams import Datagram, DatagramSocket, Policy
 from galeph.transport.multicast import Membership, check_group, check_interface
 from galeph.transport.names import Resolver, check_endpoint, check_resolver, resolve
 
@@ -406,46 +412,13 @@ def socket(
     )
     check_flag("raw", raw)
     check_resolver(resolver)
-    local = _local(port, host, address, is_connected=remote_address is not None)
-    remote = None if remote_address is None else _remote(remote_address)
+    local = to_local(port, host, address, is_connected=remote_address is not None)
+    remote = None if remote_address is None else to_remote(remote_address)
     if local and remote and isinstance(local, UnixAddress) != isinstance(remote, UnixAddress):
         raise ValueError(f"address and remote_address are of two kinds: {local} and {remote}")
     promise = future(_open, local, remote, options, raw=raw, resolver=resolver)
     owns(promise, UdpStream.close)
     return promise
-
-
-def _local(port: int | None, host: str | None, address: Any, *, is_connected: bool) -> Local:
-    """Where to bind; None leaves it to the system, of what is connected."""
-    if port is not None:
-        check_port(port)
-    if host is not None:
-        check_host(host)
-        if not host:
-            raise ValueError('host must not be empty; "0.0.0.0" is every IPv4 interface')
-    if address is not None:
-        return _one_address(address)
-    if host is None:
-        if is_connected:
-            return None if port is None else InetAddress("", port)
-        host = "0.0.0.0" if port is None else "127.0.0.1"  # noqa: S104  (said in the docstring)
-    return InetAddress(host, port or 0)
-
-
-def _one_address(address: Any) -> InetAddress | UnixAddress:
-    if isinstance(address, list):
-        raise TypeError("address must be one, not a list of them")
-    return to_addresses(address)[0]
-
-
-def _remote(address: Any) -> InetAddress | UnixAddress:
-    try:
-        remote = _one_address(address)
-        if isinstance(remote, InetAddress):
-            check_endpoint(remote.host, remote.port)
-    except (TypeError, ValueError) as error:
-        raise named("remote_address", error) from None
-    return remote
 
 
 def _open(
@@ -492,5 +465,5 @@ def _bytes_of(host: str, port: int, data: Any) -> tuple[str, int, bytes]:
 def _pair(address: Any) -> tuple[str, int]:
     if isinstance(address, tuple) and len(address) == 2:
         return address
-    found = _one_address(address)
+    found = to_one_address(address)
     return (found.host, found.port) if isinstance(found, InetAddress) else (found.path, 0)

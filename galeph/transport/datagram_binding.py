@@ -1,4 +1,4 @@
-"""From the options of a datagram socket to the socket: made, set up, bound, connected.
+"""From the arguments of a datagram socket to the socket: made, set up, bound, connected.
 
 In this order, because most options count only before a socket has its name. What is connected and
 was given no name of its own gets one from the system: a free port, or for a unix socket an abstract
@@ -14,21 +14,64 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from gevent.monkey import get_original
 
+from galeph._arguments import named
 from galeph.errors import ResolveError, TransportError
-from galeph.transport.addresses import InetAddress, UnixAddress
+from galeph.transport.addresses import InetAddress, UnixAddress, to_addresses
+from galeph.transport.arguments import check_host, check_port
+from galeph.transport.datagram_address import datagram_address_text
 from galeph.transport.datagram_options import DatagramOptions
-from galeph.transport.datagrams import DatagramSocket, datagram_address_text
+from galeph.transport.datagrams import DatagramSocket
 from galeph.transport.multicast import sending_options
-from galeph.transport.names import Resolver, SocketAddress, resolve
+from galeph.transport.names import Resolver, SocketAddress, check_endpoint, resolve
 from galeph.transport.unix_files import UnixFile, claimed
 
-__all__ = ["Local", "open_datagrams"]
+__all__ = ["Local", "open_datagrams", "to_local", "to_one_address", "to_remote"]
 
 
 Local = InetAddress | UnixAddress | None
+
+
+def to_local(port: int | None, host: str | None, address: Any, *, is_connected: bool) -> Local:
+    """Return where to bind; None leaves it to the system, of what is connected.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
+    """
+    if port is not None:
+        check_port(port)
+    if host is not None:
+        check_host(host)
+        if not host:
+            raise ValueError('host must not be empty; "0.0.0.0" is every IPv4 interface')
+    if address is not None:
+        return to_one_address(address)
+    if host is None:
+        if is_connected:
+            return None if port is None else InetAddress("", port)
+        host = "0.0.0.0" if port is None else "127.0.0.1"  # noqa: S104  (said in the docstring)
+    return InetAddress(host, port or 0)
+
+
+def to_one_address(address: Any) -> InetAddress | UnixAddress:
+    """Return the address that a user means; raise TypeError or ValueError if it is none."""
+    if isinstance(address, list):
+        raise TypeError("address must be one, not a list of them")
+    return to_addresses(address)[0]
+
+
+def to_remote(address: Any) -> InetAddress | UnixAddress:
+    """Return whom to connect to; raise TypeError or ValueError if that names nobody."""
+    try:
+        remote = to_one_address(address)
+        if isinstance(remote, InetAddress):
+            check_endpoint(remote.host, remote.port)
+    except (TypeError, ValueError) as error:
+        raise named("remote_address", error) from None
+    return remote
 
 
 def open_datagrams(

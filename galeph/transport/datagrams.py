@@ -16,7 +16,6 @@ What the network says about a datagram of earlier is not the fault of the call t
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 import sys
@@ -30,25 +29,15 @@ from gevent.server import DatagramServer
 
 from galeph.errors import DatagramTooLarge, ResourceBusy, ResourceClosed, TransportError
 from galeph.transport import forks
-from galeph.transport.base import address_text
+from galeph.transport.datagram_address import datagram_address_text
 from galeph.transport.datagram_errors import DatagramErrors, read_error_queue
 from galeph.transport.turns import Turns
 from galeph.transport.unix_files import UnixFile
 
-__all__ = [
-    "MAPPED",
-    "Datagram",
-    "DatagramSocket",
-    "Policy",
-    "datagram_address_text",
-    "host_and_port",
-]
+__all__ = ["Datagram", "DatagramSocket", "Policy"]
 
 Datagram = tuple[bytes, Any]
 Policy = Literal["block", "drop_newest", "drop_oldest"]
-
-# How IPv6 writes an address of IPv4 (RFC 4291 section 2.5.5.2).
-MAPPED = "::ffff:"
 
 _AF_UNIX = int(socket.AF_UNIX)
 _WRITE = 2
@@ -81,30 +70,6 @@ _RECVERR: dict[int, tuple[int, int]] = (
 # How often a sender looks whether a unix socket has room again: of one that it is not connected to
 # the kernel does not say so.
 _FIRST_LOOK_AFTER, _LOOK_AGAIN_AFTER = 0.001, 0.05
-
-
-def host_and_port(address: Any) -> tuple[str, int]:
-    """Host and port of an address as sockets give it.
-
-    A unix socket's is its path, or ``@`` and its name, and 0; without a name it is "" and 0.
-    """
-    if address.__class__ is not tuple:
-        if isinstance(address, bytes):
-            address = "@" + os.fsdecode(address[1:])
-        return address or "", 0
-    host = address[0]
-    if len(address) == 4:
-        if address[3]:
-            # A link-local address means nothing without its interface.
-            host = f"{host.partition('%')[0]}%{address[3]}"
-        elif host.startswith(MAPPED):
-            host = host[len(MAPPED) :]
-    return host, address[1]
-
-
-def datagram_address_text(address: Any) -> str:
-    """Write an address as sockets give it the way people do."""
-    return address_text(*host_and_port(address)) or "a unix socket without a name"
 
 
 # gevent's stubs know neither its watcher nor that `do_read` may keep what it reads.
