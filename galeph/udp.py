@@ -39,6 +39,7 @@ from galeph.transport.datagram_options import DatagramOptions
 from galeph.transport.datagrams import Datagram, DatagramSocket, Policy
 from galeph.transport.multicast import Membership, check_group, check_interface
 from galeph.transport.names import Resolver, check_endpoint, check_resolver, resolve
+from galeph.transport.wiretap import Wiretap
 
 __all__ = ["Packet", "UdpStream", "socket"]
 
@@ -354,6 +355,7 @@ def socket(
     max_packet_bytes: int = 65536,
     raw: bool = False,
     resolver: Resolver | None = None,
+    wiretap: bool | str | int | Wiretap | None = None,
 ) -> Deferred[UdpStream]:
     """Open a UDP socket, or a unix datagram socket; return at once a Deferred of its stream.
 
@@ -391,6 +393,8 @@ def socket(
         raw: give messages as memoryviews, of which parts can be taken without copying.
         resolver: who knows the addresses of the names that packets are put for, and that of
             ``remote_address``: as that of `galeph.tcp.client`.
+        wiretap: log the packets that are taken and put, as `galeph.tcp.ClientOptions` has it for
+            connections.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it. Whatever
@@ -409,6 +413,7 @@ def socket(
         buffer=buffer,
         policy=policy,
         max_packet_bytes=max_packet_bytes,
+        wiretap=wiretap,
     )
     check_flag("raw", raw)
     check_resolver(resolver)

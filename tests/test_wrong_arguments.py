@@ -231,6 +231,7 @@ CALLS = [
             "max_packet_bytes": [*COUNTS, 0, 1 << 45],
             "raw": FLAGS,
             "resolver": RESOLVERS,
+            "wiretap": ["loud", 1.5, b"info", handle],
         },
     ),
     Call(

@@ -24,6 +24,7 @@ from galeph.transport.addresses import InetAddress, UnixAddress, to_addresses
 from galeph.transport.arguments import check_host, check_port
 from galeph.transport.datagram_address import datagram_address_text
 from galeph.transport.datagram_options import DatagramOptions
+from galeph.transport.datagram_wiretap import DatagramTap
 from galeph.transport.datagrams import DatagramSocket
 from galeph.transport.multicast import sending_options
 from galeph.transport.names import Resolver, SocketAddress, check_endpoint, resolve
@@ -94,14 +95,16 @@ def open_datagrams(
         sock = _open_inet(*_resolved(local, remote, resolver), options)  # type: ignore[arg-type]
     else:
         sock, file = _open_unix(local, remote, options)
+    most_bytes, tap = options.max_packet_bytes, options.tap
     try:
         return DatagramSocket(
             sock,
             most_waiting=options.buffer,
             policy=options.policy,
-            max_bytes=options.max_packet_bytes,
+            max_bytes=most_bytes,
             peer=None if remote is None else sock.getpeername(),
             file=file,
+            tap=None if tap is None else DatagramTap(tap, sock.getsockname(), most_bytes),
         )
     except BaseException:
         if file is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 from galeph._arguments import check_count, check_flag
 from galeph.transport.datagrams import Policy
 from galeph.transport.multicast import check_interface
+from galeph.transport.wiretap import Wiretap, to_wiretap
 
 __all__ = ["DatagramOptions"]
 
@@ -44,6 +45,8 @@ class DatagramOptions:
     policy: Policy = "block"
     # No UDP packet is longer; a unix datagram may be.
     max_packet_bytes: int = 65536
+    wiretap: bool | str | int | Wiretap | None = None
+    tap: Wiretap | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("broadcast", "reuse_address", "reuse_port", "dual_stack"):
@@ -60,6 +63,7 @@ class DatagramOptions:
             raise TypeError(f"on_socket must be callable, not {self.on_socket!r}")
         check_count("buffer", self.buffer, least=1)
         check_count("max_packet_bytes", self.max_packet_bytes, least=1, most=_MOST_PACKET_BYTES)
+        object.__setattr__(self, "tap", to_wiretap(self.wiretap))
         if self.policy not in get_args(Policy):
             known = ", ".join(get_args(Policy))
             raise ValueError(f"policy must be one of {known}, not {self.policy!r}")

@@ -31,6 +31,7 @@ from galeph.errors import DatagramTooLarge, ResourceBusy, ResourceClosed, Transp
 from galeph.transport import forks
 from galeph.transport.datagram_address import datagram_address_text
 from galeph.transport.datagram_errors import DatagramErrors, read_error_queue
+from galeph.transport.datagram_wiretap import DatagramTap
 from galeph.transport.turns import Turns
 from galeph.transport.unix_files import UnixFile
 
@@ -151,6 +152,7 @@ class DatagramSocket:
         max_bytes: of a longer datagram one byte more is given, and the rest is lost.
         peer: the address the socket is connected to, if it is.
         file: a unix socket's that was made for it, to be removed with it.
+        tap: is told of every datagram that is received or sent.
     """
 
     def __init__(
@@ -162,8 +164,10 @@ class DatagramSocket:
         max_bytes: int = 65536,
         peer: Any = None,
         file: UnixFile | None = None,
+        tap: DatagramTap | None = None,
     ) -> None:
         self._file = file
+        self._tap = tap
         self._hub: Any = get_hub()
         self._sock = sock
         self._turns = Turns(self._hub)
@@ -234,6 +238,8 @@ class DatagramSocket:
             ResourceBusy: another greenlet is receiving.
         """
         receiver = self._receiver
+        if self._tap is not None:
+            self._tap.wait_for_room()
         while not receiver.waiting:
             if self._closed:
                 raise self._no_longer_usable()
@@ -258,6 +264,8 @@ class DatagramSocket:
     def _next(self) -> Datagram:
         receiver = self._receiver
         datagram: Datagram = receiver.waiting.popleft()
+        if self._tap is not None:
+            self._tap.note_received(*datagram)
         # Half empty first: starting makes a watcher, too much to do for every datagram.
         if (
             not receiver.is_reading
@@ -282,6 +290,8 @@ class DatagramSocket:
                 stays usable.
             ResourceClosed: the socket was closed.
         """
+        if self._tap is not None:
+            self._tap.wait_for_room()
         if self._turns.is_taken or not self._sends_left or not self.try_send(data, address):
             self._turns.take()
             try:
@@ -316,6 +326,8 @@ class DatagramSocket:
             return True
         if self._sends_left:
             self._sends_left -= 1
+        if self._tap is not None:
+            self._tap.note_sent(data, self.peer if address is None else address)
         return True
 
     def _is_of_earlier(self, error: OSError) -> bool:
@@ -332,11 +344,17 @@ class DatagramSocket:
         return self.peer is not None or bool(self._sock.getsockopt(*option))
 
     def _send_error(self, error: OSError, data: bytes, address: Any) -> TransportError:
-        to = datagram_address_text(self.peer if address is None else address)
+        peer = self.peer if address is None else address
+        to = datagram_address_text(peer)
         if error.errno == errno.EMSGSIZE:
             text = f"a datagram of {len(data)} bytes is too long (sending to {to})"
-            return DatagramTooLarge(error.errno, text)
-        return TransportError(error.errno, f"{error.strerror or error} (sending to {to})")
+            failure: TransportError = DatagramTooLarge(error.errno, text)
+        else:
+            text = f"{error.strerror or error} (sending to {to})"
+            failure = TransportError(error.errno, text)
+        if self._tap is not None:
+            self._tap.note_failed(failure, peer)
+        return failure
 
     def _wait_writable(self) -> None:
         if self._closed:
@@ -357,6 +375,8 @@ class DatagramSocket:
             return
         self._dropped_by_kernel = self._ask_kernel()
         self._closed = True
+        if self._tap is not None:
+            self._tap.note_closed()
         run_callback = self._hub.loop.run_callback
         callback = self._release_writer()
         if callback is not None:
