@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from gevent.event import Event
+
 from galeph.deferred import Deferred
 from galeph.errors import (
     HandshakeFailed,
@@ -77,6 +79,7 @@ class Exchange(Protocol):
     """One request and its response, on some connection."""
 
     info: ConnectionInfo
+    closing: Event
     limits: Limits
     timeouts: Timeouts
     max_buffered_bytes: int
@@ -111,10 +114,11 @@ class Exchange(Protocol):
 class EndedExchange:
     """What a request holds on to once it has been answered: facts, and nothing that can block."""
 
-    __slots__ = ("info", "limits", "max_buffered_bytes", "timeouts", "trailers")
+    __slots__ = ("closing", "info", "limits", "max_buffered_bytes", "timeouts", "trailers")
 
     def __init__(self, exchange: Exchange, trailers: Headers | None = None) -> None:
         self.info = exchange.info
+        self.closing = exchange.closing
         self.limits = exchange.limits
         self.timeouts = exchange.timeouts
         self.max_buffered_bytes = exchange.max_buffered_bytes

@@ -83,6 +83,7 @@ class H1ServerConnection:
         "_scheme",
         "_service",
         "_tenant",
+        "closing",
         "deadline",
         "engine",
         "info",
@@ -100,6 +101,7 @@ class H1ServerConnection:
         self._service = service
         self.engine = H1Engine(Role.SERVER, limits)
         self.info = transport.info
+        self.closing = connection.closing
         self._scheme = "http" if transport.info.tls is None else "https"
         self.limits = limits
         self.timeouts = service.timeouts

@@ -22,6 +22,7 @@ from galeph.message.url import Target, split_url
 from galeph.stream import Source
 
 if TYPE_CHECKING:
+    from gevent.event import Event
     from multidict import MultiDictProxy
 
     from galeph.deferred import Deferred
@@ -180,6 +181,19 @@ class Request:
         that only ends its own side of the connection, and goes on reading, counts as gone.
         """
         return self._on_server().disconnected
+
+    @property
+    def closing(self) -> Event:
+        r"""Set when the server begins to close: a body without an end should end now.
+
+        Work that has an end need not look: it may go on until the server's time is up. For events
+        that go on for ever::
+
+            def events(request):
+                while not request.closing.wait(1):
+                    yield f"data: {time.time()}\n\n"
+        """
+        return self._on_server().closing
 
     def continue_(self) -> None:
         """Send ``100 Continue`` where the client waits for it; reading the body does so too."""

@@ -85,6 +85,11 @@ class Connection:
         """Whether the server is closing: no new work should begin on this connection."""
         return self._server.is_closing
 
+    @property
+    def closing(self) -> Event:
+        """Set when the server begins to close."""
+        return self._server._closing
+
     def drain(self) -> None:
         """Ask the connection to end when its work in flight is done. Never blocks."""
         if self.on_drain is not None:
@@ -217,6 +222,7 @@ class Server:
         self._parent: int | None = None
         self._failed_handshakes: Counter[str] = Counter()
         self._drain: Drain | None = None
+        self._closing = Event()
         self._over = Event()
         self._entry = Entry(settings, None if tls_context is None else Connection._shake_hands)
         self._listeners = [
@@ -335,6 +341,7 @@ class Server:
         if self._drain is None:
             self._stop_listening()
             self._drain = Drain(self._connections, self._end)
+            self._closing.set()
             self._drain.begin()
         return self._drain.end_within(timeout)
 

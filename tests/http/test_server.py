@@ -756,6 +756,38 @@ class TestConnections:
 
             assert "close" == reader.read().headers["connection"]
 
+    def test_an_endless_body_ends_with_the_drain(self):
+        """It sees `Request.closing`, and ends whole, for the client too."""
+
+        def events(request):
+            yield b"data: begun\n\n"
+            request.closing.wait()
+            yield b"data: bye\n\n"
+
+        with (
+            serving(lambda request: {"body": events(request)}) as server,
+            connected(server) as sock,
+        ):
+            sock.sendall(GET)
+            gevent.sleep(0.02)
+            closing = server.close(timeout=60)
+
+            assert b"data: begun\n\ndata: bye\n\n" == Reader(sock).read().body
+            sock.close()
+            report = closing.result(2)
+            assert (0, 1, 0) == (report.idle, report.finished, report.cut)
+
+    def test_closing_is_the_servers_for_every_request(self):
+        """Also for one that was answered long ago, and for one that comes while it closes."""
+        kept = []
+        with serving(kept.append) as server, connected(server) as sock:
+            sock.sendall(GET)
+            Reader(sock).read()
+            assert not kept[0].closing.is_set()
+            server.close(timeout=5)
+
+            assert kept[0].closing.is_set()
+
     @pytest.mark.fault("F14")
     def test_drain_has_an_end(self):
         """A handler that does not return is cut at the deadline of the drain."""
