@@ -47,7 +47,7 @@ _TLV_NOOP = 0x04
 # "0" or a number without leading zeros; what it may be at most is looked at afterwards.
 _PORT = re.compile(rb"0|[1-9][0-9]{0,4}", re.ASCII)
 
-# An address and a port, or the path of a unix socket and 0.
+# An address and a port, or the path of a unix socket, "" for one without a name, and 0.
 Endpoint = tuple[str, int]
 
 
@@ -281,7 +281,7 @@ def _encode_v2(header: ProxyHeader) -> bytes:
 
 
 def _unix_field(end: Endpoint) -> bytes:
-    path = end[0].encode()
+    path = end[0].encode(errors="surrogateescape")
     if path[:1] == b"@":
         path = b"\0" + path[1:]
     if len(path) > _UNIX_BYTES:
@@ -299,7 +299,7 @@ def _family_of(
 
     Where one is IPv4 and the other IPv6, both are written as IPv6 (mapped).
     """
-    ends = tuple(_address_or_path(one[0]) for one in (source, destination))
+    ends = tuple(_address_or_path(*one) for one in (source, destination))
     if all(isinstance(one, str) for one in ends):
         return _UNIX, ends
     if any(isinstance(one, str) for one in ends):
@@ -310,11 +310,16 @@ def _family_of(
     return _INET6, tuple(mapped)
 
 
-def _address_or_path(text: str) -> IPv4Address | IPv6Address | str:
+def _address_or_path(text: str, port: int) -> IPv4Address | IPv6Address | str:
     if "/" in text or text.startswith("@") or not text:
         return text
     bare = text.partition("%")[0]  # a scope means nothing to anybody else
-    return IPv6Address(bare) if ":" in bare else IPv4Address(bare)
+    try:
+        return IPv6Address(bare) if ":" in bare else IPv4Address(bare)
+    except ValueError:
+        if port:
+            raise
+        return text  # a path is also a file's name alone, and never has a port
 
 
 @cache

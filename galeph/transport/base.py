@@ -16,8 +16,18 @@ from galeph.protocol.proxy_header import ProxyHeader
 if TYPE_CHECKING:
     from galeph.transport.sendfile import FilePart
 
-__all__ = ["Buffer", "ConnectionInfo", "EndWatch", "TLSInfo", "Transport", "address_text"]
+__all__ = [
+    "NAMELESS",
+    "Buffer",
+    "ConnectionInfo",
+    "EndWatch",
+    "TLSInfo",
+    "Transport",
+    "address_text",
+]
 
+# The address of a unix socket that was bound to none, as most clients' are.
+NAMELESS = "unix:"
 Buffer = bytes | bytearray | memoryview
 
 

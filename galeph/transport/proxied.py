@@ -22,8 +22,13 @@ from galeph.errors import (
     RemoteProtocolError,
     ResourceClosed,
 )
-from galeph.protocol.proxy_header import ProxyHeader, least_missing, parse_proxy_header
-from galeph.transport.base import ConnectionInfo, Transport
+from galeph.protocol.proxy_header import (
+    Endpoint,
+    ProxyHeader,
+    least_missing,
+    parse_proxy_header,
+)
+from galeph.transport.base import NAMELESS, ConnectionInfo, Transport
 from galeph.transport.timelimit import TimeLimit
 
 if TYPE_CHECKING:
@@ -127,9 +132,9 @@ def _presented(info: ConnectionInfo, header: ProxyHeader) -> ConnectionInfo:
         return replace(info, proxy=header, proxy_addr=info.remote_addr, proxy_port=info.remote_port)
     return replace(
         info,
-        remote_addr=header.source[0],
+        remote_addr=header.source[0] or NAMELESS,
         remote_port=header.source[1],
-        server_name=header.destination[0],
+        server_name=header.destination[0] or NAMELESS,
         server_port=header.destination[1],
         proxy=header,
         proxy_addr=info.remote_addr,
@@ -158,6 +163,10 @@ def header_for(spoken_for: ProxyHeader | ConnectionInfo) -> ProxyHeader:
             f"proxy_header must be a ProxyHeader or a ConnectionInfo, not {spoken_for!r}"
         )
     return ProxyHeader(
-        (spoken_for.remote_addr, spoken_for.remote_port),
-        (spoken_for.server_name, spoken_for.server_port),
+        _endpoint(spoken_for.remote_addr, spoken_for.remote_port),
+        _endpoint(spoken_for.server_name, spoken_for.server_port),
     )
+
+
+def _endpoint(addr: str, port: int) -> Endpoint:
+    return ("" if addr == NAMELESS else addr), port

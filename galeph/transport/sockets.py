@@ -34,7 +34,7 @@ from gevent.monkey import get_original
 
 from galeph.errors import ConnectionLost, ResourceBusy, ResourceClosed, TransportError
 from galeph.transport import forks
-from galeph.transport.base import Buffer, ConnectionInfo, address_text
+from galeph.transport.base import NAMELESS, Buffer, ConnectionInfo, address_text
 from galeph.transport.endwatch import SocketEndWatch
 from galeph.transport.seam import connection_error
 from galeph.transport.sendfile import FileFailed, FilePart, read_and_write, send_part
@@ -492,7 +492,7 @@ def _host_port(address: Any) -> tuple[str, int]:
         return address[0][7:] if mapped else address[0], address[1]
     if isinstance(address, bytes):  # an abstract name begins with a NUL; "@" as the system's tools
         address = ("@" + address[1:].decode(errors="replace")) if address else ""
-    return address or "unix:", 0
+    return address or NAMELESS, 0
 
 
 def _with_cause(error: Exception, cause: BaseException | None) -> Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +91,10 @@ GOOD = {
     "v2 unix": (
         v2(b"/run/a".ljust(108, b"\0") + b"\0abc".ljust(108, b"\0"), family=0x31),
         ProxyHeader(("/run/a", 0), ("@abc", 0)),
+    ),
+    "v2 unix, of nobody to a relative path": (
+        v2(bytes(108) + b"a.socket".ljust(108, b"\0"), family=0x31),
+        ProxyHeader(("", 0), ("a.socket", 0)),
     ),
     "v2 TLVs": (
         v2(ADDRESSES + tlv(0x01, b"h2") + tlv(0x04, b"padding") + tlv(0x02, b"a.test")),
@@ -220,6 +226,12 @@ class TestWriting:
         assert v2() == ProxyHeader(CLIENT, SERVER).encode()
         assert v2(b"", command=0x20, family=0x00) == ProxyHeader().encode()
 
+    def test_a_path_that_is_no_text(self):
+        """The bytes of a path are written as the system has them."""
+        encoded = ProxyHeader((os.fsdecode(b"/run/\xff"), 0), ("/run/b", 0)).encode()
+
+        assert b"/run/\xff".ljust(108, b"\0") == encoded[16:124]
+
     def test_two_families(self):
         """IPv4 is mapped where the other end is IPv6, and read as IPv4; a scope is left out."""
         encoded = ProxyHeader(CLIENT, ("fe80::1%eth0", 80)).encode()
@@ -239,6 +251,9 @@ class TestWriting:
             ProxyHeader(CLIENT, SERVER, ((0xE0, bytes(MAX_BYTES)),)),
             ProxyHeader(("/" + "a" * 108, 0), ("/b", 0)),
             ProxyHeader(("nobody", 1), SERVER),
+            ProxyHeader(("nobody", 0), SERVER),
+            ProxyHeader(("192.0.2.777", 0), SERVER),
+            ProxyHeader(("unix:", 1), SERVER),
         ],
     )
     def test_refuses_what_does_not_fit(self, header):

@@ -53,8 +53,8 @@ def start():
 
 def until(sock, mark=b";"):
     received = b""
-    while not received.endswith(mark):
-        received += sock.recv(1000)
+    while not received.endswith(mark) and (data := sock.recv(1000)):
+        received += data
     return received
 
 
@@ -390,6 +390,47 @@ class TestSending:
             client.sendall(V1)
 
             assert b"192.0.2.7 4711 198.51.100.1 443;" == until(client)
+
+    @pytest.mark.parametrize("is_named", [False, True])
+    @pytest.mark.parametrize("name", ["gateway.socket", "@galeph-gateway", "{folder}/socket"])
+    def test_for_a_connection_on_a_unix_socket(self, start, tmp_path, monkeypatch, name, is_named):
+        """So does one over a unix socket, whatever that is called, and whether its peer is."""
+        monkeypatch.chdir(tmp_path)
+        name = name.format(folder=tmp_path)
+        back = start()
+
+        def forward(stream, info):
+            with tcp.client("127.0.0.1", back.port, proxy_header=info).result(5) as onward:
+                stream.put(onward.take())
+
+        first = start(forward, proxy_protocol_from=None, address="unix:" + name)
+        with gsocket.socket(socket.AF_UNIX) as client:
+            if is_named:
+                client.bind("client")
+            client.connect(first.address)
+
+            said = "client" if is_named else "unix:"
+            assert f"{said} 0 {name} 0;".encode() == until(client)
+
+    def test_through_two_gateways(self, start, tmp_path):
+        """A peer without a name has none behind the next gateway either."""
+        back = start()
+
+        def forward_to(port):
+            def forward(stream, info):
+                with tcp.client("127.0.0.1", port, proxy_header=info).result(5) as onward:
+                    stream.put(onward.take())
+
+            return forward
+
+        second = start(forward_to(back.port))
+        first = start(
+            forward_to(second.port), proxy_protocol_from=None, address=tmp_path / "socket"
+        )
+        with gsocket.socket(socket.AF_UNIX) as client:
+            client.connect(first.address)
+
+            assert f"unix: 0 {tmp_path}/socket 0;".encode() == until(client)
 
     def test_a_header(self, start):
         """A header of one's own is sent as it is, before TLS."""
