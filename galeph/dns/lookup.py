@@ -18,8 +18,10 @@ from galeph.dns.answers import Kind, Reading, read_answer
 from galeph.dns.nameservers import Nameserver
 from galeph.dns.questions import ID_BITS, Question
 from galeph.dns.statistics import Counters
+from galeph.dns.wiretap import QuestionTap
 from galeph.errors import ConnectTimeout, ResourceClosed, TLSTimeout, TransportError
 from galeph.transport.timelimit import TimeLimit
+from galeph.transport.wiretap import Wiretap
 
 __all__ = ["Health", "Lookup", "Manners"]
 
@@ -77,6 +79,7 @@ class Lookup:
         manners: how.
         health: of the servers.
         counters: where to count.
+        tap: is told of every message, if there is one.
 
     Attributes:
         trace: what was done, a line each.
@@ -88,8 +91,11 @@ class Lookup:
         manners: Manners,
         health: Health,
         counters: Counters,
+        *,
+        tap: Wiretap | None = None,
     ) -> None:
         self._servers = servers
+        self._tap = tap
         self._manners = manners
         self._health = health
         self._counters = counters
@@ -142,6 +148,7 @@ class Lookup:
             return Reading(Kind.BAD, name, reason=reason), 0
         self._left -= 1
         manners = self._manners
+        tap = None if self._tap is None else QuestionTap(self._tap, server)
         question = Question(
             name,
             rdtype,
@@ -149,8 +156,13 @@ class Lookup:
             mixed_case=manners.mixed_case,
             max_payload_size=manners.max_payload_size if edns else None,
             recursion_desired=manners.recursion_desired,
+            on_message=None if tap is None else tap.note_message,
         )
+        if tap is not None:
+            tap.note_question(question)
         failure = self._exchange(server, question)
+        if failure and tap is not None:
+            tap.note_failure(failure)
         self._counters.ignored += len(question.ignored)
         reply = question.reply
         if failure or reply is None:

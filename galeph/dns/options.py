@@ -14,6 +14,7 @@ from galeph.dns.nameservers import to_nameservers
 from galeph.dns.policy import Policy
 from galeph.dns.system_files import is_address
 from galeph.transport.names import Resolver as AnyResolver
+from galeph.transport.wiretap import Wiretap, to_wiretap
 
 __all__ = ["Options"]
 
@@ -54,6 +55,7 @@ class Options:
     policy: Policy | None = None
     fallback: AnyResolver | None = None
     trace: bool = False
+    wiretap: bool | str | int | Wiretap | None = None
 
     def __post_init__(self) -> None:
         if self.nameservers is not None:
@@ -73,6 +75,7 @@ class Options:
         if self.max_payload_size > 65535:
             raise ValueError(f"max_payload_size must be at most 65535, got {self.max_payload_size}")
         check_count("max_entries", self.max_entries, least=0)
+        to_wiretap(self.wiretap)
         if self.policy is not None and not callable(self.policy):
             raise TypeError(f"policy must be a function, not {self.policy!r}")
         if self.fallback is not None and not callable(getattr(self.fallback, "addresses", None)):

@@ -14,6 +14,7 @@ one takes 10 to 30 µs, in which nothing else runs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class Question:
         mixed_case: whether the letters are sent in random case.
         max_payload_size: how long an answer over UDP may be; None to leave EDNS out.
         recursion_desired: whether the server is to ask others.
+        on_message: is told of everything that came back, and of what is to be done about it.
 
     Attributes:
         wire: the query, as it is sent.
@@ -73,6 +75,7 @@ class Question:
         mixed_case: bool = True,
         max_payload_size: int | None = 1232,
         recursion_desired: bool = True,
+        on_message: Callable[[Question, bytes, Verdict], object] | None = None,
     ) -> None:
         import dns.flags
         import dns.message
@@ -97,6 +100,7 @@ class Question:
         self.ignored: list[str] = []
         self.reply: Message | None = None
         self.was_truncated = False
+        self._on_message = on_message
 
     @property
     def rdtype_text(self) -> str:
@@ -112,6 +116,12 @@ class Question:
             wire: a message.
             over_stream: whether it came over a connection, whose two ends are certain.
         """
+        verdict = self._judge(wire, over_stream=over_stream)
+        if self._on_message is not None:
+            self._on_message(self, wire, verdict)
+        return verdict
+
+    def _judge(self, wire: bytes, *, over_stream: bool) -> Verdict:
         reason, is_case_wrong = self._check_envelope(wire)
         if not reason and not over_stream and (is_case_wrong or _flags(wire) & _TC):
             self.was_truncated = True

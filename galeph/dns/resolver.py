@@ -52,6 +52,7 @@ from galeph.transport import forks
 from galeph.transport.names import Resolver as AnyResolver
 from galeph.transport.names import read_address
 from galeph.transport.timelimit import TimeLimit
+from galeph.transport.wiretap import Wiretap, to_wiretap
 
 __all__ = ["Answer", "Resolver"]
 
@@ -118,6 +119,8 @@ class Resolver:
             returns False do not count. See `public_only`. It may block.
         fallback: an object with ``addresses(host)``, asked for names the DNS does not know.
         trace: whether an error carries a note with everything that was asked.
+        wiretap: log what is asked and what comes back, with a hex dump, as
+            `galeph.tcp.ClientOptions` has it for connections.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it.
@@ -152,10 +155,12 @@ class Resolver:
         policy: Policy | None = None,
         fallback: AnyResolver | None = None,
         trace: bool = False,
+        wiretap: bool | str | int | Wiretap | None = None,
     ) -> None:
         given = {name: value for name, value in locals().items() if name != "self"}
         self._options = options = Options(**given)
         self._machine = Machine(options)
+        self._tap = to_wiretap(options.wiretap)
         self._health = Health()
         self._counters = Counters()
         self._flights: Flights[Any, Any] = Flights()
@@ -431,7 +436,7 @@ class Resolver:
             mixed_case=options.mixed_case,
             recursion_desired=options.recursion_desired,
         )
-        return Lookup(machine.servers(), manners, self._health, self._counters)
+        return Lookup(machine.servers(), manners, self._health, self._counters, tap=self._tap)
 
     @property
     def closed(self) -> bool:
