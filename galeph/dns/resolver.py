@@ -50,7 +50,7 @@ from galeph.dns.system_files import is_address
 from galeph.errors import ResolveError, ResolveTimeout, ResourceClosed
 from galeph.transport import forks
 from galeph.transport.names import Resolver as AnyResolver
-from galeph.transport.names import read_address
+from galeph.transport.names import read_addresses
 from galeph.transport.timelimit import TimeLimit
 from galeph.transport.wiretap import Wiretap, to_wiretap
 
@@ -215,10 +215,10 @@ class Resolver:
             raise TypeError(f"host must be a name or an address as str, not {host!r}")
         if is_address(host):
             return Outcome(((host,),))
-        address = read_address(host)
-        if address is not None:
-            # Whoever looks whether a host is an address does not see this one.
-            return self._outcome(host, [[address]])
+        read = read_addresses(host)
+        if read:
+            # Whoever looks whether a host is an address does not see these.
+            return self._outcome(host, [[each] for each in read])
         try:
             name = encode_host(host, allow_underscores=True)
         except InvalidName as error:

@@ -30,7 +30,7 @@ __all__ = [
     "check_endpoint",
     "check_resolver",
     "host_text",
-    "read_address",
+    "read_addresses",
     "resolve",
 ]
 
@@ -110,16 +110,16 @@ def resolve(
     return [SocketAddress(one[0], one[1], one[2], one[4]) for one in found]
 
 
-def read_address(text: str) -> str | None:
-    """Return the address that ``getaddrinfo`` reads in a text, also in ``127.1``; None for a name.
+def read_addresses(text: str) -> list[str]:
+    """Return what ``getaddrinfo`` reads in a text without asking anybody: nothing in a name.
 
-    Asks nobody and does not block.
+    That is an address, also in ``127.1``; in ``*`` the GNU C library reads two, of this machine.
     """
     try:
         found = _read(text, 0, socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return None
-    return host_text(found[0][4])
+        return []
+    return [host_text(each[4]) for each in found]
 
 
 def host_text(address: Any) -> str:

@@ -14,11 +14,13 @@ from galeph import clock, tcp
 from galeph.dns import Resolver, public_only
 from galeph.errors import ResolveError, ResolveTimeout, ResourceClosed
 from galeph.testing import ManualClock, kill_walk
+from galeph.transport.names import resolve
 from tests.faults.kit import fake_dns
 from tests.faults.kit.fake_dns import FakeDNS
 from tests.transport.wire import Socket
 
-# IPv4 in less than four parts, in one number, in octal; and in letters that IDNA takes for others.
+# IPv4 in less than four parts, in one number, in octal; in letters that IDNA takes for others; and
+# what the GNU C library takes for this machine.
 LOOSE = [
     "127.1",
     "10.2.3",
@@ -29,6 +31,7 @@ LOOSE = [
     "\uff11\uff12\uff17.0.0.1",
     "127\u30020.0.1",
     "\uff1a\uff1a1",
+    "*",
 ]
 
 
@@ -324,12 +327,17 @@ class TestHostile:
         read = make(policy=lambda *each: asked.append(each) or True).addresses(host)
 
         assert {each[4][0] for each in socket.getaddrinfo(host, 80)} == set(read)
-        assert [(host, *read)] == asked
+        assert [(host, each) for each in read] == asked
         refuses = make(policy=public_only)
         assert socket.EAI_NONAME == failure(refuses.addresses, host)
         with pytest.raises(ResolveError, match="policy"):
-            tcp.client(host, 80, resolver=refuses).get()
+            resolve(host, 80, resolver=refuses)
         assert [] == server.asked
+
+    def test_such_an_address_in_a_client(self, make):
+        """No client connects to it past the policy."""
+        with pytest.raises(ResolveError, match="policy"):
+            tcp.client("2130706433", 80, resolver=make(policy=public_only)).get()
 
     def test_a_policy_of_ones_own(self, make):
         """It is asked about every address with the name that was asked for, and may block."""
