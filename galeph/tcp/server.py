@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Unpack
 
 from galeph import clock
@@ -118,18 +117,16 @@ class _Service:
         connection.transport = stream.transport
         connection.on_drain = stream.prepare_to_end
         try:
-            work = self._begin(connection, stream)
-            if work is None:
-                return
-            result = work()
-            awaited = to_deferred(result) if hasattr(result, "rawlink") else None
-            if awaited is not None:
+            if self._executor is None:
+                result = self._handler(stream, stream.info)
+            else:
+                result = self._run_elsewhere(connection, stream)
+            if result is not None and hasattr(result, "rawlink"):
+                awaited = to_deferred(result)
                 on_ready(awaited, _close_if_failed, stream, awaited)
-            stream.keep_while_connected()
-            if awaited is not None:
-                awaited.get()
-                # What it did may have connected the stream to something.
                 stream.keep_while_connected()
+                awaited.get()  # what it did may have connected the stream to something
+            stream.keep_while_connected()
         except (RemoteProtocolError, WriteTimeout) as error:
             if not stream.has_failed_with(error):
                 raise
@@ -138,24 +135,18 @@ class _Service:
         finally:
             stream.close()
 
-    def _begin(self, connection: Connection, stream: TcpStream) -> Callable[[], object] | None:
-        """Return what runs the handler to its end; None if the executor takes no more."""
-        if self._executor is None:
-            return partial(self._handler, stream, stream.info)
+    def _run_elsewhere(self, connection: Connection, stream: TcpStream) -> object:
+        """Have the executor run the handler, wait for it, and return what it returns."""
         try:
-            work = self._executor.submit(self._handler, stream, stream.info)
+            work: Deferred[object] = self._executor.submit(self._handler, stream, stream.info)
         except Rejected as error:
             connection.refuse(str(error))
             return None
-        return partial(_wait_for, work)
-
-
-def _wait_for(work: Deferred[Any]) -> Any:
-    try:
-        return work.get()
-    except BaseException:
-        work.cancel()  # if it was the wait that was interrupted, and not the work
-        raise
+        try:
+            return work.get()
+        except BaseException:
+            work.cancel()  # if it was the wait that was interrupted, and not the work
+            raise
 
 
 def _close_if_failed(stream: TcpStream, awaited: Deferred[Any]) -> None:

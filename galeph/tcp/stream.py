@@ -337,6 +337,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
 
     def keep_while_connected(self) -> None:
         """Block while something is connected to the stream, in the greenlet that hosts it."""
+        if not (self._inlets or self._outlet or self._pending or self._top):
+            return  # the most frequent case, asked in the cheapest way
         hosted = self._top or self
         if hosted.link_count and not self.closed:
             try:
