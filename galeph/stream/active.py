@@ -14,7 +14,8 @@ one blocking method for each direction:
 
 plus ``close()`` and ``fail(error)`` of the interfaces. Optional: ``_receive_ready()`` and
 ``_transmit_ready(message)``, which do the same without ever waiting, and return `EXPIRED` where
-that is impossible (the default, for which a limit of 0 finds nothing).
+that is impossible (the default, for which a limit of 0 finds nothing). `_receive_ready` is also
+asked once when the time of a take is over.
 
 From here come: callers queueing in their order, time limits, `take_async` and `put_async` in a
 greenlet of their own (counted as links while they are pending), messages given back.
@@ -81,9 +82,7 @@ class ActiveSource(Source[T_co]):
                 raise
         if timeout <= 0:
             return EXPIRED if turn.is_taken else self._take_ready(turn)
-        with Limit(timeout, self._hub):
-            return self._take(None)
-        return EXPIRED
+        return self._take_within(turn, timeout)
 
     def _take_ready(self, turn: Turn) -> T_co | Nothing:
         turn.acquire(self._hub)
@@ -91,6 +90,25 @@ class ActiveSource(Source[T_co]):
             return self._returned.popleft() if self._returned else self._receive_ready()
         finally:
             turn.release()
+
+    def _take_within(self, turn: Turn, timeout: float) -> T_co | Nothing:
+        has_turn = False
+        try:
+            with Limit(timeout, self._hub):
+                turn.acquire(self._hub)
+                has_turn = True
+                return self._returned.popleft() if self._returned else self._receive()
+            # If the process stood still, the message may be there since before the time was over;
+            # whoever has the turn looks before the next one does.
+            if not has_turn:
+                return EXPIRED if turn.is_taken else self._take_ready(turn)
+            return self._returned.popleft() if self._returned else self._receive_ready()
+        except LoopExit as error:
+            raise_deadlock(error, self, "put to")
+            raise
+        finally:
+            if has_turn:
+                turn.release()
 
     def _give_back(self, message: Any) -> None:
         if self._returned is None:

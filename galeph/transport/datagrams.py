@@ -97,8 +97,8 @@ class _Receiver(_DatagramServer):  # type: ignore[misc]  # a class that is Any t
     def is_reading(self) -> bool:
         return self._watcher is not None
 
-    def do_read(self) -> None:
-        """Read what is there, up to 16 datagrams."""
+    def do_read(self, *, is_ready: bool = True) -> None:
+        """Read what is there, up to 16 datagrams. Wakes who waits, in the hub."""
         waiting, recvfrom, peer = self.waiting, self.socket.recvfrom, self._peer
         for number in range(_READS_PER_WAKE):
             is_full = len(waiting) >= self.most_waiting
@@ -108,7 +108,7 @@ class _Receiver(_DatagramServer):  # type: ignore[misc]  # a class that is Any t
             try:
                 datagram = recvfrom(self._read_bytes)
             except BlockingIOError:
-                if not number:
+                if is_ready and not number:
                     # Ready, and nothing there: that is how errors in a queue show.
                     self.note_errors(None)
                 break
@@ -254,12 +254,14 @@ class DatagramSocket:
         return self._next()
 
     def try_recv(self) -> Datagram | None:
-        """Return a datagram that has been read already, or None. Never switches."""
-        if self._receiver.waiting:
-            return self._next()
-        if self._closed:
-            raise self._no_longer_usable()
-        return None
+        """Return a datagram that has arrived, or None. Never switches."""
+        receiver = self._receiver
+        if not receiver.waiting:
+            if self._closed:
+                raise self._no_longer_usable()
+            if receiver.waiter is None:
+                receiver.do_read(is_ready=False)
+        return self._next() if receiver.waiting else None
 
     def _next(self) -> Datagram:
         receiver = self._receiver

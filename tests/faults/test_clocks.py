@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import ssl
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import gevent
 import gevent.event
 import pytest
 from gevent import socket
+from gevent.ssl import SSLContext
 
 from tests.faults.kit.process import running
 from tests.faults.kit.wall_clock import WallClock
 from tests.http.raw import GET, Reader, post, read_to_end
 from tests.http.scripted import OK, scripted
 from tests.transport.certificates import certificate_files, client_context
+from tests.transport.wire import settle
 
 DAY, HOUR = 86400, 3600
 
@@ -130,11 +133,17 @@ def http_seconds(date):
 STOPPED_FOR = 4.5
 
 
+def is_stopped(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
 @contextmanager
 def paused(*pids):
     """Stop processes, and let them go on some time after the block."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
+    # What comes before they stand still may be noticed yet.
+    assert settle(lambda: all(map(is_stopped, pids)))
     try:
         yield
         gevent.sleep(STOPPED_FOR)
@@ -184,6 +193,39 @@ class TestPauses:
         assert {200} == {answer.status for answer in answers}
         assert "ok" == outcome
 
+    @pytest.mark.unpatched_only
+    @pytest.mark.fault("F22", part="streams")
+    def test_takes_with_a_limit(self, tmp_path):
+        """What the kernel has when a take's time is over is taken, and not judged to be late."""
+        context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate_files(tmp_path))
+
+        def accept_all():
+            *plain, last = (listener.accept()[0] for _ in range(4))
+            return [*plain, context.wrap_socket(last, server_side=True)]
+
+        with (
+            closing(socket.create_server(("127.0.0.1", 0))) as listener,
+            closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as udp,
+        ):
+            udp.bind(("127.0.0.1", 0))
+            ports = (listener.getsockname()[1], udp.getsockname()[1])
+            accepting = gevent.spawn(accept_all)
+            with running("-c", TAKER, *map(str, ports)) as taker:
+                peers = accepting.get(timeout=10)
+                _, here = udp.recvfrom(100)
+                assert "taking" == taker.ask()
+                gevent.sleep(0.2)
+                with paused(taker.pid):
+                    for peer in peers:
+                        peer.sendall(b"message\n")
+                    udp.sendto(b"message\n", here)
+                taken = taker.ask()
+                for peer in peers:
+                    peer.close()
+
+        assert dict.fromkeys(("tcp", "lines", "mapped", "tls", "udp"), "message") == taken
+
 
 CLIENT = """
 import sys
@@ -200,6 +242,37 @@ def outcome(command):
         return repr(error)
 
 serve_commands(None, outcome, FileObject(0, closefd=False))
+"""
+
+TAKER = """
+import sys, gevent
+from gevent.fileobject import FileObject
+from galeph import stream, tcp, udp
+from tests.faults.kit.process import serve_commands
+
+port, udp_port = map(int, sys.argv[1:])
+dial = lambda **options: tcp.client("127.0.0.1", port, **options).result(10)
+streams = {
+    "tcp": dial(),
+    "lines": tcp.framed(dial(), tcp.lines()),
+    "mapped": stream.map(bytes.upper, dial()),
+    "tls": dial(tls={"insecure": True}),
+    "udp": udp.socket(remote_address=("127.0.0.1", udp_port)).result(10),
+}
+streams["udp"].put(b"here")
+takes = []
+
+def text(taken):
+    taken = getattr(taken, "message", taken)
+    return (taken if isinstance(taken, str) else taken.decode()).strip().lower()
+
+def answer(command):
+    if takes:
+        return {name: text(take.get(timeout=10)) for name, take in zip(streams, takes)}
+    takes.extend(gevent.spawn(one.try_take, 2.0, "end", "late") for one in streams.values())
+    return "taking"
+
+serve_commands(None, answer, FileObject(0, closefd=False))
 """
 
 POST = post(b"a body of some length")

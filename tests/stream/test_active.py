@@ -12,6 +12,7 @@ from galeph.stream.interfaces import END, EXPIRED
 from galeph.testing import ManualClock
 from tests.stream.scenes import interruptions, settle, victim, waiting
 from tests.stream.wires import Wire
+from tests.transport.wire import outcome
 
 
 @pytest.fixture
@@ -57,6 +58,31 @@ class TestTaking:
         assert "late" == second.get(timeout=1)
         wire.arrive("a")
         assert "a" == wire.take()
+
+    @pytest.mark.parametrize("returned", [False, True])
+    def test_what_has_arrived_is_looked_at_before_it_is_late(self, clock, returned):
+        """When the time is over, what has arrived meanwhile is taken, by who was first."""
+        wire = Wire()
+        first = waiting(wire.try_take, 1, "end", "late")
+        second = waiting(wire.try_take, 1, "end", "late")
+        if returned:
+            wire._give_back("a")
+        else:
+            wire.arrived.append("a")  # as in the kernel: nobody was woken
+        clock.advance(1)
+
+        assert ["a", "late"] == [one.get(timeout=1) for one in (first, second)]
+
+    def test_the_end_is_looked_at_before_it_is_late(self, clock):
+        """So is the end, and the error."""
+        for error, expected in ((None, "end"), (KeyError("why"), KeyError)):
+            wire = Wire()
+            taker = waiting(outcome, wire.try_take, 1, "end", "late")
+            wire._over, wire._cut = True, error
+            clock.advance(1)
+
+            taken = taker.get(timeout=1)
+            assert expected in (taken, type(taken))
 
     def test_a_limit_of_zero_never_waits(self):
         """It finds what `_receive_ready` finds, and nothing while somebody else is inside."""

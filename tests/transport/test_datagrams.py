@@ -74,6 +74,28 @@ class TestReceiving:
 
         assert (b"x", one.address) == other.try_recv()
 
+    def test_try_recv_looks_in_the_kernel(self, bind):
+        """It finds what has arrived and no turn of the hub has read, and leaves what it must."""
+        one, other = bind(), bind(most_waiting=2)
+        with counted_turns() as turns:
+            for number in range(5):
+                one.send(b"%d" % number, other.address)
+            received = [other.try_recv() for _ in range(6)]
+
+            assert not turns
+        assert [(b"%d" % number, one.address) for number in range(5)] == received[:-1]
+        assert received[-1] is None
+
+    def test_try_recv_beside_a_receiver(self, bind):
+        """It takes nothing away from one who waits already."""
+        one, other = bind(), bind()
+        receiver = gevent.spawn(other.recv)
+        gevent.sleep(0)
+        one.send(b"x", other.address)
+
+        assert other.try_recv() is None
+        assert (b"x", one.address) == receiver.get(timeout=5)
+
     def test_two_receivers(self, bind):
         """Two receivers at once are refused."""
         one = bind()
