@@ -26,7 +26,7 @@ www 300 IN AAAA 2001:db8::1
 alias 60 IN CNAME www
 text 300 IN TXT "hello"
 """
-LARGE = "".join(f"large 300 IN A 10.0.0.{number}\n" for number in range(200))
+LARGE = "".join(f"large 300 IN AAAA 2001:db8::{number:x}\n" for number in range(60))
 
 CONFIGURATION = """
 server:
@@ -141,7 +141,7 @@ def test_addresses(resolver):
 
 def test_large(resolver):
     """What does not fit into a datagram arrives whole."""
-    assert 200 == len(resolver.addresses("large.zone.example"))
+    assert 60 == len(resolver.addresses("large.zone.example"))
 
 
 def test_nothing(resolver):
