@@ -37,13 +37,29 @@ class TestMessages:
         assert b"x" * 101_001 == take(client, 101_001)
 
     @pytest.mark.parity("TCP-S-04")
-    def test_kinds_of_messages(self, serve, dial):
-        """Whatever byte_streams makes bytes of can be put."""
-        client = dial(serve())
-        for message in ("text", bytearray(b"array"), memoryview(b"view"), [b"a", "b"]):
-            assert client.put(message) is True
+    def test_kinds_of_messages(self, serve, dial, held, tmp_path):
+        """Whatever byte_streams makes bytes of is put, and True; None is not, and writes nothing;
+        a connection that is closed, or breaks, is False."""
+        path = tmp_path / "file"
+        path.write_bytes(b"path")
+        client = dial(serve(held))
+        peer = held.only()
+        messages = ("täxt", b"bytes", bytearray(b"array"), memoryview(b"view"), [b"a", "b"])
+        with path.open("rb") as file:
+            for message in (*messages, path, file, iter([b"one", "two"]), b""):
+                assert client.put(message) is True
+        for put in (client.put, lambda message: client.try_put(message, 1)):
+            with pytest.raises(TypeError, match="NoneType"):
+                put(None)
+        assert client.put(b".") is True
+        expected = "täxtbytesarrayviewabpathpathonetwo.".encode()
+        assert expected == take(peer, len(expected))
 
-        assert b"textarrayviewab" == take(client, 15)
+        peer.fail(KeyError("why"))
+        assert settle(lambda: client.put(b"x") is False)
+        closed = dial(serve())
+        closed.close()
+        assert closed.put(b"x") is False
 
     @pytest.mark.parity("TCP-S-05")
     def test_what_makes_no_bytes(self, serve, dial, caplog):
