@@ -9,14 +9,20 @@ import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, Self, TypedDict
 
 from galeph._arguments import check_flag
 from galeph.errors import ConnectError
 from galeph.transport.arguments import check_port
 from galeph.transport.base import Transport
 from galeph.transport.names import SocketAddress, resolve
-from galeph.transport.options import check_hooks, check_keepalive, tcp_options, wrapped
+from galeph.transport.options import (
+    check_hooks,
+    check_keepalive,
+    check_names,
+    tcp_options,
+    wrapped,
+)
 from galeph.transport.wiretap import Wiretap, to_wiretap
 
 __all__ = ["ClientOptions", "ClientSettings"]
@@ -69,6 +75,11 @@ class ClientSettings:
     wiretap: bool | str | int | Wiretap | None = None
     _tap: Wiretap | None = field(init=False, default=None, repr=False)
     _local: SocketAddress | None = field(init=False, default=None, repr=False)
+
+    def __new__(cls, **options: Any) -> Self:
+        """Refuse what is no option: the error of Python's own would name this class."""
+        check_names(cls, options)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         check_flag("tcp_nodelay", self.tcp_nodelay)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self, TypedDict
 
 from galeph._arguments import check_count, check_flag, check_seconds
 from galeph.transport.addresses import to_addresses
@@ -24,6 +24,7 @@ __all__ = [
     "ServerSettings",
     "check_hooks",
     "check_keepalive",
+    "check_names",
     "tcp_options",
     "wrapped",
 ]
@@ -114,6 +115,11 @@ class ServerSettings:
     # A balancer writes it with its first packet.
     proxy_timeout: float | None = 5.0
 
+    def __new__(cls, **options: Any) -> Self:
+        """Refuse what is no option: the error of Python's own would name this class."""
+        check_names(cls, options)
+        return object.__new__(cls)
+
     def __post_init__(self) -> None:
         if self.address is not None:
             to_addresses(self.address)
@@ -148,6 +154,13 @@ def tcp_options(*, nodelay: bool, keepalive: float | None) -> tuple[tuple[int, i
             (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
         ]
     return tuple(options)
+
+
+def check_names(settings: Any, options: Mapping[str, Any]) -> None:
+    """Raise TypeError unless all of these are options, of what is made of them by this class."""
+    for name in options:
+        if not any(one.name == name and one.init for one in fields(settings)):
+            raise TypeError(f"got an unexpected keyword argument {name!r}")
 
 
 def check_keepalive(seconds: Any) -> None:

@@ -10,7 +10,7 @@ from dataclasses import fields
 import gevent
 import pytest
 
-from galeph import tcp
+from galeph import http, tcp
 from galeph.errors import ConnectError
 from galeph.transport.client_options import ClientOptions, ClientSettings
 from galeph.transport.metering import MeteredTransport
@@ -56,6 +56,23 @@ class TestOptions:
         """At the call."""
         with pytest.raises((TypeError, ValueError), match=name):
             tcp.client("localhost", 1, **{name: wrong})
+
+    @pytest.mark.parametrize(
+        "connect",
+        [
+            lambda **options: tcp.client("localhost", 1, **options),
+            http.connection_pool,
+            lambda **options: http.websocket_client("ws://localhost:1/", **options),
+        ],
+        ids=["tcp", "pool", "websocket"],
+    )
+    @pytest.mark.parametrize("name", ["tcp_nodelai", "_tap"])
+    def test_a_name_that_is_none(self, connect, name):
+        """A name that is wrong is said as Python says it, without a class that nobody knows."""
+        with pytest.raises(TypeError) as caught:
+            connect(**{name: None})
+
+        assert f"got an unexpected keyword argument '{name}'" == str(caught.value)
 
     @pytest.mark.parametrize(
         ("options", "nodelay", "keepalive"),

@@ -53,6 +53,15 @@ class TestOptions:
         with pytest.raises((TypeError, ValueError), match=name):
             start(nothing, **{name: wrong})
 
+    @pytest.mark.parametrize("start", [tcp.start_server, http.start_server])
+    def test_a_name_that_is_none(self, start):
+        """A name that is wrong is said as Python says it, without a class that nobody knows."""
+        text = "got an unexpected keyword argument 'unix_mod'"
+        with pytest.raises(TypeError) as caught:
+            start(nothing, tcp_nodelay=True, unix_mod=0o600)
+
+        assert text == str(caught.value)
+
     def test_limits_themselves(self):
         """The largest and smallest values pass."""
         assert ServerSettings(unix_mode=0o777, tcp_keepalive=32767, max_connections_per_peer=1)
