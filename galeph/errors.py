@@ -23,6 +23,7 @@ moves.
      |   +- ConnectionLost               (ConnectionResetError) it was there, and broke
      |   +- DatagramTooLarge             the caller: it was not sent
      +- ResourceClosed                   used after it was closed
+     |   +- LeftToParent                 used in the child of a fork, and not its own
      +- ResourceBusy                     full, or used by two at once
      |   +- PoolFull
      |   +- Rejected
@@ -71,6 +72,7 @@ __all__ = [
     "HTTPError",
     "HandshakeFailed",
     "IncompleteBody",
+    "LeftToParent",
     "LocalProtocolError",
     "PoolFull",
     "PoolTimeout",
@@ -186,6 +188,10 @@ class DatagramTooLarge(TransportError):
 
 class ResourceClosed(GalephError):
     """Something was used after it had been closed."""
+
+
+class LeftToParent(ResourceClosed):
+    """Something of a forked process was used in the child: it goes on there. Make a new one."""
 
 
 class ResourceBusy(GalephError):

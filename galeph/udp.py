@@ -21,7 +21,7 @@ from galeph.byte_streams import to_bytes
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import owns
 from galeph.dns import default_resolver
-from galeph.errors import ResolveError, ResourceClosed, TransportError
+from galeph.errors import LeftToParent, ResolveError, ResourceClosed, TransportError
 from galeph.stream.active import ActiveSink, ActiveSource
 from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
@@ -215,12 +215,16 @@ class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
     def _receive(self) -> Packet | Nothing:
         try:
             return self._packet(self._sock.recv())
+        except LeftToParent:
+            raise
         except ResourceClosed:
             return self._at_end()
 
     def _receive_ready(self) -> Packet | Nothing:
         try:
             datagram = self._sock.try_recv()
+        except LeftToParent:
+            raise
         except ResourceClosed:
             return self._at_end()
         return EXPIRED if datagram is None else self._packet(datagram)
@@ -246,6 +250,8 @@ class UdpStream(ActiveSource[Packet], ActiveSink[Any]):
         host, port, data = self._parts(message)
         try:
             self._sock.send(data, self._address_of(host, port))
+        except LeftToParent:
+            raise
         except ResourceClosed:
             return False
         return True

@@ -23,7 +23,7 @@ from gevent.event import Event
 
 from galeph._arguments import check_exception
 from galeph.byte_streams import to_bytes
-from galeph.errors import ResourceBusy, ResourceClosed, TransportError
+from galeph.errors import LeftToParent, ResourceBusy, ResourceClosed, TransportError
 from galeph.stream.active import ActiveSource, TransportSink
 from galeph.stream.hosting import host as host_stream
 from galeph.stream.interfaces import END, EXPIRED, Endpoint, Nothing
@@ -168,6 +168,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
 
     def _break_off(self, error: Exception) -> None:
         """End because a receive has failed: the connection is lost, or was closed here."""
+        if isinstance(error, LeftToParent):
+            raise error
         self._end(error if isinstance(error, TransportError) else None)
         self._shut()
         self._transport.close()
@@ -184,6 +186,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
         data = message if message.__class__ is bytes else _to_buffers(message)
         try:
             self._transport.send(data)
+        except LeftToParent:
+            raise
         except (TransportError, ResourceClosed):
             # Takers get what had arrived before the connection broke, and are told then.
             self._shut()
@@ -216,6 +220,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
             return self._found_end()
         try:
             self._transport.send_file(part)
+        except LeftToParent:
+            raise
         except (TransportError, ResourceClosed):
             self._shut()
             return self._found_end()
@@ -234,6 +240,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
         self._shut()
         try:
             self._transport.send_eof()
+        except LeftToParent:
+            raise
         except (TransportError, ResourceClosed):
             pass
 

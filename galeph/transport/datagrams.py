@@ -27,7 +27,13 @@ from gevent import get_hub
 from gevent.hub import Waiter
 from gevent.server import DatagramServer
 
-from galeph.errors import DatagramTooLarge, ResourceBusy, ResourceClosed, TransportError
+from galeph.errors import (
+    DatagramTooLarge,
+    LeftToParent,
+    ResourceBusy,
+    ResourceClosed,
+    TransportError,
+)
 from galeph.transport import forks
 from galeph.transport.datagram_address import datagram_address_text
 from galeph.transport.datagram_errors import DatagramErrors, read_error_queue
@@ -174,6 +180,7 @@ class DatagramSocket:
         self._writer: Any = None
         self._sends_left = _SENDS_PER_WAIT
         self._closed = False
+        self._is_left = False
         self._dropped_by_kernel = 0
         self.address: Any = sock.getsockname()
         self.peer = peer
@@ -394,6 +401,7 @@ class DatagramSocket:
 
     def abandon(self) -> None:
         """Close our descriptor: for the child of a fork."""
+        self._is_left = not self._closed
         self._closed = True
         self._release_writer()
         self._receiver.close()
@@ -409,9 +417,10 @@ class DatagramSocket:
         return callback
 
     def _no_longer_usable(self) -> Exception:
-        return ResourceClosed(
-            f"the datagram socket on {datagram_address_text(self.address)} is closed"
-        )
+        where = f"the datagram socket on {datagram_address_text(self.address)}"
+        if self._is_left:
+            return LeftToParent(f"{where} is that of the process that forked this one")
+        return ResourceClosed(f"{where} is closed")
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"waiting={len(self._receiver.waiting)}"

@@ -33,7 +33,14 @@ from galeph import clock
 from galeph._arguments import check_count, check_seconds
 from galeph.deferred import Deferred
 from galeph.deferred.producer import checks_thread
-from galeph.errors import ConnectionLost, GalephError, ResourceClosed, TimedOut, TLSError
+from galeph.errors import (
+    ConnectionLost,
+    GalephError,
+    LeftToParent,
+    ResourceClosed,
+    TimedOut,
+    TLSError,
+)
 from galeph.transport import forks
 from galeph.transport.addresses import bound_address_text
 from galeph.transport.arguments import check_host, check_port
@@ -332,7 +339,7 @@ class Server:
 
         Raises:
             TypeError, ValueError: ``timeout`` is no number of seconds. Nothing has happened.
-            ResourceClosed: this process was forked; the server is its parent's.
+            LeftToParent: this process was forked; the server is its parent's.
         """
         self._check_ours()
         if timeout is None:
@@ -366,7 +373,7 @@ class Server:
 
         Raises:
             TimedOut: that took longer than ``timeout``.
-            ResourceClosed: this process was forked; the server is its parent's.
+            LeftToParent: this process was forked; the server is its parent's.
         """
         self._check_ours()
         clock.check_limit("timeout", timeout)
@@ -395,7 +402,7 @@ class Server:
 
     def _check_ours(self) -> None:
         if self._parent is not None:
-            raise ResourceClosed(
+            raise LeftToParent(
                 f"this server is that of the process that forked this one ({self._parent}), and "
                 "goes on there; start another one here"
             )

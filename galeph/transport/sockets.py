@@ -26,13 +26,13 @@ import socket
 import struct
 import termios
 from collections.abc import Callable, Sequence
-from errno import EBADF, EINVAL, EIO, ENOSYS, ENOTCONN, EPIPE
+from errno import EBADF, EINVAL, EIO, ENOSYS, EPIPE
 from typing import Any
 
 from gevent import get_hub
 from gevent.monkey import get_original
 
-from galeph.errors import ConnectionLost, ResourceBusy, ResourceClosed, TransportError
+from galeph.errors import LeftToParent, ResourceBusy, ResourceClosed, TransportError
 from galeph.transport import forks
 from galeph.transport.base import NAMELESS, Buffer, ConnectionInfo, address_text
 from galeph.transport.endwatch import SocketEndWatch
@@ -64,10 +64,6 @@ class _ClosedWatcher:
 
 
 _CLOSED: Any = _ClosedWatcher()
-
-
-class _LeftToParent(ConnectionLost):
-    """What is raised in the child of a fork."""
 
 
 class SocketTransport:
@@ -116,7 +112,7 @@ class SocketTransport:
         self._watches: list[SocketEndWatch] | None = None
         self._closed = False
         self.can_send = True
-        self._lost: TransportError | None = None
+        self._lost: TransportError | LeftToParent | None = None
         self._poll: Any = None
         self._reads_left = 0
         self._budget = _SEND_BUDGET
@@ -409,7 +405,7 @@ class SocketTransport:
         """Close our descriptor and say nothing to the peer: for the child of a fork."""
         if not self._closed:
             text = "is that of the process that forked this one"
-            self._lost = _LeftToParent(ENOTCONN, f"the connection to {self._peer_text()} {text}")
+            self._lost = LeftToParent(f"the connection to {self._peer_text()} {text}")
         self._closed = True
         self.can_send = False
         self._release_watchers()
@@ -448,11 +444,12 @@ class SocketTransport:
 
     def no_longer_usable(self) -> Exception:
         """A new exception that says why this connection cannot be used."""
-        peer = self._peer_text()
-        if self._closed and type(self._lost) is not _LeftToParent:
+        peer, lost = self._peer_text(), self._lost
+        if isinstance(lost, LeftToParent):
+            return LeftToParent(str(lost))
+        if self._closed:
             return ResourceClosed(f"the connection to {peer} is closed")
-        if self._lost is not None:
-            lost = self._lost
+        if lost is not None:
             return _with_cause(type(lost)(lost.errno, lost.strerror), lost.__cause__)
         return ResourceClosed(f"our side of the connection to {peer} has been ended")
 

@@ -61,14 +61,20 @@ import sys
 {patch}
 import os
 import gevent
-from galeph import http, tcp
-from galeph.errors import ConnectionLost, ResourceClosed
+from galeph import http, tcp, udp
+from galeph.errors import LeftToParent
+from tests.transport.certificates import client_context, server_context
 
 path = sys.argv[1]
 server = tcp.start_server(lambda one, _: one.put(b"hello") and list(one), address="unix:" + path)
 web = http.start_server(lambda request: {{"body": str(os.getpid())}})
 url = "http://127.0.0.1:%d/" % web.port
 stream = tcp.client("127.0.0.1", web.port).get()
+framed = tcp.framed(tcp.client("127.0.0.1", web.port).get(), tcp.lines())
+secure = tcp.start_server(lambda one, _: list(one), tls=server_context())
+over_tls = tcp.client("localhost", secure.port, tls=client_context()).get()
+packets = udp.socket(0).get()
+file = open(sys.argv[2], "rb")
 
 def text():
     with http.get(url).get() as response:
@@ -81,18 +87,31 @@ if child == 0:
         for use in (server.close, server.wait, server.serve_forever, web.close):
             try:
                 use()
-            except ResourceClosed as error:
+            except LeftToParent as error:
                 assert str(os.getppid()) in str(error), error
             else:
                 os._exit(2)
         assert "left to the parent process" in repr(server), server
-        try:
-            stream.take()
-        except ConnectionLost as error:
-            assert "the process that forked this one" in str(error), error
-        else:
-            os._exit(3)
-        assert stream.put(b"x") is False
+        to = ("127.0.0.1", web.port, b"x")
+        for use in (
+            *(lambda one=one: one.take() for one in (stream, framed, over_tls, packets)),
+            *(lambda one=one: one.try_take(0) for one in (stream, framed, over_tls, packets)),
+            *(lambda one=one: one.try_take(1) for one in (stream, framed, over_tls, packets)),
+            *(lambda one=one: one.put("x") for one in (stream, framed, over_tls)),
+            *(lambda one=one: one.try_put("x", 1) for one in (stream, framed, over_tls)),
+            lambda: stream.sendfile(file.fileno()),
+            lambda: packets.put(to),
+            lambda: packets.try_put(to, 0),
+            lambda: packets.join("239.1.2.3"),
+        ) * 2 + (stream.send_eof,):
+            try:
+                print("used", use(), file=sys.stderr)
+            except LeftToParent as error:
+                assert "the process that forked this one" in str(error), error
+            else:
+                os._exit(3)
+        for one in (stream, framed, over_tls, packets):
+            one.close()
         assert text() == str(os.getppid())
         with http.start_server(lambda _: {{"body": "mine"}}) as own:
             url = "http://127.0.0.1:%d/" % own.port
@@ -108,10 +127,15 @@ while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
     gevent.sleep(0.01)
 assert os.waitstatus_to_exitcode(ended[1]) == 0, ended
 assert text() == str(os.getpid())
-stream.close()
+packets.put(("127.0.0.1", packets.port, b"mine"))
+assert packets.take().message == b"mine"
+for one in (stream, framed, over_tls, packets):
+    one.close()
+file.close()
 server.close(0).get()
 assert not os.path.exists(path)
 web.close(0).get()
+secure.close(0).get()
 print("held")
 """
 
@@ -125,9 +149,10 @@ class TestFork:
     @PATCHES
     def test_the_child_is_told(self, patch, tmp_path):
         """A server or stream of the parent's says whose it is; pools and new servers work."""
-        path = str(tmp_path / "x")
+        path, file = tmp_path / "x", tmp_path / "file"
+        file.write_bytes(b"x")
 
-        assert ("held\n", "") == run_python(USES.format(patch=patch), path)
+        assert ("held\n", "") == run_python(USES.format(patch=patch), str(path), str(file))
 
 
 class TestRegistry:
