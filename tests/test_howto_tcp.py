@@ -15,7 +15,7 @@ def test_programs(patch, tmp_path):
     programs = documents.blocks("howto/tcp.md", "python")
 
     assert ("done\n", "") == documents.run([programs], tmp_path, patch)
-    assert 9 == len(programs)
+    assert 10 == len(programs)
 
 
 def test_the_gloss_example(tmp_path):
