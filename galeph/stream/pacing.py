@@ -5,6 +5,7 @@ Both wait with timers of the clock and hold no greenlet meanwhile.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import partial
@@ -30,6 +31,8 @@ B = TypeVar("B")
 
 # Less than this is the rounding of sums of periods.
 _NO_TIME = 1e-9
+# A moment of the wall clock, a sum of rounded numbers, is off by this many of its smallest steps.
+_WALL_CLOCK_STEPS = 4
 
 
 # -- throttle
@@ -148,16 +151,22 @@ class _Ticker(Boxed):
         self._context = copy_context()
         self._entries: Any = None
         self._timer: Timer | None = None
-        # When the next call is due, by the monotonic clock.
-        self._due: float = 0
+        # The first call by the monotonic clock, and how many periods after it the next is due.
+        # Counted, not added up: clocks round, and a moment that comes out a little early would be
+        # met again.
+        self._first: float = 0
+        self._count = 0
 
     def until_next_multiple(self) -> float:
         """Return the seconds until the wall clock shows a multiple of the period."""
-        return self._period - default_clock().time() % self._period
+        now = default_clock().time()
+        left = self._period - now % self._period
+        # What is less than the wall clock can tell is the multiple that is now.
+        return left if left > _WALL_CLOCK_STEPS * math.ulp(now) else left + self._period
 
     def start(self, delay: float) -> None:
         """Have the function called after so many seconds, and on from there. Never switches."""
-        self._due = default_clock().monotonic() + delay
+        self._first, self._count = default_clock().monotonic() + delay, 0
         self._timer = default_clock().start_timer(delay, run_soon, self)
 
     def stop(self) -> None:
@@ -184,10 +193,10 @@ class _Ticker(Boxed):
 
     def _go_on(self) -> None:
         if not self.box.closed:
-            # Behind the last time it was due by a whole number of periods; later if it was slow.
-            late = default_clock().monotonic() - self._due
-            self._due += self._period * (late // self._period + 1)
-            delay = self._due - default_clock().monotonic()
+            passed = default_clock().monotonic() - self._first
+            # More than one further if the function was slow.
+            self._count = max(self._count + 1, math.floor(passed / self._period) + 1)
+            delay = max(0.0, self._count * self._period - passed)
             self._timer = default_clock().start_timer(delay, run_soon, self)
 
     def _start_again(self, put: Deferred[bool]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import math
 import weakref
 
 import gevent
@@ -12,6 +13,7 @@ import pytest
 from galeph import stream as streams
 from galeph.errors import Cancelled
 from galeph.stream import Stream, connect, consume
+from galeph.testing import ManualClock
 from tests.stream.scenes import (
     USES,
     collect,
@@ -249,6 +251,37 @@ class TestPeriodically:
         at_once.close()
 
     @pytest.mark.parity("STR-57")
+    @pytest.mark.parametrize("period", [0.1, 1, 1 / 3, 60])
+    @pytest.mark.parametrize("begun", [0, 0.05, 0.3, 0.7])
+    @pytest.mark.parametrize("wall", [0.3, 1000.3, 1_735_689_600.0])
+    def test_one_call_at_each_multiple(self, period, begun, wall):
+        """Whatever rounding makes of the moments: none is left out, and none comes twice."""
+        calls = []
+        with ManualClock(start=begun, wall=wall + begun) as clock:
+            begun = clock.time()
+            ticks = streams.periodically(period, lambda: calls.append(clock.time()))
+            consume(ticks, lambda _: None)
+            clock.advance(40.5 * period)
+            ticks.close()
+
+        first = math.ceil(begun / period - 1e-5)
+        if abs(begun - first * period) < 1e-5:
+            first += 1
+        expected = [(first + n) * period for n in range(40)]
+        assert expected == pytest.approx(calls[:40], abs=1e-5, rel=0)
+        assert len(calls) in (40, 41)
+
+    @pytest.mark.parity("STR-57")
+    def test_one_call_a_period_when_the_clock_jumps(self):
+        """A clock that goes on by itself is not held at one moment."""
+        with ManualClock(jump_after=0) as clock:
+            ticks = streams.periodically(0.1, clock.monotonic)
+            got = [ticks.take() for _ in range(100)]
+            ticks.close()
+
+        assert [n / 10 for n in range(1, 101)] == pytest.approx(got, abs=1e-5, rel=0)
+
+    @pytest.mark.parity("STR-57")
     def test_stores_one_result(self, clock):
         """One that nobody has taken, and one that waits behind it: both stay takeable."""
         ticks = streams.periodically(20, lambda: 1, initial_delay=0)
@@ -284,6 +317,25 @@ class TestPeriodically:
         clock.advance(1)
         assert [3, 13, 110] == calls
         ticks.close()
+
+    @pytest.mark.parity("STR-58")
+    @pytest.mark.parametrize(("period", "begun"), [(0.1, 0), (0.1, 0.05), (1, 0.3), (60, 0.7)])
+    def test_the_multiple_it_stopped_at_does_not_come_again(self, period, begun):
+        """Taken in the moment of the call that filled it, it goes on at the next one."""
+        calls, taken = [], []
+        with ManualClock(start=begun, wall=1_735_689_600.0 + begun) as clock:
+
+            def call():
+                calls.append(clock.monotonic())
+                if len(calls) % 2 == 0:
+                    gevent.spawn(lambda: taken.extend([ticks.take(), ticks.take()]))
+
+            ticks = streams.periodically(period, call)
+            clock.advance(40.5 * period)
+            ticks.close()
+
+        assert 40 == len(taken) == len(calls)
+        assert [round(n * period, 5) for n in range(1, 41)] == [round(at, 5) for at in calls]
 
     @pytest.mark.parity("STR-58")
     def test_closing_it_stops_it(self, clock):
