@@ -149,6 +149,7 @@ class _Timed(Joint):
         super().__init__([source], "batch", _Weigh(metric))
         self._lists = _Lists(size)
         self._latency = latency
+        self._clock = default_clock()
         self._timer: Timer | None = None
 
     def _fetch(self) -> bool | None:
@@ -187,7 +188,7 @@ class _Timed(Joint):
         if self._lists.messages:
             # Weak: a timer is not to keep what nobody holds. It goes with that.
             me = ref(self, lambda _: call_in_hub(hub, timer.cancel))
-            hub, timer = self._hub, default_clock().start_timer(self._latency, _expire, me)
+            hub, timer = self._hub, self._clock.start_timer(self._latency, _expire, me)
             self._timer = timer
 
     def _stop_timer(self) -> None:

@@ -1,6 +1,7 @@
 """`throttle` and `periodically`: how often messages come.
 
-Both wait with timers of the clock and hold no greenlet meanwhile.
+Both wait with timers of the clock that was the default when they were made, and hold no greenlet
+meanwhile.
 """
 
 from __future__ import annotations
@@ -69,27 +70,28 @@ class _Throttle:
     stays behind, by as much as a burst may make up for.
     """
 
-    __slots__ = ("_due", "_most_behind", "_period")
+    __slots__ = ("_clock", "_due", "_most_behind", "_period")
 
     def __init__(self, max_rate: float, backlog: float) -> None:
         self._period = 1 / max_rate
         self._most_behind = (max(backlog, 1) - 1) * self._period
-        self._due = default_clock().monotonic()
+        # Kept: moments of two clocks cannot be compared.
+        self._clock = default_clock()
+        self._due = self._clock.monotonic()
 
     def step(self, message: Any) -> Any:
-        now = default_clock().monotonic()
+        now = self._clock.monotonic()
         due = max(self._due, now - self._most_behind)
         if due - now > _NO_TIME:
-            raise NotYet(partial(_wake_after, due - now))
+            raise NotYet(partial(self._wake_after, due - now))
         self._due = due + self._period
         return message
 
     def finish(self) -> Iterable[Any]:
         return ()
 
-
-def _wake_after(seconds: float, wake: Callable[[], None]) -> Callable[[], None]:
-    return default_clock().start_timer(seconds, wake).cancel
+    def _wake_after(self, seconds: float, wake: Callable[[], None]) -> Callable[[], None]:
+        return self._clock.start_timer(seconds, wake).cancel
 
 
 # -- periodically
@@ -149,6 +151,8 @@ class _Ticker(Boxed):
         self._period = period
         self._fn = fn
         self._context = copy_context()
+        # Kept, as the moments below are by this one.
+        self._clock = default_clock()
         self._entries: Any = None
         self._timer: Timer | None = None
         # The first call by the monotonic clock, and how many periods after it the next is due.
@@ -159,15 +163,15 @@ class _Ticker(Boxed):
 
     def until_next_multiple(self) -> float:
         """Return the seconds until the wall clock shows a multiple of the period."""
-        now = default_clock().time()
+        now = self._clock.time()
         left = self._period - now % self._period
         # What is less than the wall clock can tell is the multiple that is now.
         return left if left > _WALL_CLOCK_STEPS * math.ulp(now) else left + self._period
 
     def start(self, delay: float) -> None:
         """Have the function called after so many seconds, and on from there. Never switches."""
-        self._first, self._count = default_clock().monotonic() + delay, 0
-        self._timer = default_clock().start_timer(delay, run_soon, self)
+        self._first, self._count = self._clock.monotonic() + delay, 0
+        self._timer = self._clock.start_timer(delay, run_soon, self)
 
     def stop(self) -> None:
         """Have the function called no more. Never switches."""
@@ -193,11 +197,11 @@ class _Ticker(Boxed):
 
     def _go_on(self) -> None:
         if not self.box.closed:
-            passed = default_clock().monotonic() - self._first
+            passed = self._clock.monotonic() - self._first
             # More than one further if the function was slow.
             self._count = max(self._count + 1, math.floor(passed / self._period) + 1)
             delay = max(0.0, self._count * self._period - passed)
-            self._timer = default_clock().start_timer(delay, run_soon, self)
+            self._timer = self._clock.start_timer(delay, run_soon, self)
 
     def _start_again(self, put: Deferred[bool]) -> None:
         if put.value and not self.box.closed:

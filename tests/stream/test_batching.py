@@ -7,8 +7,10 @@ import weakref
 
 import pytest
 
+from galeph import clock as clocks
 from galeph import stream as streams
 from galeph.stream import Stream, connect, consume
+from galeph.testing import ManualClock
 from tests.stream.scenes import (
     USES,
     collect,
@@ -187,6 +189,26 @@ class TestLatency:
         clock.advance(5)
 
         assert [1] == batched.try_take(0)
+
+    @pytest.mark.parity("TIME-12")
+    @pytest.mark.parametrize("way", [clocks.with_clock, lambda manual: manual])
+    def test_is_by_the_clock_it_was_made_with(self, way):
+        """Whoever is default when a list begins."""
+        made_with, source, got = ManualClock(), Stream(9), []
+        with way(made_with):
+            batched = source.batch(3, latency=5)
+        with ManualClock() as other:
+            consume(batched, lambda messages: got.append((made_with.monotonic(), messages)))
+            source.put_all([1, 2])
+            other.advance(100)
+            made_with.advance(9)
+            source.put(3)
+            settle()
+        made_with.advance(9)
+        source.close()
+        settle()
+
+        assert [(5, [1, 2]), (14, [3])] == got
 
     def test_is_over_with_the_source_or_the_output(self, clock):
         """No timer is left."""

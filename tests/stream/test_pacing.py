@@ -10,6 +10,7 @@ import weakref
 import gevent
 import pytest
 
+from galeph import clock as clocks
 from galeph import stream as streams
 from galeph.errors import Cancelled
 from galeph.stream import Stream, connect, consume
@@ -196,6 +197,25 @@ class TestThrottle:
         assert 31 == len(stamped.got)
         source.close()
 
+    @pytest.mark.parity("TIME-12")
+    def test_keeps_the_clock_it_was_made_with(self):
+        """Whether that was the block's or the process's, and whoever is default when it waits."""
+        made_with = ManualClock(start=50)
+        with clocks.with_clock(made_with):
+            inner = streams.throttle(1, range(3), max_backlog=0)
+        with made_with:
+            outer = streams.throttle(1, range(3), max_backlog=0)
+        with ManualClock(start=9) as other:
+            got = [[], []]
+            consume(inner, lambda n: got[0].append((n, made_with.monotonic())))
+            taker = waiting(lambda: [got[1].append((n, made_with.monotonic())) for n in outer])
+            other.advance(100)
+            assert "0 waiting" in repr(other)
+            made_with.advance(5)
+            taker.get(timeout=1)
+
+        assert [[(0, 50), (1, 51), (2, 52)]] * 2 == got
+
     def test_an_interrupted_take_loses_nothing(self):
         """Thrown at after any switch, the messages come in order."""
 
@@ -280,6 +300,29 @@ class TestPeriodically:
             ticks.close()
 
         assert [n / 10 for n in range(1, 101)] == pytest.approx(got, abs=1e-5, rel=0)
+
+    @pytest.mark.parity("TIME-12")
+    @pytest.mark.parametrize("way", [clocks.with_clock, lambda manual: manual])
+    def test_keeps_the_clock_it_was_made_with(self, way):
+        """Ticking on when the block is over, past blocks of other clocks, and after a pause."""
+        made_with, got = ManualClock(wall=1000), []
+        with way(made_with):
+            ticks = streams.periodically(2, made_with.monotonic, initial_delay=1)
+            consume(ticks, got.append)
+            made_with.advance(2)
+            full = streams.periodically(2, made_with.monotonic)
+        with ManualClock(start=77, wall=7) as other:
+            made_with.advance(4)
+            other.advance(10)
+            assert "0 waiting" in repr(other)
+            assert [4, 6] == [full.take(), full.take()]
+            made_with.advance(3)
+        made_with.advance(1)
+
+        assert [1, 3, 5, 7, 9] == got
+        assert [8, 10] == [full.take(), full.take()]
+        ticks.close()
+        full.close()
 
     @pytest.mark.parity("STR-57")
     def test_stores_one_result(self, clock):
