@@ -17,6 +17,7 @@ process that will answer in a moment, which is why the loop can be given some re
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from itertools import count
 from types import TracebackType
@@ -40,7 +41,7 @@ class _ManualTimer:
     __slots__ = ("args", "due", "fn", "is_waited_for", "order")
 
     def __init__(
-        self, due: int, order: int, fn: Callable[..., object], args: tuple[Any, ...], *, ref: bool
+        self, due: float, order: int, fn: Callable[..., object], args: tuple[Any, ...], *, ref: bool
     ) -> None:
         self.due = due
         self.order = order
@@ -157,7 +158,9 @@ class ManualClock:
 
         ``ref`` matters only to a clock that jumps; no timer of another keeps the loop alive.
         """
-        due = self._now + max(0, round(seconds * _NANOSECONDS))
+        nanoseconds = max(0.0, seconds * _NANOSECONDS)
+        # What is too long for a number is never due, as with a real clock.
+        due = math.inf if nanoseconds == math.inf else self._now + round(nanoseconds)
         timer = _ManualTimer(due, next(self._order), fn, args, ref=ref)
         heapq.heappush(self._timers, timer)
         if self._jumper is not None and not self._advancing:
@@ -177,16 +180,19 @@ class ManualClock:
         When a timer's function raises, the hub prints it and time goes on, as with a real one.
 
         Args:
-            seconds: by how much, not negative.
+            seconds: by how much, not negative, and finite.
 
         Raises:
-            ValueError: ``seconds`` is negative; `jump_wall` moves the wall clock back.
+            ValueError: ``seconds`` is negative or has no end; `jump_wall` moves the wall clock
+                back.
             RuntimeError: another greenlet is advancing this clock, or some greenlet has kept the
                 loop busy for ten real seconds (a loop around ``sleep(0)``, or endless I/O): have
                 it wait for what it waits for.
         """
         if seconds < 0:
             raise ValueError("seconds must not be negative: a monotonic clock never goes back")
+        if not seconds * _NANOSECONDS < math.inf:
+            raise ValueError(f"seconds must be finite, not {seconds!r}: no clock gets there")
         if self._advancing:
             raise RuntimeError("this ManualClock is being advanced by another greenlet")
         self._advancing = True
@@ -209,7 +215,7 @@ class ManualClock:
             timer = heapq.heappop(self._timers)
             if timer.fn is None:
                 continue
-            self._now = timer.due
+            self._now = int(timer.due)
             get_hub().loop.run_callback(timer.fire)
             _run_dry()
         self._now = target
@@ -219,10 +225,10 @@ class ManualClock:
         timers = self._timers
         while timers and timers[0].fn is None:
             heapq.heappop(timers)
-        if not any(timer.is_waited_for for timer in timers):
+        if not any(timer.is_waited_for and timer.due < math.inf for timer in timers):
             return False
         timer = heapq.heappop(timers)
-        self._now = timer.due
+        self._now = int(timer.due)
         timer.fire()
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import time
 
@@ -202,6 +203,15 @@ class TestAdvancing:
 
         with pytest.raises(ValueError, match="seconds"):
             manual.advance(-1)
+
+    @pytest.mark.parametrize("seconds", [math.inf, math.nan, 1e300])
+    def test_endless_is_refused(self, seconds):
+        """It cannot be moved to the end of time either."""
+        manual = ManualClock()
+
+        with pytest.raises(ValueError, match="seconds must be finite"):
+            manual.advance(seconds)
+        assert 0.0 == manual.monotonic()
 
     def test_two_advancing_at_once(self):
         """A greenlet that advances while another one does is told so."""
@@ -653,6 +663,32 @@ def job(seconds):
 
 
 class TestEveryTimerOfThePackage:
+    @pytest.mark.parametrize("jump_after", [None, 0])
+    @pytest.mark.parametrize("seconds", [math.inf, 1e300])
+    @pytest.mark.parametrize(
+        "wait",
+        [
+            lambda seconds: deferred.deferred().timeout(seconds, "expired"),
+            lambda seconds: deferred.future(stream.Stream().try_put, "message", seconds),
+            limit_of_take,
+            limit_of_result,
+            batch_by_the_clock,
+            lambda seconds: deferred.future(clock.default().sleep, seconds),
+        ],
+    )
+    def test_what_has_no_end_is_never_due(self, wait, seconds, jump_after):
+        """However far the clock is advanced, or jumps; what is due before it still comes."""
+        with ManualClock(jump_after=jump_after) as manual:
+            waited = wait(seconds)
+            late = clock.call_later(5e9, lambda: "late")
+            manual.advance(1e10)
+            gevent.sleep(0.002)
+
+            assert "late" == late.result(0)
+            assert 1e10 == manual.monotonic()
+            assert not waited.ready()
+        waited.cancel()
+
     @pytest.mark.parity("TIME-16")
     @pytest.mark.parametrize(
         "wait",
