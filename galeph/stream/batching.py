@@ -188,8 +188,13 @@ class _Timed(Joint):
         if self._lists.messages:
             # Weak: a timer is not to keep what nobody holds. It goes with that.
             me = ref(self, lambda _: call_in_hub(hub, timer.cancel))
-            hub, timer = self._hub, self._clock.start_timer(self._latency, _expire, me)
-            self._timer = timer
+            try:
+                hub, timer = self._hub, self._clock.start_timer(self._latency, _expire, me)
+            except Exception as error:
+                # The clock's. Whoever waits is told: nobody else would see what is raised here.
+                self._finish(error)
+            else:
+                self._timer = timer
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

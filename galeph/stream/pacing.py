@@ -200,9 +200,17 @@ class _Ticker(Boxed):
             passed = self._clock.monotonic() - self._first
             # More than one further if the function was slow.
             self._count = max(self._count + 1, math.floor(passed / self._period) + 1)
-            delay = max(0.0, self._count * self._period - passed)
-            self._timer = self._clock.start_timer(delay, run_soon, self)
+            self._wait(max(0.0, self._count * self._period - passed))
 
     def _start_again(self, put: Deferred[bool]) -> None:
         if put.value and not self.box.closed:
-            self.start(self.until_next_multiple())
+            delay = self.until_next_multiple()
+            self._first, self._count = self._clock.monotonic() + delay, 0
+            self._wait(delay)
+
+    def _wait(self, delay: float) -> None:
+        """Go on after so many seconds. A clock that cannot do that ends it, with its error."""
+        try:
+            self._timer = self._clock.start_timer(delay, run_soon, self)
+        except Exception as error:
+            self.box.fail(error)

@@ -11,6 +11,7 @@ from galeph import clock as clocks
 from galeph import stream as streams
 from galeph.stream import Stream, connect, consume
 from galeph.testing import ManualClock
+from tests.stream.broken_clock import BrokenClock
 from tests.stream.scenes import (
     USES,
     collect,
@@ -209,6 +210,18 @@ class TestLatency:
         settle()
 
         assert [(5, [1, 2]), (14, [3])] == got
+
+    def test_an_exception_of_the_clock_fails_it(self):
+        """Whoever waits gets it, and the source is closed."""
+        broken, source = BrokenClock(), Stream(9)
+        with clocks.with_clock(broken):
+            batched = source.batch(3, latency=5)
+        broken.is_broken = True
+        taker = outcome(batched.take)
+        source.put(1)
+
+        assert isinstance(taker.get(timeout=1), ArithmeticError)
+        assert source.closed
 
     def test_is_over_with_the_source_or_the_output(self, clock):
         """No timer is left."""

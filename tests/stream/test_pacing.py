@@ -15,6 +15,7 @@ from galeph import stream as streams
 from galeph.errors import Cancelled
 from galeph.stream import Stream, connect, consume
 from galeph.testing import ManualClock
+from tests.stream.broken_clock import BrokenClock
 from tests.stream.scenes import (
     USES,
     collect,
@@ -415,6 +416,20 @@ class TestPeriodically:
             ticks.take()
         assert isinstance(ticks.error, ZeroDivisionError)
         assert "0 waiting" in repr(clock)
+
+    @pytest.mark.parametrize("pauses", [False, True])
+    def test_an_exception_of_the_clock_fails_it(self, pauses):
+        """Nobody waits for ever for a timer that could not be started."""
+        broken = BrokenClock()
+        with clocks.with_clock(broken):
+            ticks = streams.periodically(1, lambda: 1, initial_delay=0)
+            broken.is_broken = not pauses
+            broken.advance(5)
+        broken.is_broken = True
+
+        assert [1] * (2 if pauses else 1) == [ticks.take() for _ in range(2 if pauses else 1)]
+        with pytest.raises(ArithmeticError, match="no timers"):
+            ticks.take()
 
     def test_a_kill_of_the_runner_fails_it(self, clock):
         """If somebody kills galeph's own greenlet inside the function, nobody waits for ever."""
