@@ -208,8 +208,8 @@ class Deferred(_AsyncResult[T], Generic[T]):
 
         Args:
             block: False to raise `gevent.Timeout` at once if there is no outcome yet.
-            timeout: seconds after which `gevent.Timeout` is raised. The deferred stays pending
-                and can be waited for again.
+            timeout: seconds of galeph's clock after which `gevent.Timeout` is raised. The deferred
+                stays pending and can be waited for again.
 
         Raises:
             gevent.Timeout: see above.

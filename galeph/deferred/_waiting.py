@@ -32,11 +32,15 @@ _base_wait = AsyncResult.wait
 def wait(deferred: Deferred[Any], timeout: float | Timeout | None) -> Timeout | None:
     """Block until there is an outcome. A `gevent.Timeout` limits as well as seconds do.
 
+    Seconds go by galeph's clock. None or fewer let the others run once, as in gevent.
+
     Returns:
         None; or the `gevent.Timeout` of our own making, if ``timeout`` seconds ran out first.
     """
     if timeout is not None and not isinstance(timeout, Timeout):
         clock.check_limit("timeout", timeout)
+        if timeout > 0:
+            return _wait_seconds(deferred, timeout)
     adopt(deferred)
     limit = None if timeout is None else Timeout.start_new(timeout)
     try:
@@ -51,6 +55,15 @@ def wait(deferred: Deferred[Any], timeout: float | Timeout | None) -> Timeout | 
         if limit is not None:
             limit.close()
     return None
+
+
+def _wait_seconds(deferred: Deferred[Any], timeout: float) -> Timeout | None:
+    adopt(deferred)
+    if wait_by_clock(deferred, timeout):
+        return None
+    late = Timeout(timeout)
+    late.close()
+    return late
 
 
 def wait_by_clock(deferred: Deferred[Any], timeout: float) -> bool:

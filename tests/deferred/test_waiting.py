@@ -7,7 +7,7 @@ import pytest
 
 from galeph import clock, deferred
 from galeph.deferred import Deferred
-from galeph.errors import TimedOut
+from galeph.errors import Deadlock, TimedOut
 from galeph.testing import ManualClock
 
 WAYS = [
@@ -124,11 +124,51 @@ class TestByTheClock:
 
         assert [("no result within 60 s", 60.0)] == errors
 
-    def test_result_in_time(self):
+    def test_get_and_wait(self):
+        """So do get, which raises gevent.Timeout, and wait."""
+        with ManualClock() as manual:
+            d = Deferred()
+            got = []
+
+            def get():
+                try:
+                    d.get(timeout=60)
+                except gevent.Timeout as error:
+                    got.append((str(error), manual.monotonic()))
+
+            waiters = [gevent.spawn(get), gevent.spawn(d.wait, 60)]
+            manual.advance(59)
+            assert not any(waiter.ready() for waiter in waiters)
+            manual.advance(1)
+            assert all(waiter.ready() for waiter in waiters)
+
+        assert [("60 seconds", 60.0)] == got
+        assert waiters[1].value is None
+        assert (0, False) == (d.linkcount(), d.ready())
+
+    def test_no_time(self):
+        """A get without time lets the others run once, and does not wait for the clock."""
+        with ManualClock():
+            d, late = Deferred(), Deferred()
+            gevent.spawn(d.success, 1)
+
+            assert 1 == d.get(timeout=0)
+            with pytest.raises(gevent.Timeout):
+                late.get(timeout=0)
+            with pytest.raises(gevent.Timeout):
+                late.get(timeout=-1)
+
+    def test_nobody_advances_it(self):
+        """A limit that no clock will ever reach is a deadlock, and says so."""
+        with ManualClock(), pytest.raises(Deadlock, match="nobody can complete"):
+            Deferred().get(timeout=60)
+
+    @pytest.mark.parametrize("way", [Deferred.result, lambda d, s: d.get(timeout=s), Deferred.wait])
+    def test_in_time(self, way):
         """A result that comes in time leaves no timer behind."""
         with ManualClock() as manual:
             d = Deferred()
-            greenlet = gevent.spawn(d.result, 60)
+            greenlet = gevent.spawn(way, d, 60)
             manual.advance(30)
             d.success(1)
             greenlet.join()

@@ -616,6 +616,19 @@ def limit_of_result(seconds):
     return deferred.future(wait)
 
 
+def limit_of_deferred_get(seconds):
+    def get():
+        with pytest.raises(gevent.Timeout):
+            deferred.deferred().get(timeout=seconds)
+        return "expired"
+
+    return deferred.future(get)
+
+
+def limit_of_wait(seconds):
+    return deferred.future(lambda: deferred.deferred().wait(seconds) or "expired")
+
+
 def periodic_messages(seconds):
     source = stream.periodically(seconds, lambda: "expired", initial_delay=seconds)
     taken = source.take_async()
@@ -695,6 +708,8 @@ class TestEveryTimerOfThePackage:
         [
             lambda seconds: deferred.deferred().timeout(seconds, "expired"),
             limit_of_result,
+            limit_of_deferred_get,
+            limit_of_wait,
             limit_of_put,
             limit_of_take,
             limit_of_getting,
