@@ -28,6 +28,7 @@ from gevent import get_hub
 from gevent.hub import Waiter
 
 from galeph import clock as _clock
+from galeph.deferred.producer import notes_origin, raise_deadlock
 
 __all__ = ["ManualClock"]
 
@@ -63,6 +64,7 @@ class _ManualTimer:
             fn(*args)
 
 
+@notes_origin
 class ManualClock:
     """A clock for tests, standing still until `advance`.
 
@@ -136,7 +138,11 @@ class ManualClock:
         return (self._now + self._wall_offset) / _NANOSECONDS
 
     def sleep(self, seconds: float) -> None:
-        """Block the calling greenlet until the clock has been advanced by this much."""
+        """Block the calling greenlet until the clock has been advanced by this much.
+
+        Raises:
+            Deadlock: nobody is left who could advance it.
+        """
         if seconds <= 0:
             gevent.sleep(0)
             return
@@ -144,6 +150,9 @@ class ManualClock:
         timer = self.start_timer(seconds, waiter.switch, None)
         try:
             waiter.get()
+        except BaseException as error:
+            raise_deadlock(error, self, "advance")
+            raise
         finally:
             timer.cancel()
 
@@ -158,7 +167,7 @@ class ManualClock:
 
         ``ref`` matters only to a clock that jumps; no timer of another keeps the loop alive.
         """
-        nanoseconds = max(0.0, seconds * _NANOSECONDS)
+        nanoseconds = max(seconds * _NANOSECONDS, 0.0)
         # What is too long for a number is never due, as with a real clock.
         due = math.inf if nanoseconds == math.inf else self._now + round(nanoseconds)
         timer = _ManualTimer(due, next(self._order), fn, args, ref=ref)

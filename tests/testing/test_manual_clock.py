@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import queue
+import subprocess
+import sys
 import time
 
 import gevent
@@ -12,7 +15,7 @@ from gevent import socket
 from gevent.event import Event
 
 from galeph import clock, deferred, executor, stream
-from galeph.errors import TimedOut
+from galeph.errors import Deadlock, TimedOut
 from galeph.testing import ManualClock
 from tests.deferred import threads
 
@@ -673,6 +676,41 @@ def job(seconds):
 
     job = clock.every(seconds, work)
     return done
+
+
+class TestNobodyAdvances:
+    def test_sleep(self):
+        """A sleep that nobody is left to end says so, and by which clock it is."""
+        manual = ManualClock(start=7)
+
+        with pytest.raises(Deadlock, match="nobody can advance <ManualClock at 7 s, 1 waiting>"):
+            manual.sleep(3)
+        assert "0 waiting" in repr(manual)
+
+    def test_where_it_was_made(self):
+        """In debug mode also where that was made."""
+        script = (
+            "from galeph.errors import Deadlock\n"
+            "from galeph.testing import ManualClock\n"
+            "try:\n"
+            "    ManualClock().sleep(3)\n"
+            "except Deadlock as error:\n"
+            "    print(error)\n"
+        )
+        told = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "GALEPH_DEBUG": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert "(made at <string>:4)" in told.stdout
+
+    def test_no_number(self):
+        """A timer that is not a number would never be due, and hold up others."""
+        with pytest.raises(ValueError, match="NaN"):
+            ManualClock().start_timer(math.nan, print)
 
 
 class TestEveryTimerOfThePackage:
