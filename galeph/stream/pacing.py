@@ -32,8 +32,10 @@ B = TypeVar("B")
 
 # Less than this is the rounding of sums of periods.
 _NO_TIME = 1e-9
-# A moment of the wall clock, a sum of rounded numbers, is off by this many of its smallest steps.
-_WALL_CLOCK_STEPS = 4
+# The digits of a second that the wall clock can tell, as a float of seconds since the epoch.
+_WALL_CLOCK_DIGITS = 6
+# Moments that are less apart are the same one, rounded twice.
+_WALL_CLOCK_ROUNDING = 2e-6
 
 
 # -- throttle
@@ -163,10 +165,9 @@ class _Ticker(Boxed):
 
     def until_next_multiple(self) -> float:
         """Return the seconds until the wall clock shows a multiple of the period."""
-        now = self._clock.time()
-        left = self._period - now % self._period
-        # What is less than the wall clock can tell is the multiple that is now.
-        return left if left > _WALL_CLOCK_STEPS * math.ulp(now) else left + self._period
+        left = round(self._period - self._clock.time() % self._period, _WALL_CLOCK_DIGITS)
+        # The next one, if this is the multiple that is now.
+        return left if left > _WALL_CLOCK_ROUNDING else left + self._period
 
     def start(self, delay: float) -> None:
         """Have the function called after so many seconds, and on from there. Never switches."""

@@ -293,6 +293,19 @@ class TestPeriodically:
         assert len(calls) in (40, 41)
 
     @pytest.mark.parity("STR-57")
+    @pytest.mark.parametrize(("period", "calls"), [(0.1, 10), (0.25, 4), (0.01, 100), (0.05, 20)])
+    def test_fits_into_the_seconds(self, period, calls):
+        """From the beginning of a second to the next, fractions come out even."""
+        got = []
+        with ManualClock() as clock:
+            ticks = streams.periodically(period, clock.monotonic)
+            consume(ticks, got.append)
+            clock.advance(1)
+            ticks.close()
+
+        assert [(n + 1) / calls for n in range(calls)] == pytest.approx(got, abs=1e-9, rel=0)
+
+    @pytest.mark.parity("STR-57")
     def test_one_call_a_period_when_the_clock_jumps(self):
         """A clock that goes on by itself is not held at one moment."""
         with ManualClock(jump_after=0) as clock:
@@ -375,7 +388,7 @@ class TestPeriodically:
                     gevent.spawn(lambda: taken.extend([ticks.take(), ticks.take()]))
 
             ticks = streams.periodically(period, call)
-            clock.advance(40.5 * period)
+            clock.advance(40.25 * period)
             ticks.close()
 
         assert 40 == len(taken) == len(calls)
