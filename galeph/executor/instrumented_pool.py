@@ -28,7 +28,8 @@ from galeph.deferred import Deferred, future
 from galeph.deferred.producer import on_ready, owns
 from galeph.errors import PoolFull, ResourceClosed
 from galeph.executor.controllers import PoolController
-from galeph.executor.shelves import Shelf, Shelves
+from galeph.executor.loans import Bond, Loan
+from galeph.executor.shelves import Receipt, Shelf, Shelves
 from galeph.executor.stats import Stats
 from galeph.executor.ticker import Ticker, check_callable, check_period
 
@@ -121,7 +122,8 @@ class InstrumentedPool(Generic[K, T]):
 
         The object is to be given back, to `release` or `dispose`. If the deferred is realized
         otherwise before it comes (cancelled, timed out), or the only greenlet that waits for it
-        is killed, the object goes back by itself.
+        is killed, or it is dropped and nobody has taken the object from it, that goes back by
+        itself.
 
         Returns:
             A deferred of an object. It fails with `PoolFull` if too many wait already, with
@@ -131,7 +133,7 @@ class InstrumentedPool(Generic[K, T]):
             RuntimeError: this thread is not the one that made the pool.
         """
         self._check_thread("acquire")
-        made: Deferred[T] = Deferred()
+        made: Loan[T] = Loan()
         if self._ended is not None:
             made.error(ResourceClosed(_SHUT_DOWN))
             return made
@@ -177,13 +179,20 @@ class InstrumentedPool(Generic[K, T]):
         if get_hub_if_exists() is not self._hub:
             raise RuntimeError(f"{name}() called outside the thread that made this pool")
 
-    def _lend(self, shelf: Shelf[K, T], thing: T, made: Deferred[T], asked_at: float) -> None:
+    def _lend(self, shelf: Shelf[K, T], thing: T, made: Loan[T], asked_at: float) -> None:
         now = self._clock.monotonic()
         shelf.meter.begin(now - asked_at)
-        self._shelves.lend(shelf, thing, now)
+        receipt = self._shelves.lend(shelf, thing, now)
         if not made._is_owner:
             owns(made, partial(self._give_back, shelf.key))
+        made.bind(Bond(self._hub, partial(self._retrieve, receipt)))
         made.success(thing)
+
+    def _retrieve(self, receipt: Receipt[K, T]) -> None:
+        """In the hub: the deferred of an object has died, and nobody had taken it."""
+        if self._shelves.is_lent_on(receipt):
+            shelf, thing, _ = receipt
+            self._give_back(shelf.key, thing)
 
     def _give_back(self, key: K, thing: T) -> None:
         shelf = self._shelves.take_back(key, thing, self._clock.monotonic())
@@ -222,7 +231,7 @@ class InstrumentedPool(Generic[K, T]):
                 return other
         return None
 
-    def _withdraw(self, shelf: Shelf[K, T], made: Deferred[T]) -> None:
+    def _withdraw(self, shelf: Shelf[K, T], made: Loan[T]) -> None:
         shelf.waiting.pop(made, None)
 
     # Making and destroying

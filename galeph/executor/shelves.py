@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from galeph.deferred import Deferred
+from galeph.executor.loans import Loan
 from galeph.executor.stats import METRICS, Meter
 
-__all__ = ["Shelf", "Shelves"]
+__all__ = ["Receipt", "Shelf", "Shelves"]
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Shelf(Generic[K, T]):
         self.lent = 0
         self.making = 0
         self.surplus = 0
-        self.waiting: OrderedDict[Deferred[T], float] = OrderedDict()
+        self.waiting: OrderedDict[Loan[T], float] = OrderedDict()
 
     @property
     def size(self) -> int:
@@ -53,6 +53,14 @@ class Shelf(Generic[K, T]):
         self.meter.settle(now, busy=self.lent, workers=len(self.idle) + self.lent)
 
 
+class Receipt(NamedTuple, Generic[K, T]):
+    """Says that an object is lent: from which shelf, and since when. Another time is another."""
+
+    shelf: Shelf[K, T]
+    thing: T
+    since: float
+
+
 class Shelves(Generic[K, T]):
     """The shelves of a pool.
 
@@ -67,7 +75,7 @@ class Shelves(Generic[K, T]):
         self.by_key: dict[K, Shelf[K, T]] = {}
         # How many objects there are, those being made included.
         self.total = 0
-        self._lent: dict[int, tuple[Shelf[K, T], T, float]] = {}
+        self._lent: dict[int, Receipt[K, T]] = {}
         # The one that has lain here longest first.
         self._idle: OrderedDict[int, Shelf[K, T]] = OrderedDict()
 
@@ -91,11 +99,16 @@ class Shelves(Generic[K, T]):
 
     # Lending
 
-    def lend(self, shelf: Shelf[K, T], thing: T, now: float) -> None:
+    def lend(self, shelf: Shelf[K, T], thing: T, now: float) -> Receipt[K, T]:
         """An object that is on no list is lent."""
         shelf.lent += 1
         shelf.settle(now)
-        self._lent[id(thing)] = shelf, thing, now
+        receipt = self._lent[id(thing)] = Receipt(shelf, thing, now)
+        return receipt
+
+    def is_lent_on(self, receipt: Receipt[K, T]) -> bool:
+        """Whether an object has not come back since it was lent on this."""
+        return self._lent.get(id(receipt.thing)) is receipt
 
     def take_back(self, key: K, thing: T, now: float) -> Shelf[K, T]:
         """An object that was lent is on no list any more; return its shelf.
@@ -104,7 +117,7 @@ class Shelves(Generic[K, T]):
             ValueError: it is not lent, or of another key.
         """
         entry = self._lent.get(id(thing))
-        if entry is None or entry[0].key != key:
+        if entry is None or entry.shelf.key != key:
             raise ValueError(f"thing must be an object of {key!r} that is lent, not {thing!r}")
         shelf, _, since = self._lent.pop(id(thing))
         shelf.lent -= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from contextlib import suppress
 from contextvars import ContextVar
 
 import gevent
@@ -335,6 +336,89 @@ class TestAcquire:
         assert came
         assert late.cancelled()
 
+    @pytest.mark.parity("EXEC-24")
+    @pytest.mark.parametrize(
+        "give_up",
+        [
+            lambda asked: asked.result(0, default=None),
+            lambda asked: asked.result(0.001, default=None),
+            lambda asked: asked.wait(0.001),
+            lambda asked: asked.get(timeout=0.001),
+            lambda asked: None,
+        ],
+        ids=["polled", "result", "wait", "get", "dropped"],
+    )
+    def test_given_up(self, make, give_up):
+        """An object for a deferred that was dropped goes to whoever has waited longest after it."""
+        pool = make(max_per_key=1)
+        thing = pool.acquire("a").get()
+        with suppress(gevent.Timeout):
+            give_up(pool.acquire("a"))
+        # A `gevent.Timeout` that was raised names frames, and they it; so does the hub, until it
+        # has gone on from raising it.
+        gevent.sleep(0)
+        gc.collect()
+        later = pool.acquire("a")
+        pool.release("a", thing)
+
+        assert thing is later.result(5)
+
+    @pytest.mark.parity("EXEC-24")
+    def test_dropped_with_an_object(self, make):
+        """An object that came at once, and that nobody took, goes back when the deferred dies."""
+        pool = make(max_per_key=1)
+        pool.release("a", pool.acquire("a").get())
+        gc.disable()
+        try:
+            pool.acquire("a")
+            gevent.sleep(0)
+        finally:
+            gc.enable()
+
+        assert "0 lent, 1 idle" in repr(pool)
+
+    @pytest.mark.parity("EXEC-24")
+    @pytest.mark.parametrize(
+        "take",
+        [
+            lambda asked: asked.get(),
+            lambda asked: asked.get_nowait(),
+            lambda asked: asked.result(0),
+            lambda asked: asked.wait(),
+            lambda asked: asked.value,
+            lambda asked: asked.chain(lambda thing: thing).get(),
+            lambda asked: deferred.zip(asked).get()[0],
+            lambda asked: deferred.unwrap(asked),
+        ],
+        ids=["get", "get_nowait", "result", "wait", "value", "chain", "zip", "unwrap"],
+    )
+    def test_taken_and_dropped(self, make, take):
+        """Who took the object has it until he gives it back, whatever becomes of the deferred."""
+        pool = make(max_per_key=1)
+        pool.release("a", pool.acquire("a").get())
+        thing = take(pool.acquire("a"))
+        gc.collect()
+        gevent.sleep(0)
+
+        assert "a" == thing.key
+        assert "1 lent, 0 idle" in repr(pool)
+
+    @pytest.mark.parity("EXEC-24")
+    def test_dropped_after_it_was_given_back(self, make):
+        """A deferred that dies takes nothing from whoever has got the object since."""
+        pool = make(max_per_key=1)
+        thing = pool.acquire("a").get()
+        asked = pool.acquire("a")
+        pool.release("a", thing)
+        # In its own time, since whoever keeps an object may give it back however he got it.
+        pool.release("a", thing)
+        other = pool.acquire("a").get()
+        del asked
+        gevent.sleep(0)
+
+        assert thing is other
+        assert "1 lent, 0 idle" in repr(pool)
+
     def test_waits_at_most(self, make):
         """A limit on the wait leaves no place in the queue behind."""
         pool = make(max_per_key=1, max_queue_size=1)
@@ -538,12 +622,13 @@ class TestControl:
         told = []
         pool = make(stats_callback=lambda stats: told.append((manual.monotonic(), stats)))
         thing = deferred.future(pool.acquire("a").get)
-        pool.acquire("b")
+        kept = pool.acquire("b")
         manual.advance(4)
         pool.release("a", thing.get())
         manual.advance(6)
         ((at, stats),) = told
 
+        assert kept.ready()
         assert 10.0 == at
         assert {"a", "b"} == set(stats)
         assert 4.0 == stats["a"].quantile("task_latency", 0.5)
