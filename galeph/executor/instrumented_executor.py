@@ -24,6 +24,8 @@ from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
 from galeph.errors import Rejected, ResourceClosed
 from galeph.executor.controllers import Controller, FixedController, UtilizationController
+from galeph.executor.crossing import submit_across
+from galeph.executor.current import HERE
 from galeph.executor.stats import METRICS, Meter, Metric, Stats, check_metrics
 from galeph.executor.ticker import Ticker, check_callable, check_period
 from galeph.executor.workers import GreenletWorkers, Task, ThreadWorkers, Workers
@@ -154,10 +156,14 @@ class InstrumentedExecutor:
             TypeError: ``fn`` is not callable.
             Rejected: all workers are busy and no more tasks may wait. Try again later.
             ResourceClosed: it was shut down.
-            RuntimeError: this thread is not the one that made it.
+            RuntimeError: this thread is not the one that made it. (Where it is the `current` one,
+                in tasks that run in OS threads, it takes work from these: `Rejected` and
+                `ResourceClosed` are then the error of the deferred.)
         """
         if not callable(fn):
             raise TypeError(f"fn must be callable, not {fn!r}")
+        if get_hub_if_exists() is not self._hub and HERE.get() is self:
+            return submit_across(self._hub, self, fn, args, kwargs)
         self._check_thread("submit")
         if self._ended is not None:
             raise ResourceClosed(_SHUT_DOWN)
