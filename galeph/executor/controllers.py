@@ -11,6 +11,7 @@ exceeded in nine tenths of the period's samples: so many times too small, or too
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -23,6 +24,8 @@ __all__ = [
     "PoolController",
     "PoolUtilizationController",
     "UtilizationController",
+    "changes_of",
+    "check_methods",
 ]
 
 K = TypeVar("K")
@@ -120,6 +123,22 @@ class PoolUtilizationController:
 
     def adjustments(self, stats: Mapping[Any, Stats], /) -> dict[Any, int]:
         return {key: _change(measured, self.target) for key, measured in stats.items()}
+
+
+def check_methods(controller: object, kind: str, *names: str) -> None:
+    """See that an argument is a controller of this kind."""
+    for name in names:
+        if not callable(getattr(controller, name, None)):
+            raise TypeError(f"controller must be a {kind}, with {name}(), not {controller!r}")
+
+
+def changes_of(adjustments: Mapping[K, int]) -> dict[K, int]:
+    """Return what a controller wants, when it is whole numbers.
+
+    Raises:
+        TypeError: it is not.
+    """
+    return {key: operator.index(change) for key, change in adjustments.items()}
 
 
 def _change(stats: Stats, target: float) -> int:

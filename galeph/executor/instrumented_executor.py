@@ -10,6 +10,7 @@ and that neither switches nor blocks.
 from __future__ import annotations
 
 import logging
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from itertools import count
@@ -23,7 +24,12 @@ from galeph import clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
 from galeph.errors import Rejected, ResourceClosed
-from galeph.executor.controllers import Controller, FixedController, UtilizationController
+from galeph.executor.controllers import (
+    Controller,
+    FixedController,
+    UtilizationController,
+    check_methods,
+)
 from galeph.executor.crossing import submit_across
 from galeph.executor.current import HERE
 from galeph.executor.stats import METRICS, Meter, Metric, Stats, check_metrics
@@ -88,8 +94,7 @@ class InstrumentedExecutor:
         greenlet_class: type[Greenlet[..., Any]] = Greenlet,
         in_threads: bool = False,
     ) -> None:
-        if not callable(getattr(controller, "can_grow", None)):
-            raise TypeError(f"controller must be a Controller, not {controller!r}")
+        check_methods(controller, "Controller", "can_grow", "adjustment")
         if queue_length is not None and queue_length < 0:
             raise ValueError(f"queue_length must not be negative, not {queue_length!r}")
         check_callable("stats_callback", stats_callback)
@@ -176,7 +181,7 @@ class InstrumentedExecutor:
         elif self._queue_length is None or len(self._queue) < self._queue_length:
             self._queue[task] = None
             on_ready(task.made, self._withdraw, task)
-        elif self._controller.can_grow(self._workers):
+        elif self._can_grow():
             self._begin(task)
             self._workers += 1
             self._settle()
@@ -184,6 +189,13 @@ class InstrumentedExecutor:
             self._meter.reject()
             raise Rejected(f"{self._busy} tasks run and {len(self._queue)} wait: no more")
         return task.made
+
+    def _can_grow(self) -> bool:
+        try:
+            return self._controller.can_grow(self._workers)
+        except Exception:
+            _log.exception("the controller of %r failed", self)
+            return False
 
     def _check_thread(self, name: str) -> None:
         if get_hub_if_exists() is not self._hub:
@@ -254,7 +266,7 @@ class InstrumentedExecutor:
     def _adjust(self, stats: Stats) -> int:
         """Change the number of workers as the controller wants it; return by how many it did."""
         try:
-            wanted = self._controller.adjustment(stats)
+            wanted = operator.index(self._controller.adjustment(stats))
         except Exception:
             _log.exception("the controller of %r failed", self)
             return 0
@@ -337,9 +349,13 @@ def utilization_executor(
         **options: those of `InstrumentedExecutor`, but ``queue_length``.
 
     Raises:
-        ValueError: utilization is not among the ``metrics``, so there is nothing to go by.
+        ValueError: utilization is not among the ``metrics``, so there is nothing to go by; or
+            ``initial_count`` is more than ``max_workers``.
     """
     if "utilization" not in check_metrics(options.get("metrics", METRICS)):
         raise ValueError("metrics must contain utilization, which this executor goes by")
     controller = UtilizationController(target, max_workers)
+    initial_count = options.get("initial_count", 1)
+    if max_workers is not None and initial_count > max_workers:
+        raise ValueError(f"initial_count must be at most {max_workers=}, not {initial_count!r}")
     return InstrumentedExecutor(controller=controller, queue_length=0, **options)

@@ -27,7 +27,7 @@ from galeph import clock
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import on_ready, owns
 from galeph.errors import PoolFull, ResourceClosed
-from galeph.executor.controllers import PoolController
+from galeph.executor.controllers import PoolController, changes_of, check_methods
 from galeph.executor.loans import Bond, Loan
 from galeph.executor.shelves import Receipt, Shelf, Shelves
 from galeph.executor.stats import Stats
@@ -77,8 +77,7 @@ class InstrumentedPool(Generic[K, T]):
     ) -> None:
         if not callable(generate):
             raise TypeError(f"generate must be callable, not {generate!r}")
-        if not callable(getattr(controller, "adjustments", None)):
-            raise TypeError(f"controller must be a PoolController, not {controller!r}")
+        check_methods(controller, "PoolController", "can_grow", "adjustments")
         check_callable("destroy", destroy)
         check_callable("stats_callback", stats_callback)
         if max_queue_size < 1:
@@ -340,7 +339,7 @@ class InstrumentedPool(Generic[K, T]):
 
     def _adjust(self, stats: dict[K, Stats]) -> None:
         try:
-            changes = self._controller.adjustments(stats)
+            changes = changes_of(self._controller.adjustments(stats))
         except Exception:
             _log.exception("the controller of %r failed", self)
             return

@@ -280,23 +280,21 @@ class TestGrowing:
 
             assert expected == made.stats().num_workers
 
-    def test_failing_controller(self, gate):
-        """What `can_grow` raises is the caller's, and nothing has happened."""
+    def test_failing_controller(self, gate, caplog):
+        """What `can_grow` raises is logged, and there is no more room."""
 
-        class Broken:
+        class Broken(FixedController):
             def can_grow(self, num_workers):
                 raise ZeroDivisionError
 
-            def adjustment(self, stats):
-                return 0
-
-        with InstrumentedExecutor(controller=Broken()) as made:
+        with InstrumentedExecutor(controller=Broken(1)) as made:
             busy(made, gate)
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(Rejected):
                 made.submit(print)
             gate.set()
 
             assert 1 == made.stats().num_workers
+        assert [ZeroDivisionError] == [record.exc_info[0] for record in caplog.records]
 
     @pytest.mark.parity("EXEC-14")
     def test_utilization_executor_grows_on_demand(self, gate):
@@ -313,6 +311,18 @@ class TestGrowing:
 
         assert 50 == made.stats().num_workers
         assert 2000 == unbounded.stats().num_workers
+
+    @pytest.mark.parity("EXEC-14")
+    @pytest.mark.parametrize("max_workers", [2, None])
+    def test_utilization_executor_begins_within_its_maximum(self, gate, max_workers):
+        """It may begin with as many workers as it may have, and not with more."""
+        with executor.utilization_executor(0.9, max_workers, initial_count=2) as made:
+            busy(made, gate, 2)
+            gate.set()
+
+            assert 2 == made.stats().num_workers
+        with pytest.raises(ValueError, match="initial_count must be at most max_workers=2, not 3"):
+            executor.utilization_executor(0.9, 2, initial_count=3)
 
     @pytest.mark.parity("EXEC-14")
     def test_no_queue_for_a_utilization_executor(self):
@@ -385,12 +395,26 @@ class TestControl:
         with pytest.raises(TypeError, match="controller"):
             InstrumentedExecutor()
 
-    def test_failing_controller(self, manual, gate, caplog):
-        """What the controller raises is logged, and nothing is changed."""
+    @pytest.mark.parametrize("missing", ["can_grow", "adjustment"])
+    def test_half_a_controller(self, missing):
+        """It has both methods."""
+
+        class Half:
+            pass
+
+        there = {"can_grow", "adjustment"} - {missing}
+        setattr(Half, there.pop(), FixedController(1).can_grow)
+
+        with pytest.raises(TypeError, match=rf"controller must be .* {missing}\(\)"):
+            InstrumentedExecutor(controller=Half())
+
+    @pytest.mark.parametrize("adjustment", [lambda: 1 // 0, lambda: None, lambda: 0.5])
+    def test_failing_controller(self, manual, gate, caplog, adjustment):
+        """What it raises, or that it returns no whole number, is logged; nothing is changed."""
 
         class Broken(FixedController):
             def adjustment(self, stats):
-                raise ZeroDivisionError
+                return adjustment()
 
         made = InstrumentedExecutor(controller=Broken(1))
         busy(made, gate)

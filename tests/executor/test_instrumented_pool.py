@@ -794,6 +794,39 @@ class TestControl:
 
         assert ["a"] == [thing.key for thing in workshop.made]
 
+    @pytest.mark.parametrize("wanted", [None, {"a": None}, {"a": 0.5}])
+    def test_controller_that_wants_no_numbers(self, make, manual, caplog, wanted):
+        """If what it returns is no whole numbers by key, that is logged and nothing is changed."""
+
+        class Broken:
+            def can_grow(self, key, num_objects, total):
+                return True
+
+            def adjustments(self, stats):
+                return wanted
+
+        pool = make(controller=Broken())
+        thing = pool.acquire("a").get()
+        manual.advance(20)
+
+        assert 2 == len(caplog.records)
+        assert "the controller of" in caplog.text
+        assert "1 lent, 0 idle" in repr(pool)
+        pool.release("a", thing)
+
+    @pytest.mark.parametrize("missing", ["can_grow", "adjustments"])
+    def test_half_a_controller(self, make, missing):
+        """It has both methods."""
+
+        class Half:
+            pass
+
+        there = {"can_grow", "adjustments"} - {missing}
+        setattr(Half, there.pop(), print)
+
+        with pytest.raises(TypeError, match=rf"controller must be .* {missing}\(\)"):
+            make(controller=Half())
+
 
 class TestShutdown:
     @pytest.mark.parity("EXEC-26")
