@@ -4,11 +4,15 @@ The two loops are in two OS threads, and what one has for the other it hands ove
 own thread-safe call: `Deferred.success`, and ``call_soon_threadsafe``. Neither ever waits for the
 other. Where asyncio's loop is galeph's own, ``_loop_thread`` has it.
 
+A loop that is closed tells nobody, and its tasks never end. But it lets go of its timers then: so
+each task has one that never fires, and what dies with that is how its deferred hears of the end.
+
 asyncio is imported when it is first used.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
@@ -36,6 +40,10 @@ __all__ = ["from_asyncio", "to_asyncio"]
 
 T = TypeVar("T")
 
+_CLOSED = "the loop was closed before the task had ended"
+# In seconds: a hundred years, the most that uvloop takes.
+_NEVER = 100 * 365 * 86400
+
 
 # -- from asyncio
 
@@ -51,7 +59,8 @@ def from_asyncio(
     Args:
         coro: a coroutine, or something else that can be awaited. A task or future of asyncio is
             waited for in its own loop.
-        loop: a loop that runs in another OS thread. Without one it is a loop of galeph's own, in
+        loop: a loop that runs in another OS thread; if it is closed before the task has ended,
+            that is `Cancelled`. Without one it is a loop of galeph's own, in
             a thread of its own, which is started at the first use and ends with the process. A
             forked child gets another.
 
@@ -76,13 +85,19 @@ def from_asyncio(
     work = _Work(made, coro, loop)
     on_cancel(made, work.cancel)
     try:
-        loop.call_soon_threadsafe(work.start)
+        loop.call_soon_threadsafe(work.start, work.guard())
     except RuntimeError as error:
         if iscoroutine(coro):
             coro.close()
         made.cancel(error)
         raise
     return made
+
+
+class _Guard:
+    """Lies in a loop, and dies with it."""
+
+    __slots__ = ("__weakref__",)
 
 
 class _Work:
@@ -96,8 +111,21 @@ class _Work:
         self._loop = loop
         self._context = copy_context()
         self._task: asyncio.Future[Any] | None = None
+        # Weak, both: only the loop is to hold them.
+        self._guard: weakref.ref[_Guard] | None = None
+        self._timer: weakref.ref[asyncio.TimerHandle] | None = None
 
-    def start(self) -> None:
+    def guard(self) -> _Guard:
+        """Make what the loop is to hold until the task has ended."""
+        guard = _Guard()
+        self._guard = weakref.ref(guard, self._lose)
+        return guard
+
+    def _lose(self, _: object) -> None:
+        # In any thread, maybe in the garbage collector: no more than this.
+        call_in_hub(self._made.hub, self._made.error, Cancelled(_CLOSED))
+
+    def start(self, guard: _Guard) -> None:
         import asyncio
 
         coro = self._coro
@@ -108,6 +136,7 @@ class _Work:
             elif iscoroutine(coro):
                 coro.close()
             return
+        self._timer = weakref.ref(self._loop.call_later(_NEVER, id, guard))
         if asyncio.isfuture(coro):
             self._task = coro
         else:
@@ -127,6 +156,10 @@ class _Work:
     def _done(self, task: asyncio.Future[Any]) -> None:
         made = self._made
         made._on_cancel = None
+        timer = None if self._timer is None else self._timer()
+        if timer is not None:
+            self._guard = None
+            timer.cancel()
         if task.cancelled():
             made.error(Cancelled("the task was cancelled"))
         elif (error := task.exception()) is not None:

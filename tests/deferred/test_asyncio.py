@@ -42,6 +42,74 @@ def in_loop(fn, *args):
     return from_asyncio(call()).get()
 
 
+class TestClosedLoop:
+    @pytest.fixture
+    def loop(self):
+        """A loop in a thread, which ends when it is stopped."""
+        loop = asyncio.new_event_loop()
+        threads.start(loop.run_forever)
+        yield loop
+        if not loop.is_closed():
+            self.close(loop)
+
+    @staticmethod
+    def close(loop):
+        if loop.is_running():
+            loop.call_soon_threadsafe(loop.stop)
+        while loop.is_running():
+            gevent.sleep(0.001)
+        loop.close()
+
+    @pytest.mark.filterwarnings("ignore:coroutine")
+    def test_task_is_not_done(self, loop):
+        """If a loop is closed before the task has ended, the deferred is cancelled."""
+        begun = deferred.deferred(from_thread=True)
+
+        async def last():
+            begun.success(None)
+            await asyncio.sleep(100)
+
+        made = from_asyncio(last(), loop=loop)
+        begun.get()
+        self.close(loop)
+
+        with pytest.raises(Cancelled, match="loop was closed"):
+            made.result(5)
+
+    def test_task_has_not_begun(self):
+        """So it is if the loop never ran."""
+        loop = asyncio.new_event_loop()
+        coro = answer(1)
+        made = from_asyncio(coro, loop=loop)
+        loop.close()
+        coro.close()
+
+        with pytest.raises(Cancelled, match="loop was closed"):
+            made.result(5)
+
+    def test_future(self):
+        """So it is for a future of that loop."""
+        loop = asyncio.new_event_loop()
+        made = from_asyncio(loop.create_future())
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        before = made.ready()
+        loop.close()
+
+        assert not before
+        with pytest.raises(Cancelled, match="loop was closed"):
+            made.result(5)
+
+    def test_task_is_done(self, loop):
+        """What has ended before has its outcome."""
+        made = from_asyncio(answer(7), loop=loop)
+        value = made.get()
+        self.close(loop)
+
+        assert 7 == value
+        assert 7 == made.get()
+
+
 class TestFromAsyncio:
     def test_value(self):
         """A coroutine runs in asyncio's loop, in another thread, and its value arrives."""
