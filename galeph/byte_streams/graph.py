@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from heapq import heappop, heappush
 from itertools import count
 from operator import is_
@@ -141,9 +141,15 @@ class Graph:
                     heappush(waiting, (onward, next(order), step.goal, (*way, step)))
 
     def _steps_from(self, kind: Kind) -> Iterator[Step]:
-        for start, steps in self._steps.items():
-            if kind.fits(start) and (start.type is not None or kind.type is None):
-                yield from steps.values()
+        starts = [
+            start
+            for start in self._steps
+            if kind.fits(start) and (start.type is not None or kind.type is None)
+        ]
+        # Of ways that count the same the first wins: what was taught for a class goes before what
+        # was taught for those it derives from.
+        for start in sorted(starts, key=partial(_distance, kind)):
+            yield from self._steps[start].values()
         yield from _built_in(kind)
         if kind.type is None and kind.shape in _MANY:
             registered = self._steps.get(kind, {})
@@ -161,6 +167,12 @@ class Graph:
 def rank_of(way: Way) -> Rank:
     """What a way counts for in the choice between ways."""
     return reduce(_sum, (step.rank for step in way), _NOTHING)
+
+
+def _distance(kind: Kind, start: Kind) -> int:
+    """How far up a step begins that is taken from ``kind``; abstract types are the farthest."""
+    line = getattr(kind.type, "__mro__", ())
+    return line.index(start.type) if start.type in line else len(line)
 
 
 def _is_text(kind: Kind) -> bool:

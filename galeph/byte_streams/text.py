@@ -68,7 +68,9 @@ class Encoder:
         return rest + piece if rest else piece
 
     def finish(self) -> bytes:
-        """Return what some encodings write behind the last character."""
+        """Return what some encodings write behind the last character; nothing behind bytes."""
+        if not self._is_in_text:
+            return b""  # to end what has not begun would write a byte order mark
         self._is_in_text = False
         return self._encoder.encode("", final=True)
 

@@ -465,6 +465,22 @@ class TestTeaching:
         assert "a" == to_str(Letters("a"))
 
     @pytest.mark.parity("BYTE-32")
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_what_is_taught_for_a_class_goes_before_its_bases(self, own_graph, is_first):
+        """At the same cost, in whatever order the two were taught, alone and in a list."""
+
+        class Secret(Letters):
+            pass
+
+        taught = [(Secret, lambda x, options: "***"), (Letters, lambda x, options: x.text)]
+        for start, fn in taught if is_first else reversed(taught):
+            def_conversion(start, str, fn)
+
+        assert "***" == to_str(Secret("hunter2"))
+        assert b"***" == to_bytes([Secret("hunter2")])
+        assert "open" == to_str(Letters("open"))
+
+    @pytest.mark.parity("BYTE-32")
     def test_as_a_decorator_and_again(self, own_graph):
         """The later one replaces the earlier one."""
 

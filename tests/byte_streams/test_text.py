@@ -150,7 +150,10 @@ class TestEncoding:
 
     def test_bytes_alone_pass_untouched(self):
         """And nothing is made ready for text."""
-        assert b"x" == Encoder(Options(encoding="utf-16")).encode(b"x")
+        encoder = Encoder(Options(encoding="utf-16"))
+
+        assert b"x" == encoder.encode(b"x")
+        assert b"" == encoder.finish()
 
     def test_decoder_by_itself(self):
         """Piece by piece, and what is left."""

@@ -102,6 +102,14 @@ class TestRoundTrips:
             assert BYTES == convert(other, bytes, source_type=second), (first, second)
 
     @pytest.mark.parity("BYTE-23")
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "ascii"])
+    def test_bytes_survive_whatever_the_encoding_of_text(self, encoding):
+        """What was never text has no byte order mark."""
+        for first, second in BYTE_TARGETS:
+            went = convert(convert(BYTES, first, encoding=encoding), second, encoding=encoding)
+            assert BYTES == convert(went, bytes, encoding=encoding), (first, second)
+
+    @pytest.mark.parity("BYTE-23")
     def test_no_step_between_bytes_is_text(self):
         """By the ways that are taken."""
         for first, second in BYTE_TARGETS:
