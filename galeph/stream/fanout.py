@@ -43,7 +43,7 @@ def put_to_each(streams: Iterable[Stream[Any]], message: Any) -> list[Stream[Any
             continue
         takers = stream._takers
         if takers and type(takers[0]) is Waiter:
-            taker = takers.popleft()
+            taker = takers.pop(0)
             taker.outcome = message
             taker._wake_up = stream._call_soon(taker._greenlet.switch)
             stream._handed.append(taker)

@@ -75,7 +75,7 @@ class Stream(Source[T], Sink[T]):
     _sink_is_passive = True
     _sink_is_prompt = True
     _tells_failure = True
-    # What only few streams need. The lines are made at first use: a deque is 760 bytes.
+    # What only few streams need. Lists for who waits: a deque is 760 bytes.
     _metric: Callable[[T], float] | None = None
     _weights: deque[float] | None = None
     _level: float = 0
@@ -117,9 +117,9 @@ class Stream(Source[T], Sink[T]):
         self._closed = False
         self._outlet = None
         self._messages: deque[Any] = _EMPTY
-        self._takers: deque[Any] = _EMPTY
-        self._putters: deque[Any] = _EMPTY
-        self._handed: deque[Waiter] = _EMPTY
+        self._takers: list[Any] = _EMPTY
+        self._putters: list[Any] = _EMPTY
+        self._handed: Any = _EMPTY
         self._limit = max(buffer, 0)
         # How many messages `put` may store without looking at anything else, and if it is full,
         # wait. Below 0 it has to look: while somebody waits to take, before the first message is
@@ -155,7 +155,7 @@ class Stream(Source[T], Sink[T]):
         takers = self._takers
         if takers and type(takers[0]) is Waiter:
             # `_hand_over` to a greenlet, written out: three calls less for every message.
-            taker = takers.popleft()
+            taker = takers.pop(0)
             taker.outcome = message
             taker._wake_up = self._call_soon(taker._greenlet.switch)
             self._handed.append(taker)
@@ -217,7 +217,7 @@ class Stream(Source[T], Sink[T]):
         """Give the message to the first taker; False if none of them wants it any more."""
         takers = self._takers
         while takers:
-            taker = takers.popleft()
+            taker = takers.pop(0)
             # False of one whose deferred was cancelled; the message goes to the next.
             if taker.serve(message):
                 if type(taker) is Waiter:
@@ -254,7 +254,7 @@ class Stream(Source[T], Sink[T]):
         """Have a put wait; False if too many do, and the stream is closed because of it."""
         putters = self._putters
         if putters is _EMPTY:
-            putters = self._putters = deque()
+            putters = self._putters = []
         elif len(putters) >= MOST_WAITING:
             return self._overflow("puts")
         putters.append(putter)
@@ -342,7 +342,7 @@ class Stream(Source[T], Sink[T]):
         """Move waiting puts into the room there is, in their order."""
         putters = self._putters
         while putters and self._fits(putters[0].weight):
-            putter = putters.popleft()
+            putter = putters.pop(0)
             # First the message: a lane holds its next one when it has been served.
             message, weight = putter.message, putter.weight
             if putter.serve(True):
@@ -352,7 +352,7 @@ class Stream(Source[T], Sink[T]):
         """Take from the first waiting put; EXPIRED if none of them wants to any more."""
         putters = self._putters
         while putters:
-            putter = putters.popleft()
+            putter = putters.pop(0)
             message: T = putter.message
             if putter.serve(True):
                 if self._limit or self._closed:
@@ -372,8 +372,8 @@ class Stream(Source[T], Sink[T]):
         takers = self._takers
         if not takers:
             if takers is _EMPTY:
-                takers = self._takers = deque()
-                self._handed = deque()
+                takers = self._takers = []
+                self._handed = []
         elif len(takers) >= MOST_WAITING:
             return self._overflow("takes")
         takers.append(taker)
@@ -454,7 +454,7 @@ class Stream(Source[T], Sink[T]):
         self._room = -1
         self._is_eventful = True
         while self._takers:
-            taker = self._takers.popleft()
+            taker = self._takers.pop(0)
             if self._failure is not None and type(taker) is AsyncTaker:
                 taker.deferred._fail(self._failure, self._failure_trace)
             else:
