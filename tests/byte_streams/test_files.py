@@ -208,6 +208,7 @@ class TestWriting:
 
 
 class TestRegions:
+    @pytest.mark.parity("BYTE-40")
     def test_are_mapped_in_pieces_of_their_own_size(self, tmp_path):
         """From their offset, and not beyond their length."""
         data = os.urandom(PAGE + 100)
@@ -220,6 +221,7 @@ class TestRegions:
         assert [1000] * 4 == [len(view) for view in views[:4]]
         assert all(isinstance(view.obj, mmap.mmap) for view in views)
 
+    @pytest.mark.parity("BYTE-40")
     def test_convert_to_whatever_a_file_does(self, path):
         """The same bytes in each."""
         region = FileRegion(path, offset=1, length=4, chunk_size=3)
