@@ -82,11 +82,15 @@ class Options:
         if self.buffer_size < 0:
             raise ValueError(f"buffer_size must not be negative, got {self.buffer_size}")
         try:
-            is_text = codecs.lookup(self.encoding)._is_text_encoding
+            codec = codecs.lookup(self.encoding)
+            # Punycode can only be read and written whole, and Python's codec for pieces is silent.
+            is_text = codec._is_text_encoding and codec.name != "punycode"
         except LookupError:
             is_text = False
         if not is_text:
-            raise ValueError(f"encoding must be a text encoding, not {self.encoding!r}")
+            raise ValueError(
+                f"encoding must be a text encoding that has pieces, not {self.encoding!r}"
+            )
         try:
             codecs.lookup_error(self.errors)
         except LookupError:

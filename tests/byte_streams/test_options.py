@@ -117,6 +117,12 @@ class TestChunkSize:
 
 
 class TestEncoding:
+    @pytest.mark.parametrize("encoding", ["hex", "no_such", "punycode"])
+    def test_must_be_one_of_text_that_can_be_read_in_pieces(self, encoding):
+        """Of Python's, only punycode is none: what stands first depends on what comes last."""
+        with pytest.raises(ValueError, match="encoding must be a text encoding"):
+            convert(b"abc-", str, encoding=encoding)
+
     @pytest.mark.parity("BYTE-06")
     def test_utf_8_is_the_default(self):
         """Both ways."""

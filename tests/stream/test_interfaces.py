@@ -187,7 +187,6 @@ class TestSink:
         with pytest.raises(ShutDown):
             sink.put_nowait("c")
 
-    @pytest.mark.parity("TOP-22")
     def test_wrong_arguments(self):
         """What is no function, no series and no time is refused by name."""
         source, sink = Letters(), Heap()
