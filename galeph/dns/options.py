@@ -12,7 +12,7 @@ from galeph.dns.families import AddressTypes, check_address_types
 from galeph.dns.hostnames import InvalidName, encode_host
 from galeph.dns.nameservers import to_nameservers
 from galeph.dns.policy import Policy
-from galeph.dns.system_files import is_address
+from galeph.transport.arguments import is_address
 from galeph.transport.names import Resolver as AnyResolver
 from galeph.transport.wiretap import Wiretap, to_wiretap
 

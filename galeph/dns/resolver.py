@@ -46,9 +46,9 @@ from galeph.dns.outcomes import EAI_NODATA, Failure, Outcome, failure_of
 from galeph.dns.policy import Policy
 from galeph.dns.questions import MAX_ADDRESSES
 from galeph.dns.statistics import Counters, ResolverStats
-from galeph.dns.system_files import is_address
 from galeph.errors import ResolveError, ResolveTimeout, ResourceClosed
 from galeph.transport import forks
+from galeph.transport.arguments import is_address
 from galeph.transport.names import Resolver as AnyResolver
 from galeph.transport.names import read_addresses
 from galeph.transport.timelimit import TimeLimit

@@ -6,14 +6,14 @@ as for the C library, whose rules (resolv.conf(5), hosts(5), nsswitch.conf(5)) t
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from galeph.transport.arguments import is_address
 
 __all__ = [
     "ResolvConf",
     "hosts_services",
-    "is_address",
     "parse_hosts",
     "parse_resolv_conf",
     "uses_only_dns",
@@ -39,15 +39,6 @@ class ResolvConf:
     attempts: int = _ATTEMPTS
     rotate: bool = False
     use_tcp: bool = False
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an IP address, with or without an interface behind ``%``."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def parse_resolv_conf(text: str, environ: Mapping[str, str] | None = None) -> ResolvConf:

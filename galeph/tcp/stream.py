@@ -186,11 +186,9 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
         data = message if message.__class__ is bytes else _to_buffers(message)
         try:
             self._transport.send(data)
-        except LeftToParent:
-            raise
-        except (TransportError, ResourceClosed):
+        except (TransportError, ResourceClosed) as error:
             # Takers get what had arrived before the connection broke, and are told then.
-            self._shut()
+            self._shut_because(error)
             return False
         return True
 
@@ -220,10 +218,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
             return self._found_end()
         try:
             self._transport.send_file(part)
-        except LeftToParent:
-            raise
-        except (TransportError, ResourceClosed):
-            self._shut()
+        except (TransportError, ResourceClosed) as error:
+            self._shut_because(error)
             return self._found_end()
         return True
 
@@ -231,6 +227,12 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
         return self._transport.try_send(to_bytes(message)) or EXPIRED
 
     _was_accepted = staticmethod(was_sent_anyway)
+
+    def _shut_because(self, error: Exception) -> None:
+        """Refuse puts from now on; in a forked child say whose the connection is."""
+        if isinstance(error, LeftToParent):
+            raise error
+        self._shut()
 
     def send_eof(self) -> None:
         """End our side; the peer may go on sending. Blocks until what is being put has gone out.
@@ -240,10 +242,8 @@ class TcpStream(ActiveSource[bytes], TransportSink[Any]):
         self._shut()
         try:
             self._transport.send_eof()
-        except LeftToParent:
-            raise
-        except (TransportError, ResourceClosed):
-            pass
+        except (TransportError, ResourceClosed) as error:
+            self._shut_because(error)
 
     # Starting TLS
 

@@ -25,6 +25,7 @@ from typing import Any, Self
 
 import gevent
 from gevent import get_hub
+from gevent.exceptions import LoopExit
 from gevent.hub import Waiter
 
 from galeph import clock as _clock
@@ -150,7 +151,7 @@ class ManualClock:
         timer = self.start_timer(seconds, waiter.switch, None)
         try:
             waiter.get()
-        except BaseException as error:
+        except LoopExit as error:
             raise_deadlock(error, self, "advance")
             raise
         finally:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import inspect
 import re
 from _ssl import PROTOCOL_TLS_CLIENT, PROTOCOL_TLS_SERVER
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from galeph._arguments import check_count
 
-__all__ = ["check_handler", "check_host", "check_port", "check_tls_side"]
+__all__ = ["check_handler", "check_host", "check_port", "check_tls_side", "is_address"]
 
 _MOST_PORT = 65535
 # What is in no name and in no IPv4 address: then it is an IPv6 address, or something else.
@@ -105,3 +105,12 @@ def check_handler(handler: Any, *, name: str = "handler") -> None:
         raise TypeError(f"{name} must block and not await: {handler!r} is an async function")
     if inspect.isgeneratorfunction(called):
         raise TypeError(f"{name} must return, not yield: {handler!r} is a generator function")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address, with or without an interface behind ``%``."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

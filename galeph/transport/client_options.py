@@ -5,7 +5,6 @@ for servers: `ClientOptions` is how they are written, `ClientSettings` the same 
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any, Self, TypedDict
 
 from galeph._arguments import check_flag
 from galeph.errors import ConnectError
-from galeph.transport.arguments import check_port
+from galeph.transport.arguments import check_port, is_address
 from galeph.transport.base import Transport
 from galeph.transport.names import SocketAddress, resolve
 from galeph.transport.options import (
@@ -136,11 +135,9 @@ def _to_local(value: Any) -> SocketAddress:
     if not isinstance(host, str):
         raise TypeError(f"local_address must be an address, or one with a port, not {value!r}")
     check_port(port, name="local_address: the port")
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
+    if not is_address(host):
         raise ValueError(
             f"local_address must be an address of this machine as numbers, not {host!r}"
-        ) from None
+        )
     # Being an address it is read, and nobody is asked.
     return resolve(host, port)[0]

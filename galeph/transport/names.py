@@ -11,7 +11,6 @@ may have a policy, that is a name.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from gevent import get_hub
 from gevent.monkey import get_original
 
 from galeph.errors import ResolveError
-from galeph.transport.arguments import check_host, check_port
+from galeph.transport.arguments import check_host, check_port, is_address
 from galeph.transport.seam import connect_error
 
 __all__ = [
@@ -93,7 +92,7 @@ def resolve(
         ResolveError: it has none.
     """
     found: Any = None
-    if resolver is None or _is_address(host):
+    if resolver is None or is_address(host):
         try:
             found = _read(host, port, kind)
         except UnicodeError as error:
@@ -129,14 +128,6 @@ def host_text(address: Any) -> str:
         # A link-local address means nothing without its interface.
         host = f"{host}%{address[3]}"
     return host
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _read(address: str, port: int, kind: int) -> list[Any]:

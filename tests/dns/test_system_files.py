@@ -7,7 +7,6 @@ import pytest
 from galeph.dns.system_files import (
     ResolvConf,
     hosts_services,
-    is_address,
     parse_hosts,
     parse_resolv_conf,
     uses_only_dns,
@@ -109,9 +108,3 @@ class TestServices:
     def test_which_resolver(self, text, expected):
         """galeph's own only where the C library asks files and DNS, in this order."""
         assert expected is uses_only_dns(hosts_services(text))
-
-
-def test_is_address():
-    """Of both families, with an interface or without."""
-    assert all(map(is_address, ["192.0.2.1", "::1", "fe80::1%eth0"]))
-    assert not any(map(is_address, ["", "name", "1.2.3", "1.2.3.4.5", "::1::", "0x7f.1"]))

@@ -29,16 +29,14 @@ def taken_from_first():
 
 def put_to_first():
     """Each message waited for somebody."""
-    made = stream.Stream()
-    putting = gevent.spawn(made.put, 1)
-    gevent.sleep(0)
-    made.take()
-    putting.join()
-    return made
+    return _put_to(stream.Stream())
 
 
 def used_both_ways():
-    made = taken_from_first()
+    return _put_to(taken_from_first())
+
+
+def _put_to(made):
     putting = gevent.spawn(made.put, 1)
     gevent.sleep(0)
     made.take()

@@ -6,7 +6,13 @@ import pytest
 
 from galeph import tcp, udp
 from galeph.errors import TimedOut
-from galeph.transport.arguments import check_handler, check_host, check_port, check_tls_side
+from galeph.transport.arguments import (
+    check_handler,
+    check_host,
+    check_port,
+    check_tls_side,
+    is_address,
+)
 
 
 @pytest.mark.parametrize("port", ["80", 1.5, True, None])
@@ -194,3 +200,9 @@ class TestServers:
             for timeout in (0, -1):
                 with pytest.raises(TimedOut):
                     server.wait(timeout)
+
+
+def test_is_address():
+    """Of both families, with an interface or without."""
+    assert all(map(is_address, ["192.0.2.1", "::1", "fe80::1%eth0"]))
+    assert not any(map(is_address, ["", "name", "1.2.3", "1.2.3.4.5", "::1::", "0x7f.1"]))

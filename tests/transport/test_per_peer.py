@@ -12,17 +12,7 @@ from galeph.protocol.proxy_header import ProxyHeader
 from galeph.transport.base import ConnectionInfo
 from galeph.transport.per_peer import PeerLimit
 from tests.http.raw import GET, serving
-from tests.transport.wire import dialled, read_to_the_end, reset, settle
-
-
-def echo(connection):
-    while data := connection.transport.recv():
-        connection.transport.send(data)
-
-
-def hello(client):
-    client.sendall(b"x")
-    return client.recv(1)
+from tests.transport.wire import dialled, echo, hello, read_to_the_end, reset, settle
 
 
 def header_of_both(addr, version):

@@ -14,17 +14,7 @@ from galeph.transport.peer_log import PeerLog
 from galeph.transport.places import Places
 from tests.http.raw import GET, serving
 from tests.transport.certificates import server_context
-from tests.transport.wire import dialled, settle
-
-
-def echo(connection):
-    while data := connection.transport.recv():
-        connection.transport.send(data)
-
-
-def hello(client):
-    client.sendall(b"x")
-    return client.recv(1)
+from tests.transport.wire import dialled, echo, hello, settle
 
 
 def full_lines(caplog):

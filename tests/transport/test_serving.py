@@ -9,6 +9,7 @@ import sys
 
 import gevent
 import pytest
+from gevent.monkey import get_original
 
 from galeph.errors import ConnectError, TimedOut, TransportError
 from galeph.testing import ManualClock
@@ -51,6 +52,24 @@ class TestServing:
         with dialled(server.port) as client:
             client.sendall(b"x")
             assert b"x" == client.recv(10)
+
+    def test_who_has_spoken_already_is_heard_at_once(self, serve, monkeypatch):
+        """Before the kernel is asked to watch the connection: its handler runs in the look."""
+        heard, looks = [], []
+        look = SocketTransport.look
+
+        def spy(transport):
+            before = list(heard)
+            look(transport)
+            looks.append((before, list(heard)))
+
+        monkeypatch.setattr(SocketTransport, "look", spy)
+        server = serve(lambda connection: heard.append(connection.transport.recv()))
+        with get_original("socket", "create_connection")(("127.0.0.1", server.port)) as client:
+            client.sendall(b"x")  # blocks the hub: it cannot have accepted by now
+            assert settle(lambda: looks)
+
+        assert [([], [b"x"])] == looks
 
     def test_most_connections(self, serve):
         """Above its limit none is accepted, none refused, and the next one in when one leaves."""

@@ -140,3 +140,15 @@ def outcome(fn, *args, **options):
         return fn(*args, **options)
     except Exception as error:
         return error
+
+
+def echo(connection):
+    """Serve a connection by sending back what comes."""
+    while data := connection.transport.recv():
+        connection.transport.send(data)
+
+
+def hello(client):
+    """Have an echoing server answer: one byte, or b"" if it ends the connection."""
+    client.sendall(b"x")
+    return client.recv(1)
