@@ -17,7 +17,7 @@ from galeph import systemd
 from galeph.errors import TransportError
 from galeph.testing import ManualClock
 from tests.integration.programs import ROOT
-from tests.transport.wire import Socket, dialled, settle
+from tests.transport.wire import Socket, dialled, is_listening, settle
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ class TestListenFds:
         command[1:1] = [f"--setenv=PYTHONPATH={ROOT}"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             try:
-                assert settle(lambda: os.path.exists(path))
+                assert settle(lambda: is_listening(path))
                 with gevent.socket.socket(socket.AF_UNIX) as client:
                     client.settimeout(20)
                     client.connect(path)

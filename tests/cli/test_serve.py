@@ -14,7 +14,7 @@ import urllib.request
 import pytest
 
 from tests.integration.programs import ROOT, running
-from tests.transport.wire import settle
+from tests.transport.wire import is_listening, settle
 
 _APP = """
 import gevent
@@ -230,7 +230,7 @@ def test_under_a_service_manager(app):
         ]
         with subprocess.Popen(command, cwd=app, stderr=subprocess.DEVNULL) as process:
             try:
-                assert settle(lambda: os.path.exists(path))
+                assert settle(lambda: is_listening(path))
                 curl = ["curl", "-sS", "--max-time", "20", "--unix-socket", path, "http://x/you"]
                 answer = subprocess.check_output(curl, text=True)
                 told = [manager.recv(100), manager.recv(100)]

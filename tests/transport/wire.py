@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import gevent
 from gevent import socket as gsocket
@@ -152,3 +153,10 @@ def hello(client):
     """Have an echoing server answer: one byte, or b"" if it ends the connection."""
     client.sendall(b"x")
     return client.recv(1)
+
+
+def is_listening(path):
+    """Whether a unix socket listens there; its file is there before it does."""
+    listening = "00010000"  # __SO_ACCEPTCON
+    rows = (row.split() for row in Path("/proc/net/unix").read_text().splitlines())
+    return any(row[3] == listening and row[7:] == [str(path)] for row in rows)
