@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import gevent
-from gevent import get_hub
 from gevent.event import Event
-from gevent.monkey import get_original
 
 from galeph.tcp import stream as tcp_stream
 from galeph.transport import sockets
+from tests.faults.kit.process import running
 
 _BULK = 64 * 1024 * 1024
 
@@ -34,34 +35,47 @@ class Turns:
         self._greenlet.kill()
 
 
-def _in_thread(work, port):
-    """Do ``work`` with a blocking connection in a thread, which gevent knows nothing of."""
+@contextmanager
+def taking_turns():
+    """`Turns` for the length of a block: a greenlet that never waits must not outlive its test."""
+    turns = Turns()
+    try:
+        yield turns
+    finally:
+        turns.stop()
 
-    def run():
-        with get_original("socket", "socket")() as sock:
-            sock.connect(("127.0.0.1", port))
-            work(sock)
 
-    return get_hub().threadpool.spawn(run)
+# A peer is a process of its own: a thread gets its turn at the interpreter only every 5 ms while a
+# greenlet never waits, and is no match for what it is to keep busy.
+_PEER = """
+import socket, sys
+
+def flood(sock):
+    for _ in range(64):
+        sock.sendall(bytes(1024 * 1024))
+
+def swallow(sock):
+    while sock.recv(1024 * 1024):
+        pass
+
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as sock:
+    print("null", flush=True)
+    {"flood": flood, "swallow": swallow}[sys.argv[2]](sock)
+"""
 
 
 def test_of_one_that_floods(serve):
     """A peer that always has more to say is listened to for 16 full buffers at a time."""
-    turns, done = Turns(), Event()
+    done = Event()
 
     def swallow(stream, info):
         for message in stream:
             turns.moved += len(message)
         done.set()
 
-    server = serve(swallow)
-    block = b"x" * 1024 * 1024
-    flood = _in_thread(
-        lambda sock: [sock.sendall(block) for _ in range(_BULK // len(block))], server.port
-    )
-    assert done.wait(30)
-    flood.get(timeout=5)
-    turns.stop()
+    with taking_turns() as turns, running("-c", _PEER, serve(swallow).port, "flood") as peer:
+        assert done.wait(60)
+        assert 0 == peer.wait()
 
     assert _BULK == turns.moved
     assert turns.most <= sockets._MAX_READS * tcp_stream._RECEIVE_BYTES
@@ -69,7 +83,7 @@ def test_of_one_that_floods(serve):
 
 def test_of_one_that_takes_everything(serve):
     """A peer that the kernel never makes us wait for is sent 256 KiB at a time."""
-    turns, done = Turns(), Event()
+    done = Event()
     block = b"x" * 16384
 
     def pour(stream, info):
@@ -77,14 +91,9 @@ def test_of_one_that_takes_everything(serve):
             turns.moved += len(block)
         done.set()
 
-    def swallow(sock):
-        while sock.recv(1 << 20):
-            pass
-
-    swallowing = _in_thread(swallow, serve(pour).port)
-    assert done.wait(30)
-    swallowing.get(timeout=5)
-    turns.stop()
+    with taking_turns() as turns, running("-c", _PEER, serve(pour).port, "swallow") as peer:
+        assert done.wait(60)
+        assert 0 == peer.wait()
 
     assert _BULK == turns.moved
     assert turns.most <= sockets._SEND_BUDGET + len(block)
