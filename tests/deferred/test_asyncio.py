@@ -33,6 +33,30 @@ async def wait_for(future):
     return await future
 
 
+def serve_loop():
+    """A loop that runs in a thread, which has made it, closes it when it is stopped, and ends."""
+    loops = []
+
+    def serve():
+        loop = asyncio.new_event_loop()
+        loops.append(loop)
+        loop.run_forever()
+        loop.close()
+
+    threads.start(serve)
+    while not loops or not loops[0].is_running():
+        gevent.sleep(0.001)
+    return loops[0]
+
+
+def stop(loop):
+    """Stop such a loop, if it runs, and wait until it is closed."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(loop.stop)
+    while not loop.is_closed():
+        gevent.sleep(0.001)
+
+
 def in_loop(fn, *args):
     """Call a function in the thread of galeph's loop; return its value."""
 
@@ -45,20 +69,9 @@ def in_loop(fn, *args):
 class TestClosedLoop:
     @pytest.fixture
     def loop(self):
-        """A loop in a thread, which ends when it is stopped."""
-        loop = asyncio.new_event_loop()
-        threads.start(loop.run_forever)
+        loop = serve_loop()
         yield loop
-        if not loop.is_closed():
-            self.close(loop)
-
-    @staticmethod
-    def close(loop):
-        if loop.is_running():
-            loop.call_soon_threadsafe(loop.stop)
-        while loop.is_running():
-            gevent.sleep(0.001)
-        loop.close()
+        stop(loop)
 
     @pytest.mark.filterwarnings("ignore:coroutine")
     def test_task_is_not_done(self, loop):
@@ -71,7 +84,7 @@ class TestClosedLoop:
 
         made = from_asyncio(last(), loop=loop)
         begun.get()
-        self.close(loop)
+        stop(loop)
 
         with pytest.raises(Cancelled, match="loop was closed"):
             made.result(5)
@@ -104,7 +117,7 @@ class TestClosedLoop:
         """What has ended before has its outcome."""
         made = from_asyncio(answer(7), loop=loop)
         value = made.get()
-        self.close(loop)
+        stop(loop)
 
         assert 7 == value
         assert 7 == made.get()
@@ -185,27 +198,15 @@ class TestFromAsyncio:
 
     def test_loop_of_the_users(self):
         """A loop may be given, that runs in a thread of the user's."""
-        loops = []
-
-        def serve():
-            loop = asyncio.new_event_loop()
-            loops.append(loop)
-            loop.run_forever()
-            loop.close()
-
-        came = threads.start(serve)
-        while not loops or not loops[0].is_running():
-            gevent.sleep(0.001)
+        loop = serve_loop()
 
         async def where():
             return asyncio.get_running_loop()
 
-        assert from_asyncio(where(), loop=loops[0]).get() is loops[0]
-        loops[0].call_soon_threadsafe(loops[0].stop)
-        while not came:
-            gevent.sleep(0.001)
+        assert from_asyncio(where(), loop=loop).get() is loop
+        stop(loop)
         with pytest.raises(RuntimeError, match="closed"):
-            from_asyncio(where(), loop=loops[0])
+            from_asyncio(where(), loop=loop)
         gc.collect()  # a coroutine nobody awaited would warn
 
     @pytest.mark.parametrize("wrong", [1, None, answer])
