@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 
 import gevent
@@ -12,7 +13,7 @@ from galeph.errors import Cancelled, ResourceBusy, TimedOut
 from galeph.testing import ManualClock
 from tests import documents
 from tests.integration.programs import PATCHES, ROOT
-from tests.stream.scenes import outcome, settle, waiting
+from tests.stream.scenes import kill_served, outcome, settle, waiting
 
 _KILLS = [gevent.GreenletExit, gevent.Timeout]
 _TOLD = [(gevent.GreenletExit, Cancelled), (gevent.Timeout, TimedOut)]
@@ -88,6 +89,49 @@ def throw(greenlet, exception):
 def broken():
     """A stream that raises a ZeroDivisionError when it is put into."""
     return stream.Stream(8, metric=lambda _: 1 // 0)
+
+
+def never(_):
+    gevent.event.Event().wait()
+
+
+# For each operator, and some chains: one whose take waits, and what its source of 1, 2 and 3 has
+# after that take was killed, and the operator closed or dropped.
+HELD = {
+    "map": (lambda s: s.map(never), [1, 2, 3]),
+    "filter": (lambda s: s.filter(never), [1, 2, 3]),
+    "throttle": (lambda s: s.throttle(1e-3, max_backlog=1).filter(lambda n: n > 1), [2, 3]),
+    "realize_each": (lambda s: s.map(late).realize_each(), [1, 2, 3]),
+    "reductions": (lambda s: s.reductions(late, initial=0).filter(bool), [1, 2, 3]),
+    "partition_by": (lambda s: s.partition_by(str).filter(lambda part: None), [2, 3]),
+    "batch": (lambda s: s.batch(9), [1, 2, 3]),
+    "batch behind a map": (lambda s: s.map(str).batch(9), [1, 2, 3]),
+    "batch before a map": (lambda s: s.batch(2).map(never), [1, 2, 3]),
+    "batch before a mapcat": (lambda s: s.batch(2).mapcat(never), [1, 2, 3]),
+    "zip": (lambda s: stream.zip(s, stream.Stream()), [1, 2, 3]),
+    "zip before a map": (lambda s: stream.zip(s, held(0)).map(never), [1, 2, 3]),
+    "mapcat": (lambda s: s.mapcat(never), [1, 2, 3]),
+    "mapcat before a map": (lambda s: s.mapcat(lambda n: [n, n]).map(never), [1, 2, 3]),
+    "mapcat that was begun": (lambda s: s.mapcat(lambda n: [0, 1]).filter(never_after(1)), [2, 3]),
+    "transform": (lambda s: s.transform(lambda messages: [sum(messages)]), []),
+    "buffer": (lambda s: s.buffer(9).map(never), []),
+}
+
+
+def late(*_):
+    return deferred.Deferred()
+
+
+def never_after(count):
+    """A function that says False so many times, and then waits."""
+    calls = iter(range(count))
+    return lambda _: next(calls, None) is None and never(_)
+
+
+def collect_garbage():
+    for _ in range(4):
+        gc.collect()
+        settle()
 
 
 class TestEnds:
@@ -268,6 +312,23 @@ class TestEnds:
 
         assert source.closed
         assert "end" == last.take(default="end")
+
+        gate, source = gevent.event.Event(), held(1, 2)
+        output = source.map(lambda n: gate.wait() and n)
+        taker = waiting(output.take, "end")
+        output.close()
+        assert [1, 2] == list(source)
+        gate.set()
+        assert "end" == taker.get(timeout=1)
+
+        source = held(1, 2)
+        output = source.batch(1)
+        kill_served(output, [waiting(output.box.take)])
+        output.root().kick()
+        settle()
+        output.close()
+        assert [[1]] == list(output)
+        assert [2] == list(source)
 
     def test_15_a_generator_returns_early(self):
         """The output ends, and the source with it."""
@@ -462,6 +523,47 @@ class TestEnds:
 
         assert isinstance(outcome(work.get).value, told)
         assert isinstance(work.exception.__cause__, exception)
+
+
+class TestHeld:
+    @pytest.mark.parametrize("end", ["close", "drop"])
+    @pytest.mark.parametrize("name", HELD)
+    @pytest.mark.parametrize("exception", _KILLS)
+    def test_a_take_is_killed_inside_an_operator(self, name, end, exception):
+        """What nobody has got is the source's next, or is dropped, as the table says."""
+        operator, left = HELD[name]
+        source = held(1, 2, 3)
+        output = [operator(source)]
+        throw(waiting(caught, output[0].take), exception())
+        if end == "close":
+            output[0].close()
+        output.clear()
+        collect_garbage()
+        source.close()
+
+        assert left == list(source)
+
+    @pytest.mark.parametrize(("end", "left"), [("close", [2, 3]), ("drop", [1, 2, 3])])
+    def test_concat(self, end, left):
+        """The stream it is at is closed with it, and stays open if it is only dropped."""
+        source = held(1, 2, 3)
+        output = [stream.concat(stream.source([source])).map(never)]
+        throw(waiting(caught, output[0].take), gevent.GreenletExit())
+        if end == "close":
+            output[0].close()
+        output.clear()
+        collect_garbage()
+
+        assert source.closed is (end == "close")
+        assert left == [source.take() for _ in left]
+
+    def test_each_operator_of_the_table_has_its_test(self):
+        """And there is none that it leaves out."""
+        table = documents.text("concepts.md").split("| operator | what becomes of it |")[1]
+        lines = re.findall(r"^\| (`.*?) \| ", table.split("\n\n")[0], re.MULTILINE)
+        named = {name for line in lines for name in re.findall(r"`(\w+)`", line)}
+
+        assert {name.split()[0] for name in HELD} | {"concat"} == named
 
 
 def caught(fn, *args):

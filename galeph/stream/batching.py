@@ -17,8 +17,9 @@ from galeph.deferred.producer import call_in_hub
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.joints import Joint
+from galeph.stream.loans import Loan, Made, Parcel, Returns, give_back
 from galeph.stream.operators import Derived, check_callable
-from galeph.stream.steps import SKIP, Many
+from galeph.stream.steps import Many
 
 __all__ = ["batch"]
 
@@ -56,10 +57,7 @@ def batch(
     if metric is not None:
         check_callable("metric", metric)
     if latency is None:
-        stage = _Batch(size, metric)
-        derived = Derived(to_source(source), stage, "batch")
-        derived.branch.held = stage.held
-        return derived
+        return _Batched(to_source(source), _Batch(size, metric))
     return _Timed(to_source(source), size, latency, metric)
 
 
@@ -92,33 +90,58 @@ class _Lists:
 
     def flush(self) -> list[Any]:
         """Return what is held, and hold nothing."""
-        messages = self.messages.copy()
-        self.messages.clear()
+        messages, self.messages = self.messages, []
         self._weight = 0
         return messages
+
+
+class _Batched(Derived):
+    """What `batch` returns if time does not count."""
+
+    def __init__(self, source: Source[Any], stage: _Batch) -> None:
+        super().__init__(source, stage, "batch")
+        self.held: list[Loan] = stage.held
+
+    def conclude(self, error: BaseException | None) -> None:
+        super().conclude(error)
+        # Of a list that is not sent, because this or the source has failed.
+        returns = Returns()
+        give_back(self.held, returns)
+        del self.held[:]
+        returns.send()
 
 
 class _Batch:
     """The stage that sends by size alone."""
 
-    __slots__ = ("_lists", "_metric")
+    __slots__ = ("_keeping", "_lists", "_metric", "_next", "held")
 
     def __init__(self, size: float, metric: Callable[[Any], float] | None) -> None:
         self._lists = _Lists(size)
         self._metric = metric
-
-    @property
-    def held(self) -> list[Any]:
-        """The messages of the list that is not full yet; always the same list."""
-        return self._lists.messages
+        # What is to go into the list next, and how heavy it is.
+        self._next: tuple[Any, float] = (None, 0)
+        self._keeping = Many((), keep=self._keep)
+        # The loans of the messages of the list that is not full yet.
+        self.held: list[Loan] = []
 
     def step(self, message: Any) -> Any:
-        weight = 1 if self._metric is None else _checked(self._metric(message))
-        full = self._lists.add(message, weight)
-        return Many(full) if full else SKIP
+        self._next = message, 1 if self._metric is None else _checked(self._metric(message))
+        return self._keeping
+
+    def _keep(self, loan: Loan) -> Iterable[Any] | None:
+        self.held.append(loan)
+        full = self._lists.add(*self._next)
+        self._next = None, 0
+        return Made([self._parcel(messages) for messages in full]) if full else None
+
+    def _parcel(self, messages: list[Any]) -> Parcel:
+        loans = self.held[: len(messages)]
+        del self.held[: len(messages)]
+        return Parcel(messages, loans)
 
     def finish(self) -> Iterable[Any]:
-        return [self._lists.flush()] if self._lists.messages else []
+        return Made([self._parcel(self._lists.flush())] if self._lists.messages else [])
 
 
 class _Weigh:
@@ -180,8 +203,7 @@ class _Timed(Joint):
 
     def _send_list(self, messages: list[Any]) -> None:
         # Those of the next list stand behind them.
-        del self._intakes[0].branch.held[: len(messages)]
-        self._send(messages)
+        self._send(messages, self._intakes[0].take_out(len(messages)))
 
     def _start_timer(self) -> None:
         self._stop_timer()

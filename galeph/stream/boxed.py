@@ -35,6 +35,11 @@ class Boxed(Source[Any]):
     def _origin(self) -> Source[Any]:
         return self.box
 
+    @property
+    def takes_back(self) -> bool:
+        """Whether what it has made, and somebody further on gives back, can be taken here."""
+        return not self.box.closed
+
     # Taking
 
     def _take(self, timeout: float | None) -> Any:
@@ -54,6 +59,10 @@ class Boxed(Source[Any]):
     def close(self) -> None:
         """Give no more messages than are there already."""
         self.box.close()
+
+    def dissolve(self) -> None:
+        """Close because the only operator on it was closed, which nobody else has drawn on."""
+        self._abandon()
 
     @property
     def drained(self) -> bool:

@@ -25,7 +25,7 @@ from gevent import GreenletExit, get_hub, getcurrent
 from greenlet import greenlet
 
 from galeph.deferred.producer import stopped
-from galeph.stream.lanes import pass_on, run_soon
+from galeph.stream.running import pass_on, run_soon
 
 __all__ = ["Inverted"]
 

@@ -68,8 +68,7 @@ class _Zip(Joint):
             return False
         for each in intakes:
             each.message = EXPIRED
-            each.branch.held.clear()
-        self._send(messages)
+        self._send(messages, [loan for each in intakes for loan in each.take_out()])
         return True
 
 

@@ -9,15 +9,18 @@ takes from it, and waits without a greenlet, in the line of each intake's box.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from galeph.deferred import Deferred
 from galeph.stream.boxed import Boxed
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Source
 from galeph.stream.links import Branch
+from galeph.stream.loans import UNKNOWN, Loan, Parcel, Returns, give_back
 from galeph.stream.operators import Derived
-from galeph.stream.queue_stream import Stream
+from galeph.stream.outbox import Outbox
+from galeph.stream.returning import return_value
 from galeph.stream.steps import AS_IT_IS, Stage
 
 __all__ = ["Intake", "Joint"]
@@ -27,9 +30,10 @@ class Joint(Boxed):
     """A queue whose messages are made when they are asked for."""
 
     _source_is_passive = True
+    box: Outbox
 
     def __init__(self, sources: Iterable[Source[Any]], name: str, stage: Stage = AS_IT_IS) -> None:
-        super().__init__(Stream(), name)
+        super().__init__(Outbox(), name)
         self._intakes = [Intake(source, self, stage, name) for source in sources]
 
     def _branches(self) -> Iterable[Branch]:
@@ -46,8 +50,9 @@ class Joint(Boxed):
         """Return what the source has given for what an intake has brought."""
         return message
 
-    def _send(self, message: Any) -> None:
-        self.box.put_async(message)
+    def _send(self, message: Any, loans: Sequence[Loan]) -> None:
+        """Let a message be taken, and say what it was made of. Never switches."""
+        self.box.put_async(Parcel.of(message, loans))
         self._arrived()
 
     # Taking
@@ -57,6 +62,12 @@ class Joint(Boxed):
         while not self._is_filled and self._fetch() is not False:
             pass
         return self.box._take(timeout)
+
+    def _draw(self, timeout: float | None) -> Any:
+        """Take a message for an operator, and its loans: a Parcel."""
+        while not self._is_filled and self._fetch() is not False:
+            pass
+        return self.box._draw(timeout)
 
     @property
     def _is_filled(self) -> bool:
@@ -101,6 +112,14 @@ class Joint(Boxed):
         if not self.box.closed:
             self._finish(None)
 
+    def dissolve(self) -> None:
+        """Close as an operator of a chain that is closed: all goes back to where that begins."""
+        for loan in reversed(self.box.take_out()):
+            for each in self._intakes:
+                if loan.at is each.branch:
+                    each.held.insert(0, loan)
+        self.close()
+
     def _finish(self, error: BaseException | None) -> None:
         """End in order, or with ``error``; what the intakes hold goes back. Never switches."""
         if error is None:
@@ -110,6 +129,7 @@ class Joint(Boxed):
         for each in self._intakes:
             each.message = END
             each.close()
+            each.return_unsent()
         self._end(error)
 
 
@@ -122,6 +142,8 @@ class Intake(Derived):
         # EXPIRED: there is none yet; END: there will be none.
         self.message: Any = EXPIRED
         self._is_asked = False
+        # One for each message that was brought and is not sent, in their order.
+        self.held: list[Loan] = []
 
     def _in_graph(self) -> Source[Any]:
         return self._joint._in_graph()
@@ -132,7 +154,7 @@ class Intake(Derived):
             return
         self._is_asked = True
         try:
-            self._bring(self._taken_from(self))
+            self._bring(self._taken(partial(self._take, is_parcel=True)))
         finally:
             self._is_asked = False
         self.ask()
@@ -141,15 +163,15 @@ class Intake(Derived):
         """Have the next message brought here. Never switches."""
         if self.message is not EXPIRED or self._is_asked:
             return
-        self._bring(self._taken_from(self.box))
+        self._bring(self._taken(self._draw))
         if self.message is EXPIRED:
             self._is_asked = True
             self.box._stand_in_line(self)
             self.root().kick()
 
-    def _taken_from(self, source: Source[Any]) -> Any:
+    def _taken(self, take: Callable[[float], Any]) -> Any:
         try:
-            return source._take(0)
+            return take(0)
         except Exception as error:
             if self.error is not error:
                 raise
@@ -162,8 +184,38 @@ class Intake(Derived):
         self._joint.look_soon()
         return True
 
+    def take_out(self, count: int = 1) -> list[Loan]:
+        """Return the loans of the first messages that were brought: they are sent now."""
+        loans = self.held[:count]
+        del self.held[:count]
+        return loans
+
+    def return_unsent(self) -> None:
+        """Give back what is not sent, if the source has ended and this was closed then."""
+        returns = Returns()
+        give_back(self.take_out(len(self.held)), returns)
+        returns.send()
+
     def _bring(self, message: Any) -> None:
-        self.message = message
+        loans: Sequence[Loan] = ()
+        if type(message) is Parcel:
+            message, loans = message.value, message.loans
         if not isinstance(message, Nothing):
-            # The branch gives it back should nobody get it.
-            self.branch.held.append(self._joint._original(message))
+            self.held.append(self._account(self._joint._original(message), loans))
+        self.message = message
+
+    def _account(self, original: Any, loans: Sequence[Loan]) -> Loan:
+        """Return the one loan of a message, which was ``original`` before this."""
+        if len(loans) == 1 and loans[0].at is self.branch:
+            loans[0].value = original
+            return loans[0]
+        return Loan(self.branch, original, loans)
+
+    def _store_rest(self) -> None:
+        """Leave it: nobody takes from here."""
+
+    def return_rest(self, returns: Returns) -> None:
+        for receipt in reversed(tuple(self.box._putters)):
+            return_value(receipt, self.branch, UNKNOWN, returns)
+            self.box._withdraw(receipt)
+            receipt.release()

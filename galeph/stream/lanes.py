@@ -17,23 +17,24 @@ again with the same message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-import gevent
-
-from galeph.deferred.producer import Work, call_in_hub, runner_of, stopped
+from galeph.deferred.producer import call_in_hub, stopped
 from galeph.stream.interfaces import EXPIRED
-from galeph.stream.steps import ENOUGH, SKIP, Ending, First, Many, NotYet, Pause, State
+from galeph.stream.loans import First, Loan, Parcel, are_void, settle
+from galeph.stream.precedence import put_behind
+from galeph.stream.returning import lend, name_again, return_from, return_value
+from galeph.stream.running import pass_on, run_soon
+from galeph.stream.steps import ENOUGH, RETURNED, SKIP, Ending, Many, NotYet, Pause, State
 
 if TYPE_CHECKING:
     from galeph.stream.links import Branch, Link
     from galeph.stream.operators import Derived
     from galeph.stream.outlets import Outlet
 
-__all__ = ["Lane", "pass_on", "run_soon"]
+__all__ = ["Lane"]
 
 
 class Lane:
@@ -48,11 +49,14 @@ class Lane:
         "_entries",
         "_folded",
         "_goal",
+        "_is_fresh",
         "_leaving",
         "_loaded",
+        "_loans",
         "_pause",
         "_resting",
         "_value",
+        "_way",
         "link",
         "message",
         "outlet",
@@ -68,8 +72,14 @@ class Lane:
         self._entering: Link | Branch | None = None
         self._leaving: Derived | None = None
         self._value: Any = None
-        # What this lane was given, while what it carries is all that has come of it; else SKIP.
+        # What this lane was given, while what it carries is all that has come of it; else SKIP. Not
+        # of the link it starts with, but of `_way`, if that is a message made further down.
         self._loaded: Any = SKIP
+        self._way: Link | Branch | None = None
+        # The loans of what that was made of; or of what it carries, where that has just been made.
+        self._loans: Sequence[Loan] = ()
+        # Whether nothing has left the last series yet.
+        self._is_fresh = False
         # The series being unfolded: the way to the operator each comes from, the innermost last.
         self._folded: list[tuple[Branch, Iterator[Any]]] = []
         # The operator in whose box the message waits, or which pauses. Weak: it must be able to
@@ -91,6 +101,8 @@ class Lane:
 
     def load(self, value: Any) -> None:
         """Put a message, or an Ending, at the start of the (idle) lane."""
+        if type(value) is Parcel:
+            value, self._loans = value.value, value.loans
         self._entering = self.link
         self._value = self._loaded = value
         self.state = State.STALLED
@@ -99,56 +111,38 @@ class Lane:
         """Wait at the link this lane starts with, which has the message in its sink's line."""
         self._entering, self._value, self.state = self.link, value, State.WAITING
 
-    def insert(self, derived: Derived, messages: Iterable[Any]) -> None:
-        """Have ``messages`` leave ``derived`` before all that this lane still brings there.
-
-        What has left it already, and is on its way from there, is not overtaken.
-        """
-        above = derived.ways_here()
-        behind = 0
-        for position, (branch, _) in enumerate(self._folded, 1):
-            if branch in above:
-                behind = position
-        self._folded.insert(behind, (derived.branch, iter(messages)))
-
     def carry(self) -> bool:
         """Carry the message on, in this greenlet, until the lane is idle or must wait.
 
         User functions run here and may block. Returns whether the lane is idle. Any exception
         leaves the lane stalled: somebody else may carry on.
         """
-        self.state = State.CARRYING
-        self._resting = None
-        try:
-            while self._advance():
-                if not self._deliver():
-                    return False
-        except NotYet as not_yet:
-            self._pause_for(not_yet)
-            return False
-        except BaseException:
-            self._stall()
-            raise
-        self._loaded = SKIP
-        self.state = State.IDLE
-        return True
+        self.carry_to(None)
+        return self.state is State.IDLE
 
-    def carry_to(self, derived: Derived) -> Any:
+    def carry_to(self, derived: Derived | None, is_parcel: bool = False) -> Any:  # noqa: FBT001, FBT002  (by name it costs 1 %)
         """Carry the message on until it leaves ``derived``, and return it there.
 
         For a take that fetches its own message. SKIP says that none came out: the lane is idle,
-        or what it carries goes elsewhere by now.
+        or what it carries goes elsewhere by now. With ``is_parcel`` the caller gets the loans, too.
         """
         self.state = State.CARRYING
         self._resting = None
         self._goal = derived
         try:
             while self._advance():
-                if self._leaving is derived and type(self._value) is not Ending:
-                    message, self._value, self._leaving = self._value, None, None
-                    self._loaded = SKIP
-                    self.state = State.STALLED if self._folded else State.IDLE
-                    return message
+                leaving = self._leaving
+                if leaving is not None and leaving is self._goal:
+                    message = self._value
+                    if type(message) is not Ending and not (self._loans and are_void(self._loans)):
+                        self._value = self._leaving = None
+                        if is_parcel:
+                            message = Parcel.of(message, lend(self, leaving.branch))
+                        elif self._loans:
+                            self._settle()
+                        self._loaded = SKIP
+                        self.state = State.STALLED if self._folded else State.IDLE
+                        return message
                 if not self._deliver():
                     return SKIP
         except NotYet as not_yet:
@@ -159,6 +153,8 @@ class Lane:
             raise
         finally:
             self._goal = None
+        if self._loans:
+            self._settle()
         self._loaded = SKIP
         self.state = State.IDLE
         return SKIP
@@ -214,6 +210,11 @@ class Lane:
         while self._folded:
             entry = branch, messages = self._folded[-1]
             derived = branch.derived
+            if self._is_fresh:
+                self._is_fresh = False
+            elif self._loaded is not SKIP or self._loans:
+                # Of the one before.
+                self._settle()
             if derived is None or (derived.is_over and type(messages) is not First):
                 self._folded.pop()
                 branch.drop(messages)
@@ -228,11 +229,19 @@ class Lane:
             except Exception as error:
                 self._break(derived, error)
                 return True
+            if type(message) is Parcel:
+                if are_void(message.loans):
+                    continue
+                self._leave_with(derived, message)
+                return True
             if message is not SKIP:
                 self._leave(derived, message)
+                if self._loaded is not SKIP and self._entering is not None:
+                    name_again(self, derived, message)
                 return True
             # By name: something may have been inserted while the series was asked.
-            self._folded.remove(entry)
+            if entry in self._folded:
+                self._folded.remove(entry)
         return False
 
     def _step(self, derived: Derived) -> None:
@@ -241,7 +250,9 @@ class Lane:
             if type(value) is not Ending:
                 result = derived.stage.step(value)
             elif value.error is None:
-                result = Many(chain(derived.stage.finish(), (value,)))
+                result = Many(derived.stage.finish())
+                # Behind that.
+                self._folded.append((derived.branch, iter((value,))))
             else:
                 result = value
         except NotYet as not_yet:
@@ -249,7 +260,7 @@ class Lane:
                 not_yet.operator = derived
                 raise
             # Nobody waits for it any more.
-            self._leave_behind()
+            return_value(self, derived.branch, value)
             result = SKIP
         except Exception as error:
             self._break(derived, error)
@@ -257,16 +268,37 @@ class Lane:
         if result is SKIP:
             self._entering = None
         elif type(result) is Many:
-            self._loaded = SKIP
-            self._folded.append((derived.branch, iter(result.messages)))
             self._entering = None
+            self._fold(derived, value, result)
         else:
             self._leave(derived, result)
+
+    def _fold(self, derived: Derived, value: Any, many: Many) -> None:
+        messages: Iterable[Any] | None = many.messages
+        if many.keep is not None:
+            loans = lend(self, derived.branch, value)
+            messages = many.keep(loans[0]) if loans else None
+        elif self._loaded is RETURNED:
+            messages = None
+        elif many.is_one:
+            self._is_fresh = True
+        else:
+            self._settle()
+        if messages is not None:
+            derived.branch.unfolded_by = self
+            self._folded.append((derived.branch, iter(messages)))
+
+    def _leave_with(self, derived: Derived, parcel: Parcel) -> None:
+        """Have a message leave an operator that has made it, or that it has come back to."""
+        self._leave(derived, parcel.value)
+        self._loans = parcel.loans
+        if self._entering is not None:
+            self._loaded, self._way = parcel.value, self._entering
 
     def _leave(self, derived: Derived, value: Any) -> None:
         if type(value) is Ending:
             if derived._outlet is not None and self in derived._outlet.busy:
-                self._put_behind(derived, value)
+                put_behind(self, derived, value)
                 return
             value = self._conclude(derived, value)
         self._value = value
@@ -291,7 +323,9 @@ class Lane:
 
     def _deliver(self) -> bool:
         """Give the message to the end it stands at; False if the lane has to wait for that."""
-        if self._entering is not None:
+        if self._loaded is RETURNED or (self._loans and are_void(self._loans)):
+            is_done = True
+        elif self._entering is not None:
             is_done = self._entering.put(self._value, self)
         else:
             is_done = self._distribute(self._leaving)  # type: ignore[arg-type]  # one is set
@@ -307,12 +341,16 @@ class Lane:
         outlet = derived._outlet
         if outlet is not None and outlet.links and not derived.has_takers:
             if self in outlet.busy:
-                self._put_behind(derived, value)
+                put_behind(self, derived, value)
                 return True
             if outlet.busy:
                 outlet.parents[self] = None
                 return False
             self._leaving = self._value = None
+            if len(outlet.links) > 1:
+                self._settle()
+            elif type(value) is not Ending:
+                value = Parcel.of(value, lend(self, derived.branch))
             if outlet.feed(value):
                 return True
             outlet.parents[self] = None
@@ -321,42 +359,18 @@ class Lane:
             return True
         accepted = derived.box._offer(value, self)
         if accepted is not EXPIRED:
-            if accepted is False and self._loaded is not SKIP:
+            if accepted is False:
                 # It was closed while the function ran.
-                self.link.refused(self._loaded)
+                return_value(self, derived.branch)
             return True
         if derived.is_detached:
             # It was closed, and what was connected to it too: it ends when it is this lane's turn.
             derived.box._withdraw(self)
-            derived.box._store(value, self.weight)
+            derived.store(value, self.weight, self)
             return True
         self._leaving = self._value = None
         self._resting = ref(derived, self._release_soon)
         return False
-
-    def send_first(self, derived: Derived, messages: list[Any]) -> None:
-        """Have ``messages`` leave ``derived`` before all that this lane brings there.
-
-        What is connected to it has just been. Never switches.
-        """
-        outlet = derived._outlet
-        if outlet is not None:
-            # So that nothing passes there without looking.
-            outlet.busy[self] = None
-        self.insert(derived, First(self, derived, messages))
-        self.outlet.revive(self)
-
-    def _put_behind(self, derived: Derived, value: Any) -> None:
-        """Let what is to be sent first from ``derived`` go before what has come there."""
-        self._entering = self._leaving = self._value = None
-        self._folded.append((derived.branch, iter([value])))
-        for entry in self._folded:
-            if entry[0] is derived.branch and type(entry[1]) is First:
-                self._folded.remove(entry)
-                self._folded.append(entry)
-                return
-        # It was forgotten with the rest, because the lane was.
-        derived._outlet.lane_is_idle(self)  # type: ignore[union-attr]  # it has one
 
     # Waiting
 
@@ -377,43 +391,13 @@ class Lane:
     def serve(self, accepted: object) -> bool:
         """Hear that the message it has been waiting with is accepted, or refused."""
         if accepted is False and self._entering is not None:
-            self._entering.refused(self.message)
+            self._entering.refused(self.message, self)  # type: ignore[union-attr]  # it waits for a sink
         self.release()
         return True
 
     def _release_soon(self, box_gone: object) -> None:
         """Hear that the message lies where nobody can take it. In the collector, on any thread."""
-        call_in_hub(self.outlet.source._hub, self._release_from, box_gone)
-
-    def _release_from(self, box_gone: object) -> None:
-        if self._resting is box_gone:
-            for branch, messages in self._folded[-1:]:
-                branch.drop(messages)
-        if self._resting is box_gone:
-            if self._entering is not None:
-                self._step_back(self._entering)
-                return
-            if self._loaded is not SKIP:
-                self.link.refused(self._loaded)
-            self.release()
-
-    def look_for_operator(self) -> None:
-        """Leave the message where it can be taken if the operator it is at is gone."""
-        if self._resting is not None and self._resting() is None:
-            self._release_from(self._resting)
-
-    def _step_back(self, entering: Link | Branch) -> None:
-        """Lay the message where it came from to an operator that is gone now."""
-        value, loaded = self._value, self._loaded
-        self._forget()
-        if entering is self.link:
-            entering.refused(value)
-            self.resume()
-            return
-        if entering.source._outlet is not None:
-            entering.source._outlet.drop_dead()
-        self._leaving, self._value, self._loaded = entering.source, value, loaded  # type: ignore[assignment]  # no root
-        self.carry_soon()
+        call_in_hub(self.outlet.source._hub, return_from, self, box_gone)
 
     def release(self) -> None:
         """Carry on without the message it has been waiting with. Never switches."""
@@ -435,6 +419,8 @@ class Lane:
             derived.box._withdraw(self)
         self._forget_all()
 
+    # Giving back
+
     def leave_message(self) -> None:
         """Leave a message with the source of the operator that it stands before, if that has left.
 
@@ -442,24 +428,21 @@ class Lane:
         """
         entering = self._entering
         if entering is not None and (entering.derived is None or entering.derived.is_detached):
-            self._leave_behind()
+            return_value(self, entering, self._value)
             self._entering = self._value = None
-
-    def _leave_behind(self) -> None:
-        """Leave a message with the source of the operator it stands before; if all are gone from
-        there up to the start of the lane, with that.
-        """
-        first = self.link.derived
-        if self._loaded is not SKIP and (first is None or first.is_detached):
-            self.link.refused(self._loaded)
-        else:
-            self._entering.refused(self._value)  # type: ignore[union-attr]  # it stands there
-        self._loaded = SKIP
 
     def give_up(self) -> None:
         """Do so, and forget the rest: the source does not know this lane any more."""
         self.leave_message()
+        # What else there is stands in a ledger.
+        self._loans = ()
         self._forget_all()
+
+    def _settle(self) -> None:
+        """Hear that somebody has got the message."""
+        loans, self._loans = self._loans, ()
+        self._loaded, self._way = SKIP, None
+        settle(loans)
 
     def _forget_all(self) -> None:
         for branch, messages in self._folded:
@@ -470,6 +453,8 @@ class Lane:
 
     def _forget(self) -> None:
         self._entering = self._leaving = self._value = self._resting = self.message = None
+        if self._loans:
+            self._settle()
         self._loaded = SKIP
         if self._pause is not None:
             self._pause.call_off()
@@ -482,17 +467,3 @@ class Lane:
         else:
             self.state = State.IDLE
             self.outlet.lane_is_idle(self)
-
-
-def run_soon(work: Work) -> None:
-    """Have ``work.run()`` called in the runner greenlet that continuations run in. Never switches.
-
-    If it blocks there, another greenlet takes over what is queued behind it.
-    """
-    runner_of(gevent.get_hub()).submit(work)
-
-
-def pass_on(error: BaseException, work: object) -> None:
-    """Do with SystemExit and KeyboardInterrupt as gevent does when they end a greenlet."""
-    if isinstance(error, (SystemExit, KeyboardInterrupt)):
-        gevent.get_hub().handle_error(work, type(error), error, error.__traceback__)

@@ -16,7 +16,7 @@ from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import raise_deadlock
 from galeph.stream.interfaces import END, Nothing
-from galeph.stream.lanes import run_soon
+from galeph.stream.running import run_soon
 from galeph.stream.waiters import WAITING, Waiter
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "AsyncTaker",
     "Putter",
     "hand_out",
+    "lay_first",
     "leave_handed",
     "wait_to_put",
     "wait_to_take",
@@ -57,11 +58,32 @@ class Putter(Waiter):
 
 
 def hand_out(stream: Stream[Any], messages: list[Any]) -> list[Any]:
-    """Give those who wait in ``take`` the first of some messages; return the others."""
+    """Give those who wait in ``take`` the first of some messages; return the others.
+
+    Those come first who were served already and have not run: they were served what comes next.
+    """
+    messages = [*messages, *(taker.outcome for taker in stream._handed)]
+    for taker in stream._handed:
+        taker.outcome = messages.pop(0)
     count = 0
     while count < len(messages) and stream._takers and stream._hand_over(messages[count]):
         count += 1
     return messages[count:]
+
+
+def lay_first(stream: Stream[Any], message: Any) -> None:
+    """Give a message to the first who waits in ``take``, or make it the next. Never switches."""
+    if stream._takers and stream._hand_over(message):
+        return
+    if type(stream._messages) is not deque:
+        # Nothing has ever been stored.
+        stream._messages = deque()
+        stream._reopen_room()
+    stream._messages.appendleft(message)
+    if stream._weights is not None:
+        # It was accepted already, and asking the metric again would run user code here.
+        stream._weights.appendleft(0)
+    stream._arrived()
 
 
 def wait_to_put(stream: Stream[Any], putter: Putter, timeout: float | None = None) -> Any:
@@ -112,7 +134,7 @@ def wait_to_take(stream: Stream[Any], timeout: float | None = None) -> Any:
         if taker.outcome is WAITING:
             stream._leave_line(taker)
         elif type(taker.outcome) is not Nothing:
-            stream._give_back(leave_handed(stream._handed, taker))
+            lay_first(stream, leave_handed(stream._handed, taker))
         raise_deadlock(error, stream, "put to")
         raise
     finally:

@@ -23,7 +23,9 @@ from galeph.deferred.producer import on_cancel
 from galeph.errors import TimedOut
 from galeph.stream.interfaces import EXPIRED, Sink, Source
 from galeph.stream.lanes import Lane
+from galeph.stream.loans import Loan, Parcel
 from galeph.stream.outlets import outlet_of
+from galeph.stream.returning import lend, return_value, rewind
 from galeph.stream.steps import Drawing, Ending
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class Link:
     )
 
     # What the lane asks of every link.
+    lends = False
+    lent: Any = ()
     derived = None
     is_connected = True
     is_dead = False
@@ -121,19 +125,19 @@ class Link:
             return True
         if accepted is EXPIRED:
             if not sink._sink_is_passive:
-                self._give_up(value)
+                self._give_up(value, lane)
                 return True
             self._waiting = lane
             if self.timeout is not None:
                 self._timer = default_clock().start_timer(self.timeout, self._expire)
             return False
         if accepted is False:
-            self.refused(value)
+            self.refused(value, lane)
         return True
 
-    def refused(self, message: Any) -> None:
+    def refused(self, message: Any, lane: Lane) -> None:
         """End because the sink is closed."""
-        self._keep(message)
+        self._keep(message, lane)
         self._sink_is_gone()
 
     def served(self) -> None:
@@ -150,13 +154,14 @@ class Link:
         lane = self._waiting
         if lane is not None:
             self.sink._withdraw(lane)
-            self._keep(lane.message)
+            self._keep(lane.message, lane)
             lane.release()
 
-    def _keep(self, message: Any) -> None:
+    def _keep(self, message: Any, lane: Lane) -> None:
         """Give the source back a message that nobody else will get."""
-        if outlet_of(self.source).links == [self]:
-            self.source._give_back(message)
+        source = self.source
+        if outlet_of(source).links == [self]:
+            source._give_back(Parcel.of(message, lend(lane, source._branch)))
 
     # Ending
 
@@ -188,12 +193,12 @@ class Link:
         if lane is not None:
             message = lane.message
             self.sink._withdraw(lane)
-            self._give_up(message)
+            self._give_up(message, lane)
             lane.release()
 
-    def _give_up(self, message: Any) -> None:
+    def _give_up(self, message: Any, lane: Lane) -> None:
         """End because the sink did not accept a message in time."""
-        self._keep(message)
+        self._keep(message, lane)
         self.remove()
         if self.downstream:
             self.sink.close()
@@ -244,9 +249,20 @@ class Link:
 class Branch:
     """The way from a source to an operator."""
 
-    __slots__ = ("_derived", "_held", "context", "held", "lane", "source")
+    __slots__ = (
+        "_derived",
+        "_held",
+        "context",
+        "is_indebted",
+        "lane",
+        "lent",
+        "loan_count",
+        "source",
+        "unfolded_by",
+    )
 
     sink = None
+    lends = True
     is_prompt = False
     # As a connection: what it would have been asked for. The source's end is the operator's, and
     # the end of the last operator is the source's.
@@ -258,8 +274,13 @@ class Branch:
         self.source = source
         self.context: Context = copy_context()
         self._held: Derived | None = None
-        # What the operator has taken and not sent: here it outlives it.
-        self.held: list[Any] = []
+        # The ledger, and how many loans have begun here: see `galeph.stream.loans`.
+        self.lent: dict[Loan, None] = {}
+        self.loan_count = 0
+        # Whether it was taken out while something stood there.
+        self.is_indebted = False
+        # The lane that a series of the operator is, or was, unfolded in.
+        self.unfolded_by: Lane | None = None
         outlet = outlet_of(source)
         self._derived = ref(derived, outlet.drop_dead_soon)
         self.lane = Lane(outlet, self)
@@ -294,6 +315,12 @@ class Branch:
         return self.derived is None
 
     @property
+    def is_alone(self) -> bool:
+        """Whether nobody else has seen what came by here."""
+        outlet = self.source._outlet
+        return outlet is None or outlet.links in ([], [self])
+
+    @property
     def is_connected(self) -> bool:
         """Whether something is connected below."""
         return self._held is not None
@@ -308,26 +335,27 @@ class Branch:
         """Let the operator die when nobody else holds it: nothing is connected below it."""
         self._held = None
 
-    def put(self, value: Any, lane: Lane) -> bool:  # noqa: ARG002  (the signature of Link)
+    def put(self, value: Any, lane: Lane) -> bool:
         """Leave a message on its way to an operator that is gone with the source."""
-        self.refused(value)
+        return_value(lane, self, value)
         return True
 
     def served(self) -> None:
         """Do nothing: nobody waits here."""
 
-    def refused(self, message: Any) -> None:
-        """Give the source back a message for the operator, unless others have seen it."""
-        outlet = self.source._outlet
-        if type(message) is not Ending and (outlet is None or outlet.links in ([], [self])):
-            self.source._give_back(message)
+    def take_back(self) -> list[Loan]:
+        """Take what has left here out of its lane, wherever it is; return the loan of it."""
+        lanes = [self.lane] if hasattr(self, "lane") else []
+        if self.source._is_fed:
+            lanes.append(self.source._end_of_lane())  # type: ignore[attr-defined]  # an operator
+        return [loan for lane in lanes for loan in rewind(lane, self)]
 
-    def return_held(self) -> None:
-        """Give the source back what the operator holds, unless others have seen it."""
+    def look_for_debt(self) -> None:
+        """Hear that one loan less stands in the ledger, which the source's outlet waits for."""
         outlet = self.source._outlet
-        if outlet is None or outlet.links in ([], [self]):
-            self.source._give_back_all(self.held)
-        self.held.clear()
+        if not self.lent and outlet is not None:
+            self.is_indebted = False
+            outlet.forget_debt(self)
 
     def drop(self, messages: Iterator[Any]) -> None:
         """Have the rest of a series go back to where it comes from, if the operator is gone."""

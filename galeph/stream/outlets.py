@@ -23,7 +23,10 @@ from gevent import getcurrent
 from galeph.clock import default as default_clock
 from galeph.deferred.producer import call_in_hub, give_way, stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
-from galeph.stream.lanes import Lane, pass_on, run_soon
+from galeph.stream.lanes import Lane
+from galeph.stream.loans import Parcel, Returns, give_back, ledger
+from galeph.stream.returning import taken_from_dead
+from galeph.stream.running import LOOKS_AT_CLOCK, SLICE, pass_on, run_soon
 from galeph.stream.steps import SKIP, Ending, State
 from galeph.stream.waiters import WAITING, Interruption, Waiter
 
@@ -33,16 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Outlet", "outlet_of"]
 
-# How long messages that are all there may keep the loop from its I/O: what gevent allows its own
-# callbacks. The clock is read after this many messages; a look costs 50 ns.
-_SLICE = 0.005
-_LOOKS_AT_CLOCK = 15
-
 
 class Outlet:
     """The links out of a source, and the pump that feeds them."""
 
     __slots__ = (
+        "_draw",
         "_entries",
         "_fetcher",
         "_has_dead",
@@ -52,6 +51,7 @@ class Outlet:
         "_throw",
         "_waiter",
         "busy",
+        "indebted",
         "links",
         "parents",
         "source",
@@ -59,7 +59,11 @@ class Outlet:
 
     def __init__(self, source: Source[Any]) -> None:
         self.source = source
+        # Of what operators and joints leave behind, with the loans.
+        self._draw: Any = getattr(source, "_draw", source._take)
         self.links: list[Link | Branch] = []
+        # Ways that were taken out, and in whose ledgers something stands.
+        self.indebted: dict[Branch, None] = {}
         # The lanes that hold a message, in their order.
         self.busy: dict[Lane, None] = {}
         # The lanes that feed this outlet, if it is an operator's, and wait for `busy` to empty. (It
@@ -112,6 +116,9 @@ class Outlet:
 
     def _take_out(self, link: Link | Branch) -> None:
         self.links.remove(link)
+        if link.lent:
+            self.indebted[link] = None  # type: ignore[index]  # only branches lend
+            link.is_indebted = True  # type: ignore[union-attr]
         if link.lane.state is State.STALLED:
             self.busy.pop(link.lane, None)
             link.lane.give_up()
@@ -135,7 +142,8 @@ class Outlet:
                         waiting.append(source)
 
     def _vanish(self) -> None:
-        if self.source._outlet is self and not (self.links or self.busy or self._is_moving):
+        is_used = self.links or self.indebted or self.busy or self._is_moving
+        if self.source._outlet is self and not is_used:
             # They know each other, as a link and its lane do. But what is above is to hear at once,
             # and not from the garbage collector, that nobody takes any more.
             self.source._outlet = None
@@ -155,21 +163,43 @@ class Outlet:
         self._has_dead = True
         call_in_hub(self.source._hub, self.drop_dead)
 
-    def drop_dead(self) -> None:
+    def drop_dead(self, *, is_sure: bool = False) -> None:
         """Take out the branches whose operators nobody holds any more."""
-        if self._has_dead:
+        if self._has_dead or is_sure:
             self._has_dead = False
+            for branch in [branch for branch in self.indebted if branch.is_dead]:
+                self._return_lent(branch)
             dead = [link for link in self.links if link.is_dead]
             for link in dead:
-                link.lane.look_for_operator()
+                self._return_lent(link)
                 self._take_out(link)
-                link.return_held()  # type: ignore[union-attr]  # only branches die
                 del link.lane
             if dead:
                 # When this is not to die next, held by the dead alone: of a long chain each would
                 # tell all of the rest.
                 self.source._hub.loop.run_callback(_tell_above, ref(self.source))
                 self._vanish()
+
+    def _return_lent(self, link: Any) -> None:
+        """Give back what a dead operator had, and what is on its way to it."""
+        loans = ledger(link)
+        lanes = [link.lane] if link in self.links else []
+        if link.unfolded_by is not None:
+            lanes.append(link.unfolded_by)
+        if loans and self.source._is_fed and self.links == [link]:
+            lanes.append(self.source._end_of_lane())  # type: ignore[attr-defined]  # an operator
+        for lane in lanes:
+            loans.extend(taken_from_dead(lane))
+        if loans:
+            returns = Returns()
+            give_back(loans, returns)
+            returns.send()
+
+    def forget_debt(self, link: Branch) -> None:
+        """Hear that nothing stands in the ledger of a way any more. Never switches."""
+        if link in self.indebted:
+            del self.indebted[link]
+            self._vanish()
 
     def has_demand(self) -> bool:
         """Whether anybody below wants a message: something connected, or a waiting take."""
@@ -246,7 +276,7 @@ class Outlet:
         """
         self._is_moving = True
         limit = 0 if self.source._source_is_passive else None
-        until = monotonic() + _SLICE
+        until = monotonic() + SLICE
         moved = 0
         try:
             while self._settle() and self.has_demand():
@@ -259,13 +289,13 @@ class Outlet:
                     return
                 self._feed_or_keep(value)
                 moved += 1
-                if not moved & _LOOKS_AT_CLOCK and monotonic() >= until:
+                if not moved & LOOKS_AT_CLOCK and monotonic() >= until:
                     give_way(self.source._hub)
-                    until = monotonic() + _SLICE
+                    until = monotonic() + SLICE
         finally:
             self._is_moving = False
 
-    def pull(self, derived: Derived, timeout: float | None) -> Any:
+    def pull(self, derived: Derived, timeout: float | None, is_parcel: bool = False) -> Any:  # noqa: FBT001, FBT002  (see Lane.carry_to)
         """Move messages in the greenlet of a take, until one leaves ``derived``.
 
         Only while ``derived`` is the one end there is, and nobody else moves. Returns the message;
@@ -280,7 +310,7 @@ class Outlet:
         try:
             while True:
                 if lane in self.busy:
-                    message = lane.carry_to(derived)
+                    message = lane.carry_to(derived, is_parcel)
                     if lane.is_idle:
                         del self.busy[lane]
                     if message is not SKIP or not lane.is_idle:
@@ -302,15 +332,15 @@ class Outlet:
                 lane.load(value)
                 self.busy[lane] = None
                 rounds += 1
-                if not rounds & _LOOKS_AT_CLOCK:
+                if not rounds & LOOKS_AT_CLOCK:
                     # So many were passed over: nothing has come out of them.
-                    if rounds > _LOOKS_AT_CLOCK + 1 and monotonic() >= slice_end:
+                    if rounds > LOOKS_AT_CLOCK + 1 and monotonic() >= slice_end:
                         if until is not None and default_clock().monotonic() >= until:
                             return EXPIRED
                         give_way(self.source._hub)
-                        rounds = _LOOKS_AT_CLOCK + 1
-                    if rounds == _LOOKS_AT_CLOCK + 1:
-                        slice_end = monotonic() + _SLICE
+                        rounds = LOOKS_AT_CLOCK + 1
+                    if rounds == LOOKS_AT_CLOCK + 1:
+                        slice_end = monotonic() + SLICE
         finally:
             self._is_moving = False
             if lane.state is State.STALLED and link not in self.links:
@@ -325,7 +355,7 @@ class Outlet:
         source = self.source
         if timeout is not None and timeout <= 0:
             try:
-                value = source._take(timeout)
+                value = self._draw(timeout)
             except Exception as error:
                 if source.error is not error:
                     raise
@@ -334,7 +364,7 @@ class Outlet:
         # What `Limit` does, without one for every message.
         self._fetcher = getcurrent()
         try:
-            value = source._take(timeout)
+            value = self._draw(timeout)
         except Exception as error:
             # Its own failure is an end like another; anything else was thrown into this greenlet.
             if source.error is not error:
@@ -366,6 +396,8 @@ class Outlet:
         """Offer a message to all links. Returns whether all have accepted it already."""
         if len(self.links) == 1:
             return self._feed_one(self.links[0], value)
+        if type(value) is Parcel:
+            value = value.open()
         lanes = [link.lane for link in self.links]
         for lane in lanes:
             self.busy[lane] = None
@@ -381,7 +413,7 @@ class Outlet:
 
     def _feed_one(self, link: Link | Branch, value: Any) -> bool:
         lane = link.lane
-        if link.is_prompt:
+        if link.is_prompt and type(value) is not Parcel:
             # From queue to queue; there is nothing on the way.
             if link.put(value, lane):
                 return True

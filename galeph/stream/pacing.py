@@ -20,9 +20,9 @@ from galeph.deferred.producer import on_ready, stopped
 from galeph.stream.boxed import Boxed
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
-from galeph.stream.lanes import pass_on, run_soon
 from galeph.stream.operators import Derived, check_callable
 from galeph.stream.queue_stream import Stream
+from galeph.stream.running import pass_on, run_soon
 from galeph.stream.steps import NotYet
 
 __all__ = ["periodically", "throttle"]

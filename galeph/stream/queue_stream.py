@@ -33,6 +33,7 @@ from galeph.stream.lines import (
     AsyncTaker,
     Putter,
     hand_out,
+    lay_first,
     wait_to_put,
     wait_to_take,
     warn_soon,
@@ -392,19 +393,11 @@ class Stream(Source[T], Sink[T]):
             taker.serve(EXPIRED)
 
     def _give_back(self, message: Any) -> None:
-        if self._takers and self._hand_over(message):
-            return
-        if self._messages is _EMPTY:
-            self._messages = deque()
-            self._reopen_room()
-        self._messages.appendleft(message)
-        if self._weights is not None:
-            # It was accepted already, and asking the metric again would run user code here.
-            self._weights.appendleft(0)
-        self._arrived()
+        self._give_back_all([message])
 
     def _give_back_all(self, messages: list[Any]) -> None:
-        super()._give_back_all(hand_out(self, messages))
+        for message in reversed(hand_out(self, messages)):
+            lay_first(self, message)
 
     # Ending
 

@@ -131,7 +131,8 @@ class _MapCat:
 
     def step(self, message: Any) -> Any:
         items = self._fn(message)
-        return Many(items if isinstance(items, _COLLECTIONS) else _Unbroken(iter(items)))
+        series = items if isinstance(items, _COLLECTIONS) else _Unbroken(iter(items))
+        return Many(series, is_one=True)
 
     def finish(self) -> Iterable[Any]:
         return ()

@@ -23,15 +23,15 @@ from galeph.deferred.producer import on_ready
 
 if TYPE_CHECKING:
     from galeph.stream.lanes import Lane
-    from galeph.stream.operators import Derived
+    from galeph.stream.loans import Loan
 
 __all__ = [
     "AS_IT_IS",
     "ENOUGH",
+    "RETURNED",
     "SKIP",
     "Drawing",
     "Ending",
-    "First",
     "Many",
     "NotYet",
     "Pause",
@@ -48,6 +48,10 @@ class _Skip(Enum):
 SKIP: Final = _Skip.SKIP
 
 
+# In place of what a lane was given: that was given back while a greenlet was at it.
+RETURNED: Final[Any] = object()
+
+
 class State(Enum):
     """What a lane is about."""
 
@@ -61,12 +65,28 @@ class State(Enum):
 
 
 class Many:
-    """What a stage returns for several messages in place of one; unfolded as they are wanted."""
+    """What a stage returns for several messages in place of one; unfolded as they are wanted.
 
-    __slots__ = ("messages",)
+    Args:
+        messages: the messages.
+        is_one: whether they are the message, unless one of them has been taken: with none of them
+            taken that is given back.
+        keep: ``keep(loan)``, of a stage that keeps the message, takes what that was lent for, and
+            returns the messages instead; None if there are none yet. See `galeph.stream.loans`.
+    """
 
-    def __init__(self, messages: Iterable[Any]) -> None:
+    __slots__ = ("is_one", "keep", "messages")
+
+    def __init__(
+        self,
+        messages: Iterable[Any],
+        *,
+        is_one: bool = False,
+        keep: Callable[[Loan], Iterable[Any] | None] | None = None,
+    ) -> None:
         self.messages = messages
+        self.is_one = is_one
+        self.keep = keep
 
 
 class Drawing(Iterator[Any]):
@@ -152,27 +172,6 @@ class Pause:
             lane.leave_message()
             self.call_off()
             lane.resume_from(self)
-
-
-class First:
-    """What leaves an operator before all else, as a series."""
-
-    __slots__ = ("_derived", "_lane", "_messages")
-
-    def __init__(self, lane: Lane, derived: Derived, messages: list[Any]) -> None:
-        self._lane = lane
-        self._derived = ref(derived)
-        self._messages = iter(messages)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        derived = self._derived()
-        if derived is not None and derived._outlet is not None:
-            # From now on it passes as anything does.
-            derived._outlet.lane_is_idle(self._lane)
-        return next(self._messages)
 
 
 class Stage(Protocol):

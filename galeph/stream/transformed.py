@@ -22,10 +22,10 @@ from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel, stopped
 from galeph.stream.interfaces import EXPIRED, Nothing, Source
 from galeph.stream.inverted import Inverted
-from galeph.stream.lanes import pass_on, run_soon
 from galeph.stream.lines import MOST_WAITING, AsyncPutter, Putter, wait_to_put
 from galeph.stream.ownership import checks_owner
 from galeph.stream.queue_stream import Stream
+from galeph.stream.running import pass_on, run_soon
 from galeph.stream.waiters import WAITING
 
 __all__ = ["Transformed"]

@@ -7,6 +7,7 @@ nothing else; nobody waits for ever.
 
 from __future__ import annotations
 
+import gc
 from itertools import accumulate, groupby, islice
 
 import gevent
@@ -19,6 +20,7 @@ from galeph.deferred import future
 from galeph.stream import Stream, connect, consume
 from tests.properties.budgets import budget
 from tests.stream.scenes import USES, collect, settle, victim
+from tests.stream.test_giving_back import flat, same, whole
 from tests.stream.wires import Wire, yielding
 
 pytestmark = pytest.mark.long
@@ -220,6 +222,99 @@ def test_what_is_closed_in_a_tree_ends_what_is_below_it(tree, kind, closed):
     assert all(each.ready() for each in done)
     for n, got in seen.items():
         assert tuple(got) in possible[n]
+
+
+# Operators of which what comes out is what goes in, in lists and tuples maybe.
+ALL_OF = {
+    "map": lambda s: s.map(lambda x: x),
+    "slow map": lambda s: s.map(same),
+    "filter": lambda s: s.filter(lambda x: same(x) is x),
+    "throttle": lambda s: s.throttle(1e5, max_backlog=1),
+    "realize_each": lambda s: s.map(later_same).realize_each(),
+    "reductions": lambda s: s.reductions(lambda _, x: later_same(x)),
+    "list by list": lambda s: s.batch(1),
+    "batch": lambda s: s.batch(2),
+    "weighed batch": lambda s: s.batch(3, metric=lambda x: same(len(flat(x)))),
+    "timed batch": lambda s: s.batch(2, latency=60),
+    "mapcat": lambda s: s.mapcat(lambda x: [x]),
+    "slow mapcat": lambda s: s.mapcat(whole),
+    "late mapcat": lambda s: s.mapcat(lambda x: iter(whole(x))),
+    "zip": streams.zip,
+    "zip of a map": lambda s: streams.zip(s.map(same)),
+}
+
+
+def later_same(x):
+    return future(same, x)
+
+
+@bounded
+@given(
+    chain=st.lists(st.sampled_from(sorted(ALL_OF)), min_size=1, max_size=4),
+    count=st.integers(3, 9),
+    early=st.integers(0, 9),
+    kills=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3)), max_size=4),
+    end=st.sampled_from(["close", "drop", "sink closed", "connection cancelled"]),
+    kept=st.integers(0, 4),
+    turns=st.integers(0, 12),
+)
+def test_what_is_closed_or_dropped_gives_back_what_nobody_has(
+    chain, count, early, kills, end, kept, turns
+):
+    """Each message is with a taker, or still to be taken further up, in order.
+
+    Whoever is killed in a take, whenever the end comes, and whether or not somebody holds what is
+    in the middle of the chain.
+    """
+    source, taken, rest = Stream(9), [], []
+    nodes = [source]
+    for name in chain:
+        nodes.append(ALL_OF[name](nodes[-1]))
+    last, middle = [nodes[-1]], [node for node in nodes[:-1] if nodes.index(node) == kept > 0]
+    nodes.clear()
+    source.put_all(range(min(early, count)))
+
+    def take(messages):
+        for _ in range(messages):
+            message = last[0].take()
+            taken.extend(flat(message))
+
+    takers = []
+    for pause, messages in kills:
+        takers.append(gevent.spawn(take, messages))
+        for _ in range(pause):
+            gevent.sleep(0)
+        if pause % 2:
+            takers.pop(0).kill()
+    source.put_all(range(min(early, count), count))
+    for _ in range(turns):
+        gevent.sleep(0)
+    gevent.killall(takers)
+    takers.clear()
+    if end in ("sink closed", "connection cancelled"):
+        sink = Stream()
+        moved = connect(last[0], sink)
+        for _ in range(turns):
+            gevent.sleep(0)
+        sink.close() if end == "sink closed" else moved.cancel()
+        settle()
+        taken += flat(list(sink)) if end == "sink closed" else []
+        del moved
+    elif end == "close":
+        last[0].close()
+        settle()
+    last.clear()
+    for _ in range(5):
+        gc.collect()
+        settle()
+    source.close()
+    with gevent.Timeout(5):
+        for node in middle:
+            rest += flat(list(node))
+    rest += list(source)
+
+    assert sorted(rest) == rest
+    assert list(range(count)) == sorted(taken + rest)
 
 
 def close_after(turns, node):

@@ -97,6 +97,22 @@ def _throw(target, exception):
         target.throw(exception)
 
 
+def kill_served(made, takers):
+    """Kill greenlets that wait in an operator's box when one of them is served, before it runs."""
+    loop = get_hub().loop
+
+    def watch():
+        if not made.box._handed:
+            loop.run_callback(watch)
+            return
+        for taker in takers:
+            if not taker.dead:
+                taker.throw(gevent.GreenletExit)
+        takers.clear()
+
+    watch()
+
+
 # -- operators
 
 

@@ -92,6 +92,22 @@ class TestSize:
             assert isinstance(taker.get(timeout=1), error)
             assert source.closed
 
+    @pytest.mark.parametrize("latency", [None, 60])
+    @pytest.mark.parametrize("fails", ["the source", "the metric"])
+    def test_of_a_list_that_fails_the_messages_go_back(self, latency, fails):
+        """Nobody gets it, whoever has failed."""
+        source = Stream(9)
+        source.put_all([1, 2])
+        made = source.batch(9, latency=latency, metric=lambda n: n or 1 / n)
+        taker = outcome(made.take)
+        if fails == "the source":
+            source.fail(ZeroDivisionError())
+        else:
+            source.put(0)
+
+        assert isinstance(taker.get(timeout=1), ZeroDivisionError)
+        assert [1, 2] == [source.take(), source.take()]
+
 
 class TestLatency:
     @pytest.mark.parity("STR-53")

@@ -30,7 +30,7 @@ class Pairs(Joint):
         first.message = EXPIRED
         if len(self.held) < 2:
             return None
-        self._send(tuple(self.held))
+        self._send(tuple(self.held), first.take_out(2))
         self.held.clear()
         return True
 

@@ -6,8 +6,9 @@ from collections import deque
 
 from gevent import get_hub
 
+from galeph.stream import Stream
 from galeph.stream.interfaces import END
-from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, leave_handed
+from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, hand_out, lay_first, leave_handed
 from galeph.stream.waiters import WAITING, Waiter
 from tests.stream.scenes import waiting
 
@@ -63,3 +64,51 @@ def test_leaving_the_served_moves_the_messages_up():
     assert ["a", "b"] == [taker.outcome for taker in served]
     assert "b" == leave_handed(served, last)
     assert ["a"] == [taker.outcome for taker in served]
+
+
+class TestGivenBack:
+    """Messages that come back to a stream whose takers have been served what comes after them."""
+
+    def test_before_they_have_run(self):
+        """They get these; what they would have had is the next."""
+        stream, taken = Stream(9), []
+        takers = [waiting(lambda: taken.append(stream.take())) for _ in range(3)]
+        stream.put("c")
+        stream.put("d")
+        stream._give_back_all(["a", "b"])
+        for taker in takers:
+            taker.join(1)
+
+        assert ["a", "b", "c"] == taken
+        assert "d" == stream.take()
+
+    def test_what_is_left_over(self):
+        """Those who wait come behind those who were served."""
+        stream = Stream(9)
+        early, late = (waiting(stream.take) for _ in range(2))
+        stream.put("c")
+        left = hand_out(stream, ["a", "b"])
+
+        assert ["c"] == left
+        assert ["a", "b"] == [early.get(timeout=1), late.get(timeout=1)]
+
+    def test_one_is_laid_first(self):
+        """Before all that is stored, or given to the first who waits."""
+        stream = Stream(9)
+        lay_first(stream, "b")
+        lay_first(stream, "a")
+        assert ["a", "b"] == [stream.take(), stream.take()]
+
+        taker = waiting(stream.take)
+        lay_first(stream, "c")
+        assert "c" == taker.get(timeout=1)
+        assert stream.empty()
+
+    def test_one_of_a_weighed_stream_counts_no_more(self):
+        """It was let in before."""
+        stream = Stream(3, metric=len)
+        stream.put("abc")
+        lay_first(stream, "def")
+
+        assert 3 == stream.description()["buffer_size"]
+        assert ["def", "abc"] == [stream.take(), stream.take()]

@@ -206,3 +206,27 @@ class TestParting:
         assert 1 == part.take()
 
         assert isinstance(outcome(parted.take).get(timeout=1), ValueError)
+
+    @pytest.mark.parametrize("chain", [lambda s: s, lambda s: s.map(int), lambda s: s.batch(1)])
+    def test_a_part_that_nobody_has_taken(self, chain):
+        """It can be taken from what was closed; dropped, its message is the source's next."""
+        source = Stream(9)
+        source.put_all([1, 2, 11])
+        parted = chain(source).partition_by(lambda _: True)
+        settle()
+        parted.close()
+        (part,) = parted
+
+        assert 1 == len(list(part))
+        assert [2, 11] == list(source)
+
+        source = Stream(9)
+        source.put_all([1, 2, 11])
+        parted = chain(source).partition_by(lambda _: True)
+        settle()
+        del parted
+        for _ in range(3):
+            gc.collect()
+            settle()
+
+        assert [1, 2, 11] == [source.take() for _ in range(3)]
