@@ -18,15 +18,16 @@ again with the same message.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from galeph.deferred.producer import call_in_hub, stopped
+from galeph.deferred.producer import call_in_hub, give_way, stopped
 from galeph.stream.interfaces import EXPIRED
 from galeph.stream.loans import First, Loan, Parcel, are_void, settle
 from galeph.stream.precedence import put_behind
 from galeph.stream.returning import lend, name_again, return_from, return_value
-from galeph.stream.running import pass_on, run_soon
+from galeph.stream.running import LOOKS_AT_CLOCK, SLICE, SliceOver, pass_on, run_soon
 from galeph.stream.steps import ENOUGH, RETURNED, SKIP, Ending, Many, NotYet, Pause, State
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Lane:
         "_loans",
         "_pause",
         "_resting",
+        "_slice_end",
+        "_unfolded",
         "_value",
         "_way",
         "link",
@@ -89,6 +92,10 @@ class Lane:
         # The operator whose taker carries this message himself.
         self._goal: Derived | None = None
         self._entries: Any = None
+        # How many messages of series have been asked for since one was taken, and when others are
+        # to run.
+        self._unfolded = 0
+        self._slice_end = 0.0
         self.message: Any = None
         self.weight: float = 1
 
@@ -124,7 +131,8 @@ class Lane:
         """Carry the message on until it leaves ``derived``, and return it there.
 
         For a take that fetches its own message. SKIP says that none came out: the lane is idle,
-        or what it carries goes elsewhere by now. With ``is_parcel`` the caller gets the loans, too.
+        or what it carries goes elsewhere by now. EXPIRED says that others are to run, and that it
+        is to be called again. With ``is_parcel`` the caller gets the loans, too.
         """
         self.state = State.CARRYING
         self._resting = None
@@ -141,13 +149,20 @@ class Lane:
                         elif self._loans:
                             self._settle()
                         self._loaded = SKIP
-                        self.state = State.STALLED if self._folded else State.IDLE
+                        if self._folded:
+                            self.state = State.STALLED
+                            self._unfolded = 0
+                        else:
+                            self.state = State.IDLE
                         return message
                 if not self._deliver():
                     return SKIP
         except NotYet as not_yet:
             self._pause_for(not_yet)
             return SKIP
+        except SliceOver:
+            self._stall()
+            return EXPIRED
         except BaseException:
             self._stall()
             raise
@@ -208,6 +223,9 @@ class Lane:
 
     def _unfold(self) -> bool:
         while self._folded:
+            self._unfolded += 1
+            if not self._unfolded & LOOKS_AT_CLOCK:
+                self._look_at_clock()
             entry = branch, messages = self._folded[-1]
             derived = branch.derived
             if self._is_fresh:
@@ -243,6 +261,17 @@ class Lane:
             if entry in self._folded:
                 self._folded.remove(entry)
         return False
+
+    def _look_at_clock(self) -> None:
+        """Let others run if a series keeps this greenlet for long."""
+        if self._unfolded <= LOOKS_AT_CLOCK + 1:
+            self._slice_end = monotonic() + SLICE
+        elif monotonic() >= self._slice_end:
+            if self._goal is None:
+                give_way(self.outlet.source._hub)
+            self._slice_end = monotonic() + SLICE
+            if self._goal is not None or self.outlet.moves_in_vain(self.link):
+                raise SliceOver
 
     def _step(self, derived: Derived) -> None:
         value = self._value
@@ -285,6 +314,8 @@ class Lane:
         else:
             self._settle()
         if messages is not None:
+            if not self._folded:
+                self._unfolded = 0
             derived.branch.unfolded_by = self
             self._folded.append((derived.branch, iter(messages)))
 

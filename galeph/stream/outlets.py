@@ -221,6 +221,12 @@ class Outlet:
                         outlets.append(derived._outlet)
         return False
 
+    def moves_in_vain(self, link: Link | Branch) -> bool:
+        """Whether nobody wants what comes by a link, and it can be had go on when somebody does."""
+        # Below a fork, and on the way of an end, nobody would have it go on.
+        is_root = not self.source._is_fed and link in self.links
+        return is_root and not self.has_demand()
+
     # Moving
 
     def kick(self) -> None:
@@ -279,7 +285,7 @@ class Outlet:
         until = monotonic() + SLICE
         moved = 0
         try:
-            while self._settle() and self.has_demand():
+            while (not self.busy or self._settle()) and self.has_demand():
                 value = self.fetch(limit)
                 if value is EXPIRED:
                     return
@@ -314,7 +320,13 @@ class Outlet:
                     if lane.is_idle:
                         del self.busy[lane]
                     if message is not SKIP or not lane.is_idle:
-                        return message
+                        if message is not EXPIRED:
+                            return message
+                        # Nothing has come out of a long series.
+                        if until is not None and default_clock().monotonic() >= until:
+                            return EXPIRED
+                        give_way(self.source._hub)
+                        continue
                 if self.links != [link]:
                     return SKIP
                 value = self.fetch(until and until - default_clock().monotonic())
@@ -422,7 +434,8 @@ class Outlet:
             return False
         self.busy[lane] = None
         lane.load(value)
-        if lane.carry():
+        lane.carry_to(None)
+        if lane.state is State.IDLE:
             del self.busy[lane]
         return not self.busy
 

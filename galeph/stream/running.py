@@ -10,12 +10,16 @@ import gevent
 
 from galeph.deferred.producer import Work, runner_of
 
-__all__ = ["LOOKS_AT_CLOCK", "SLICE", "pass_on", "run_soon"]
+__all__ = ["LOOKS_AT_CLOCK", "SLICE", "SliceOver", "pass_on", "run_soon"]
 
 # In seconds: what gevent allows its own callbacks. The clock is read after so many messages, which
 # are one less than a power of two; a look costs 50 ns.
 SLICE = 0.005
 LOOKS_AT_CLOCK = 15
+
+
+class SliceOver(Exception):
+    """Raised where others are to run, for whoever knows how."""
 
 
 def run_soon(work: Work) -> None:

@@ -258,35 +258,82 @@ class TestRest:
         assert len(late) >= 3
 
 
+# Chains of which nothing comes out, over numbers that never wait.
+NOTHING_OF = {
+    "filter": lambda numbers: streams.source(numbers).map(lambda n: n).filter(lambda _: False),
+    "mapcat": lambda numbers: streams.source(numbers).mapcat(lambda _: []),
+    "series": lambda numbers: streams.source([1]).mapcat(lambda _: numbers).filter(lambda _: False),
+    "series of nothing": (
+        lambda numbers: streams.source([1]).mapcat(lambda _: numbers).mapcat(lambda _: [])
+    ),
+    "transform": (
+        lambda numbers: streams.source([1]).transform(lambda _: numbers).filter(lambda _: False)
+    ),
+    "concat": lambda numbers: streams.concat([[numbers]]).mapcat(lambda ns: ns).batch(10**9),
+}
+
+
+@pytest.mark.parametrize("nothing_of", NOTHING_OF.values(), ids=NOTHING_OF)
 class TestPassingOver:
-    """A take whose chain passes over everything, of a source that never waits."""
+    """Whoever moves the messages of a chain that passes over everything, and never waits."""
 
-    @staticmethod
-    def nothing_of(numbers):
-        return streams.source(numbers).map(lambda n: n).filter(lambda _: False)
-
-    def test_others_run(self):
+    @pytest.mark.parametrize("use", ["taken", "taken by several", "asked for", "consumed"])
+    def test_others_run(self, nothing_of, use):
         """They can end it."""
         is_over = []
-        gevent.spawn(is_over.append, True)
         numbers = iter(lambda: len(is_over), 1)
+        made = nothing_of(numbers)
+        if use == "consumed":
+            ends = [consume(made, lambda _: None)]
+        elif use == "asked for":
+            ends = [made.take_async()]
+        else:
+            ends = [gevent.spawn(made.take) for _ in range(1 if use == "taken" else 2)]
+        gevent.sleep(0.001)
+        is_over.append(True)
 
-        assert [] == list(self.nothing_of(numbers))
+        gevent.wait(ends, timeout=5)
+        assert all(end.ready() for end in ends)
 
-    def test_it_can_be_killed(self):
-        """Its greenlet is not the only one that ever runs."""
-        source = self.nothing_of(count())
-        taker = gevent.spawn(source.take)
+    @pytest.mark.parametrize("takers", [1, 2])
+    def test_it_can_be_killed(self, nothing_of, takers):
+        """Its greenlet is not the only one that ever runs, and without it nothing goes on."""
+        numbers = count()
+        source = nothing_of(numbers)
+        ends = [gevent.spawn(source.take) for _ in range(takers)]
+        gevent.sleep(0.001)
+        gevent.killall(ends, timeout=5)
         gevent.sleep(0)
-        taker.kill(timeout=5)
 
-        assert taker.dead
+        assert all(end.dead for end in ends)
+        at = next(numbers)
+        gevent.sleep(0.001)
+        assert at + 1 == next(numbers)
         source.close()
 
-    def test_its_time_limit_holds(self):
+    def test_its_time_limit_holds(self, nothing_of):
         """`try_take` gives up, and the next message is the one after those passed over."""
         numbers = count()
-        with self.nothing_of(numbers) as source:
+        with nothing_of(numbers) as source:
             assert "late" == source.try_take(0.01, None, "late")
+            assert "late" == source.try_take(0, None, "late")
 
         assert next(numbers) > 1
+
+    def test_closing_it_ends_it(self, nothing_of):
+        """The take that is at it gets the end."""
+        numbers = count()
+        source = nothing_of(numbers)
+        taker = gevent.spawn(source.take, "end")
+        gevent.sleep(0.001)
+        source.close()
+
+        assert "end" == taker.get(timeout=5)
+
+
+def test_what_is_there_is_taken_without_waiting():
+    """However long ago the message before it of the same series was taken."""
+    series = streams.source([1]).mapcat(lambda _: count())
+    for n in range(40):
+        gevent.sleep(0.001)
+        assert n == series.try_take(0, None, "late")
