@@ -12,14 +12,21 @@ nothing it looks again, after `_FIRST_PAUSE` and then after twice as long each t
 after it came, and while somebody waits the looks cost 0.3 % of a core (measured). A helper thread
 that waits inside the queue would be told at once, but it would hold a message in its hand whenever
 the take it waits for is killed, with nowhere to put it back.
+
+In a patched process their locks are gevent's, and a greenlet switches in one that it need not wait
+for: `threading.Condition.notify` tries the lock that is held. `queue.Queue` does that with the
+message in its hand, where a kill would lose it, or would leave unwoken who waits for what was put.
+So `_get_last` and `_put_last` do the same steps in another order: notify, then move.
 """
 
 from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from gevent.lock import BoundedSemaphore
 from gevent.monkey import get_original
 from gevent.queue import Channel, Empty, Full, ShutDown, SimpleQueue
 
@@ -50,6 +57,17 @@ def _blocks_its_thread(x: object) -> bool:
     return isinstance(x, tuple(get_original("queue", _BLOCKING)))
 
 
+def _moves_unsafely(x: Any, *methods: str) -> bool:
+    """Whether a queue's own methods lose a message, or a waiter, with a greenlet killed there."""
+    kind: Any = get_original("queue", "Queue")
+    return (
+        isinstance(x, kind)
+        and isinstance(x.mutex, BoundedSemaphore)
+        # What somebody has made of them is his.
+        and all(getattr(type(x), method) is getattr(kind, method) for method in methods)
+    )
+
+
 class QueueSource(ActiveSource[Any]):
     """The messages of a queue."""
 
@@ -60,15 +78,18 @@ class QueueSource(ActiveSource[Any]):
         super().__init__()
         self._queue = messages
         self._is_looking = _blocks_its_thread(messages)
+        self._get_nowait = (
+            partial(_get_last, messages)
+            if _moves_unsafely(messages, "get_nowait", "get")
+            else messages.get_nowait
+        )
 
     def _receive(self) -> Any:
         if self._ended:
             return END
         try:
             with Limit(None, self._hub) as self._limit:
-                return (
-                    _look_until(self._queue.get_nowait) if self._is_looking else self._queue.get()
-                )
+                return _look_until(self._get_nowait) if self._is_looking else self._queue.get()
         except _SHUT_DOWN:
             self._end()
         finally:
@@ -79,7 +100,7 @@ class QueueSource(ActiveSource[Any]):
         if self._ended:
             return END
         try:
-            return self._queue.get_nowait()
+            return self._get_nowait()
         except Empty:
             return EXPIRED
         except _SHUT_DOWN:
@@ -105,11 +126,16 @@ class QueueSink(ActiveSink[Any]):
         super().__init__()
         self._queue = messages
         self._is_looking = _blocks_its_thread(messages)
+        self._put_nowait = (
+            partial(_put_last, messages)
+            if _moves_unsafely(messages, "put_nowait", "put")
+            else messages.put_nowait
+        )
 
     def _transmit(self, message: Any) -> bool:
         try:
             if self._is_looking:
-                _look_until(self._queue.put_nowait, message)
+                _look_until(self._put_nowait, message)
             else:
                 self._queue.put(message)
         except _SHUT_DOWN:
@@ -121,7 +147,7 @@ class QueueSink(ActiveSink[Any]):
         if self._closed:
             return False
         try:
-            self._queue.put_nowait(message)
+            self._put_nowait(message)
         except Full:
             return EXPIRED
         except _SHUT_DOWN:
@@ -152,6 +178,27 @@ def _look_until(attempt: Callable[..., Any], *args: Any) -> Any:
             pass
         default_clock().sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _get_last(messages: Any) -> Any:
+    """`get_nowait` of a queue whose lock switches, which takes the message after all switches."""
+    with messages.not_full:
+        if not messages._qsize():
+            raise ShutDown if getattr(messages, "is_shutdown", False) else Empty
+        messages.not_full.notify()
+        return messages._get()
+
+
+def _put_last(messages: Any, message: Any) -> None:
+    """`put_nowait` of a queue whose lock switches, which puts the message after all switches."""
+    with messages.not_empty:
+        if getattr(messages, "is_shutdown", False):
+            raise ShutDown
+        if 0 < messages.maxsize <= messages._qsize():
+            raise Full
+        messages.not_empty.notify()
+        messages._put(message)
+        messages.unfinished_tasks += 1
 
 
 def _facts(messages: Any) -> dict[str, object]:

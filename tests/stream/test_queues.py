@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 
 import gevent
 import pytest
 from gevent.monkey import get_original
-from gevent.queue import Channel, Queue, SimpleQueue
+from gevent.queue import Channel, LifoQueue, PriorityQueue, Queue, SimpleQueue
+from gevent.thread import LockType
 
 from galeph.clock import set_default
 from galeph.stream import connect, sink, source
-from galeph.testing import ManualClock
+from galeph.testing import ManualClock, kill_walk
 from tests.stream.scenes import interruptions, settle, victim, waiting
 
 # Those that block the thread also where gevent has put its own in their place.
 BlockingQueue, BlockingSimpleQueue = get_original("queue", ["Queue", "SimpleQueue"])
+BlockingLifoQueue, BlockingPriorityQueue = get_original("queue", ["LifoQueue", "PriorityQueue"])
 start_thread = get_original("_thread", "start_new_thread")
 block_thread = get_original("time", "sleep")
 
@@ -267,6 +270,136 @@ class TestTheStandardLibrarys:
         assert "end" == taker.get(timeout=1)
         messages.put("a")
         assert 1 == messages.qsize()
+
+
+def with_gevents_lock(kind):
+    """A queue of the standard library as it is in a patched process, whose locks are gevent's."""
+
+    def make(maxsize):
+        messages = kind(maxsize)
+        messages.mutex = LockType()
+        for name in ("not_empty", "not_full", "all_tasks_done"):
+            setattr(messages, name, threading.Condition(messages.mutex))
+        return messages
+
+    return make
+
+
+WITH_GEVENTS_LOCK = [
+    pytest.param(with_gevents_lock(BlockingQueue), id="Queue, gevent's lock"),
+    pytest.param(with_gevents_lock(BlockingLifoQueue), id="LifoQueue, gevent's lock"),
+    pytest.param(with_gevents_lock(BlockingPriorityQueue), id="PriorityQueue, gevent's lock"),
+]
+FORMS = [
+    pytest.param(SimpleQueue, id="gevent's SimpleQueue"),
+    pytest.param(Queue, id="gevent's Queue"),
+    pytest.param(LifoQueue, id="gevent's LifoQueue"),
+    pytest.param(PriorityQueue, id="gevent's PriorityQueue"),
+    pytest.param(lambda _: Channel(), id="Channel"),
+    pytest.param(BlockingQueue, id="Queue"),
+    pytest.param(BlockingLifoQueue, id="LifoQueue"),
+    pytest.param(BlockingPriorityQueue, id="PriorityQueue"),
+    *WITH_GEVENTS_LOCK,
+]
+
+
+def taken_in_all(queue, take, victim, put=range(1, 5)):
+    """What is taken of four messages, in order, if the victim calls ``take(stream)`` for three."""
+    stream, taken = source(queue), []
+
+    def work():
+        for _ in range(3):
+            message = take(stream)
+            if message is not None:
+                taken.append(message)
+
+    victim.spawn(work)
+    others = gevent.spawn(sink(queue).put_all, put)
+    victim.join()
+    while len(taken) < 4 and (message := stream.try_take(0.1)) is not None:
+        taken.append(message)
+    assert others.get(timeout=1) is True
+    assert queue.empty()
+    return sorted(taken)
+
+
+@pytest.mark.parity("STR-30", "STR-31")
+class TestAKillAtAnySwitch:
+    @pytest.mark.parametrize(
+        "make", [*FORMS, pytest.param(lambda _: BlockingSimpleQueue(), id="SimpleQueue")]
+    )
+    def test_of_a_take_loses_no_message(self, make):
+        """What the victim has not got comes next."""
+
+        def scenario(victim):
+            assert [1, 2, 3, 4] == taken_in_all(make(2), lambda stream: stream.take(), victim)
+
+        kill_walk(scenario, at_least=2)
+
+    # A put into a SimpleQueue never switches.
+    @pytest.mark.parametrize("make", FORMS)
+    def test_of_a_put_puts_in_full_or_not_at_all(self, make):
+        """What has been put is a beginning, and the next put comes behind it."""
+
+        def scenario(victim):
+            queue, accepted, taken = make(1), [], []
+            into, stream = sink(queue), source(queue)
+
+            def put():
+                for message in (1, 2, 3):
+                    into.put(message)
+                    accepted.append(message)
+
+            def take():
+                while taken[-1:] != [99]:
+                    taken.append(stream.take())
+
+            taker = gevent.spawn(take)
+            victim.spawn(put)
+            victim.join()
+            into.put(99)
+            taker.get(timeout=1)
+
+            assert [*[1, 2, 3][: len(taken) - 1], 99] == taken
+            assert len(accepted) <= len(taken) - 1 <= len(accepted) + 1
+
+        kill_walk(scenario, at_least=2)
+
+
+@pytest.mark.parity("STR-30")
+@pytest.mark.parametrize("make", WITH_GEVENTS_LOCK)
+def test_a_look_that_is_killed_loses_no_message(make):
+    """It does not wait, but it switches."""
+
+    def scenario(victim):
+        queue = make(4)
+        sink(queue).put_all(range(1, 5))
+        assert [1, 2, 3, 4] == taken_in_all(queue, lambda stream: stream.try_take(0), victim, [])
+
+    kill_walk(scenario, at_least=2)
+
+
+@pytest.mark.parity("STR-30")
+@pytest.mark.parametrize("make", WITH_GEVENTS_LOCK)
+def test_a_put_that_is_killed_leaves_nobody_waiting_for_what_is_there(make, monkeypatch):
+    """A greenlet that waits in the queue itself is woken if anything has been put."""
+    # What a condition has its waiters wait for, in a patched process.
+    monkeypatch.setattr(threading, "_allocate_lock", LockType)
+
+    def scenario(victim):
+        queue = make(1)
+        getter = gevent.spawn(queue.get)
+        gevent.sleep(0)
+        victim.spawn(sink(queue).put, 1)
+        victim.join()
+        settle()
+
+        assert getter.ready() or queue.empty()
+        if not getter.ready():
+            sink(queue).put(2)
+        assert getter.get(timeout=1) in (1, 2)
+
+    kill_walk(scenario, at_least=2)
 
 
 @pytest.fixture
