@@ -120,8 +120,10 @@ def default() -> Clock:
 def set_default(clock: Clock) -> Clock:
     """Replace the default clock of the whole process and return the one it was.
 
-    For tests, and for programs that need another kind of timer. What runs already keeps the
-    clock it has; so do the blocks of `with_clock`.
+    For tests, and for programs that need another kind of timer. Whatever waits asks for the default
+    when it begins to, so a timer that runs stays with the clock it was started on. What is made to
+    keep time goes by the clock that was the default when it was made: `every`, `throttle`,
+    `periodically`, `batch`, ``connect(timeout=)``. The blocks of `with_clock` keep theirs.
     """
     global _default
     previous, _default = _default, clock

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from gevent import Greenlet, GreenletExit, Timeout
 
-from galeph import clock
 from galeph.errors import Cancelled, ResourceClosed, TimedOut, TransportError, WriteTimeout
 from galeph.http.outgoing import Streamed
 from galeph.protocol import events
@@ -144,7 +143,7 @@ class Upload:
     def _put(self, frames: Sequence[bytes]) -> bool:
         """Send; False when the peer takes no more. It may have answered, which the reader sees."""
         if self._write_timeout is not None:
-            self.deadline = clock.default().monotonic() + self._write_timeout
+            self.deadline = self._deadlines.clock.monotonic() + self._write_timeout
             self._deadlines.hurry(self)
         try:
             if frames:

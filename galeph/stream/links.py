@@ -16,7 +16,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from galeph.clock import Timer
+from galeph.clock import Clock, Timer, with_clock
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel
@@ -38,6 +38,7 @@ class Link:
     """A connection from a source to a sink; what `galeph.stream.connect` makes."""
 
     __slots__ = (
+        "_clock",
         "_is_putting",
         "_timer",
         "_waiting",
@@ -84,6 +85,8 @@ class Link:
         self.downstream = downstream
         self.upstream = upstream
         self.timeout = timeout
+        # What the limit goes by, of every message.
+        self._clock: Clock = default_clock()
         self.description = description
         # What the functions of the operators on the way, and of the sink, run in.
         self.context: Context = copy_context()
@@ -117,7 +120,11 @@ class Link:
             else:
                 self._is_putting = True
                 try:
-                    accepted = sink._put(value, self.timeout)
+                    if self.timeout is None:
+                        accepted = sink._put(value, None)
+                    else:
+                        with with_clock(self._clock):
+                            accepted = sink._put(value, self.timeout)
                 finally:
                     self._is_putting = False
         except Exception as error:
@@ -129,7 +136,7 @@ class Link:
                 return True
             self._waiting = lane
             if self.timeout is not None:
-                self._timer = default_clock().start_timer(self.timeout, self._expire)
+                self._timer = self._clock.start_timer(self.timeout, self._expire)
             return False
         if accepted is False:
             self.refused(value, lane)

@@ -148,7 +148,10 @@ class Derived(Boxed):
         """Do as any source; with ``is_parcel`` the caller gets the loans, too."""
         box = self.box
         if not (box._messages or box._putters or box.closed):
-            until = None if timeout is None else clock.default().monotonic() + timeout
+            until = None
+            if timeout is not None:
+                now = clock.default().monotonic
+                until = now() + timeout
             outlet = self._pullable()
             if outlet is not None:
                 message = outlet.pull(self, timeout, is_parcel)
@@ -156,7 +159,7 @@ class Derived(Boxed):
                     return message
             self.root().kick()
             if until is not None:
-                timeout = until - clock.default().monotonic()
+                timeout = until - now()
         try:
             return self._draw(timeout) if is_parcel else box._take(timeout)
         except Deadlock as error:

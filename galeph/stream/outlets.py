@@ -310,7 +310,8 @@ class Outlet:
         """
         (link,) = self.links
         lane = link.lane
-        until = None if timeout is None else default_clock().monotonic() + timeout
+        now = monotonic if timeout is None else default_clock().monotonic
+        until = None if timeout is None else now() + timeout
         self._is_moving = True
         rounds, slice_end = 0, 0.0
         try:
@@ -323,16 +324,16 @@ class Outlet:
                         if message is not EXPIRED:
                             return message
                         # Nothing has come out of a long series.
-                        if until is not None and default_clock().monotonic() >= until:
+                        if until is not None and now() >= until:
                             return EXPIRED
                         give_way(self.source._hub)
                         continue
                 if self.links != [link]:
                     return SKIP
-                value = self.fetch(until and until - default_clock().monotonic())
+                value = self.fetch(until and until - now())
                 if value is EXPIRED:
                     # SKIP if interrupted: something has changed.
-                    is_late = until is not None and default_clock().monotonic() >= until
+                    is_late = until is not None and now() >= until
                     return EXPIRED if is_late and not derived.box.closed else SKIP
                 if self.busy:
                     # The lane has got something to send meanwhile.
@@ -347,7 +348,7 @@ class Outlet:
                 if not rounds & LOOKS_AT_CLOCK:
                     # So many were passed over: nothing has come out of them.
                     if rounds > LOOKS_AT_CLOCK + 1 and monotonic() >= slice_end:
-                        if until is not None and default_clock().monotonic() >= until:
+                        if until is not None and now() >= until:
                             return EXPIRED
                         give_way(self.source._hub)
                         rounds = LOOKS_AT_CLOCK + 1

@@ -169,6 +169,7 @@ class QueueSink(ActiveSink[Any]):
 
 def _look_until(attempt: Callable[..., Any], *args: Any) -> Any:
     """Block the greenlet, and only it, until ``attempt(*args)`` neither finds it empty nor full."""
+    clock = default_clock()
     pause = _FIRST_PAUSE
     while True:
         try:
@@ -176,7 +177,7 @@ def _look_until(attempt: Callable[..., Any], *args: Any) -> Any:
         except (Empty, Full):
             # It is no part of what may be raised next.
             pass
-        default_clock().sleep(pause)
+        clock.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 

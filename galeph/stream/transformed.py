@@ -230,7 +230,10 @@ class Transformed(Stream[Any]):
         if self._closed:
             return False
         passage = self._passage
-        until = None if timeout is None else default_clock().monotonic() + timeout
+        until = None
+        if timeout is not None:
+            now = default_clock().monotonic
+            until = now() + timeout
         accepted: bool | None = None
         is_inside = not passage.is_busy
         if is_inside:
@@ -247,7 +250,7 @@ class Transformed(Stream[Any]):
         if is_inside:
             passage.receipt = putter
         if until is not None:
-            timeout = until - default_clock().monotonic()
+            timeout = until - now()
             if timeout <= 0:
                 passage.leave(putter)
                 return True if is_inside else EXPIRED

@@ -85,13 +85,14 @@ def connect(
     if tls_context is not None:
         check_context(tls_context)
     target = f"{host}:{port}"
-    started = clock.default().monotonic()
+    now = clock.default().monotonic
+    started = now()
     patience = min((t for t in (timeout, resolve_timeout) if t is not None), default=None)
     late = f"resolving {host}: no answer within {patience} s"
     with TimeLimit(patience, partial(ResolveTimeout, late)):
         addresses = settings.usable(resolve(host, port, resolver=resolver), target)
     if timeout is not None:
-        timeout -= clock.default().monotonic() - started
+        timeout -= now() - started
     delay = ATTEMPT_DELAY if happy_eyeballs else None
     return _open(
         partial(_connect_any, host, target, addresses, delay, settings),

@@ -5,10 +5,15 @@ from __future__ import annotations
 import gc
 import weakref
 
+import pytest
+
+from galeph.clock import set_default
+from galeph.errors import TimedOut
 from galeph.stream import Stream, connect, consume
 from galeph.stream.hosting import host
 from galeph.stream.links import Branch, Link
 from galeph.stream.outlets import outlet_of
+from galeph.testing import ManualClock
 from tests.stream.scenes import settle, waiting
 from tests.stream.wires import Wire
 
@@ -113,3 +118,27 @@ class TestBranch:
         assert branch.is_dead
         settle()
         assert [] == outlet_of(source).links
+
+
+class TestTheClockOfALimit:
+    @pytest.mark.parametrize("make", [Stream, Wire], ids=["queue", "active"])
+    def test_is_the_one_it_was_made_with(self, make):
+        """Also for a message that comes when another clock is the default."""
+        source, sink = Stream(2), make()
+        if make is Wire:
+            sink.is_stuck = True
+        with ManualClock() as first:
+            moved = connect(source, sink, timeout=5)
+        second = ManualClock()
+        before = set_default(second)
+        try:
+            source.put("a")
+            settle()
+            second.advance(9)
+            settle()
+            assert not moved.ready()
+            first.advance(5)
+            with pytest.raises(TimedOut):
+                moved.get(timeout=None)
+        finally:
+            set_default(before)

@@ -8,10 +8,12 @@ from itertools import count
 import gevent
 import pytest
 
+from galeph import clock
 from galeph import stream as streams
 from galeph.deferred._runner import RunnerGreenlet
 from galeph.stream import Stream, connect, consume
 from galeph.stream.outlets import outlet_of
+from galeph.testing import ManualClock
 from tests.stream.scenes import settle, waiting
 from tests.stream.wires import Wire
 
@@ -337,3 +339,25 @@ def test_what_is_there_is_taken_without_waiting():
     for n in range(40):
         gevent.sleep(0.001)
         assert n == series.try_take(0, None, "late")
+
+
+class TestTheClockOfALimit:
+    @pytest.mark.parametrize("make", [Stream, Wire], ids=["queue", "active"])
+    def test_is_the_one_a_take_began_with(self, make):
+        """Replacing the default meanwhile neither prolongs a take nor cuts it."""
+        first, second = ManualClock(start=100), ManualClock()
+        before = clock.set_default(first)
+        try:
+            taker = waiting(make().map(str).try_take, 5, "end", "late")
+            clock.set_default(second)
+            first.advance(4)
+            settle()
+            assert not taker.ready()
+            first.advance(1)
+            settle()
+
+            assert taker.ready()
+            assert "late" == taker.get(timeout=1)
+        finally:
+            clock.set_default(before)
+            taker.kill()

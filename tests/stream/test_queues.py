@@ -228,6 +228,22 @@ class TestTheStandardLibrarys:
         pauses = [round(b - a, 6) for a, b in pairwise(looks)]
         assert [0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02] == pauses[:7]
 
+    def test_a_take_keeps_the_clock_it_began_with(self, manual):
+        """Replacing the default meanwhile does not change when it looks again."""
+        messages = BlockingQueue()
+        taker = waiting(source(messages).take)
+        previous = set_default(ManualClock())
+        for _ in range(9):
+            manual.advance(0.02)
+            settle()
+        messages.put("a")
+        manual.advance(0.02)
+        settle()
+        set_default(previous)
+
+        assert taker.ready()
+        assert "a" == taker.get(timeout=1)
+
     def test_a_full_one_is_waited_for(self):
         """A put blocks its greenlet until there is room, and no other."""
         messages = BlockingQueue(1)

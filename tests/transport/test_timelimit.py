@@ -64,6 +64,20 @@ class TestTimeLimit:
 
         assert "ConnectTimeout" == waiting.get(timeout=1)
 
+    def test_goes_by_the_clock_of_its_block(self):
+        """Which another one does not replace where the time runs out: in the hub."""
+        manual = ManualClock()
+
+        def wait():
+            with clock.with_clock(manual), TimeLimit(30, late):
+                gevent.sleep(5)
+
+        waiting = gevent.spawn(outcome, wait)
+        gevent.sleep(0)
+        manual.advance(30)
+
+        assert "ConnectTimeout" == waiting.get(timeout=1)
+
     def test_left_between_expiry_and_delivery(self, manual_clock):
         """An expiry that finds the block left raises nothing."""
         with TimeLimit(1, late) as limit:
