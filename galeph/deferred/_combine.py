@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._hanging import listen, unlisten
 from galeph.deferred._outcome import DEFERRABLE, NOTHING
+from galeph.deferred._ownership import hand_on
 from galeph.deferred._stages import Chain, Stage
 from galeph.deferred.producer import on_cancel, owns
 
@@ -132,12 +133,9 @@ class _All(_Join):
 
     def finish(self, bottoms: list[Deferred[Any]]) -> None:
         """Make the list, and take the values from those that own them."""
-        duties = []
-        for bottom in bottoms:
-            if bottom._is_owner:
-                bottom._is_taken = True
-                if bottom._dispose is not None:
-                    duties.append((bottom._dispose, bottom._value))
+        owners = [bottom for bottom in bottoms if bottom._is_owner]
+        hand_on(owners, self.result)
+        duties = [(each._dispose, each._value) for each in owners if each._dispose is not None]
         if duties:
             owns(self.result, lambda _: _dispose_all(duties))
         self.result.success([bottom._value for bottom in bottoms])

@@ -32,18 +32,11 @@ from greenlet import getcurrent
 from galeph.deferred._coerce import copy_outcome
 from galeph.deferred._dropped import DROPPED, Witness, witness
 from galeph.deferred._entries import Callbacks, Entry, EntryQueue, Link, check_callable
-from galeph.deferred._hanging import (
-    dispatch,
-    has_company,
-    is_free,
-    link_raw,
-    listen,
-    unlink_raw,
-)
+from galeph.deferred._hanging import dispatch, has_company, is_free, link_raw, listen, unlink_raw
 from galeph.deferred._listeners import HungListener, Listener, take_off
 from galeph.deferred._origins import notes_origin
 from galeph.deferred._outcome import DECIDED, NOTHING, check_exception, described
-from galeph.deferred._ownership import cancel, let_go, refuse
+from galeph.deferred._ownership import Bond, Bonds, cancel, let_go, refuse, take
 from galeph.deferred._stages import Catch, Chain, Finally, Stage, check_types, feed
 from galeph.deferred._waiting import MISSING, set_limit, wait, wait_by_clock
 from galeph.errors import Cancelled, TimedOut
@@ -106,6 +99,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
     _was_left: bool = False
     _is_excused: bool = False
     _dispose: Callable[[Any], object] | None = None
+    _bond: Bond | Bonds | None = None
     _executor: Executor | None = None
     _kind: ClassVar[type[Deferred[Any]]]
 
@@ -262,6 +256,11 @@ class Deferred(_AsyncResult[T], Generic[T]):
             return None
         value = self._take()
         return None if value is NOTHING else value
+
+    @property
+    def value(self) -> T | None:
+        """The value it was realized with, else None."""
+        return None if self._value is NOTHING else self._take()
 
     @property
     def exception(self) -> BaseException | None:
@@ -472,7 +471,7 @@ class Deferred(_AsyncResult[T], Generic[T]):
     def _take(self) -> Any:
         """The outcome goes to somebody; returns the value, or `NOTHING` of one that failed."""
         if self._is_owner:
-            self._is_taken = True
+            take(self)
             self._on_cancel = None
         value = self._value
         if value is NOTHING:

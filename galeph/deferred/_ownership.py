@@ -19,7 +19,18 @@ from galeph.errors import Cancelled
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["Left", "call_off", "cancel", "in_own_thread", "let_go", "refuse"]
+__all__ = [
+    "Bond",
+    "Bonds",
+    "Left",
+    "call_off",
+    "cancel",
+    "hand_on",
+    "in_own_thread",
+    "let_go",
+    "refuse",
+    "take",
+]
 
 _base_set = AsyncResult.set
 _base_set_exception = AsyncResult.set_exception
@@ -46,6 +57,56 @@ def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument
         fn(argument)
     else:
         call_in_hub(hub, fn, argument)
+
+
+class Bond:
+    """Dies with the last deferred of a value; if nobody has taken it, ``fn`` is called in the hub.
+
+    The deferreds that a value goes through unchanged share it.
+    """
+
+    __slots__ = ("_fn", "_hub")
+
+    def __init__(self, hub: Any, fn: Callable[[], object]) -> None:
+        self._hub = hub
+        self._fn: Callable[[], object] | None = fn
+
+    def cut(self) -> None:
+        """Somebody has the value, and gives it back himself."""
+        self._fn = None
+
+    def __del__(self) -> None:
+        # In the garbage collector, on any thread: no more than this.
+        if self._fn is not None:
+            call_in_hub(self._hub, self._fn)
+
+
+class Bonds(NamedTuple):
+    """Those of the values in a list."""
+
+    bonds: list[Bond | Bonds]
+
+    def cut(self) -> None:
+        for bond in self.bonds:
+            bond.cut()
+
+
+def take(deferred: Deferred[Any]) -> None:
+    """Note that the value of an owner goes to somebody, who gives it back himself."""
+    deferred._is_taken = True
+    if deferred._bond is not None:
+        deferred._bond.cut()
+
+
+def hand_on(sources: list[Deferred[Any]], result: Deferred[Any]) -> None:
+    """Have a result share the bonds of the owners it has its value, or values, from."""
+    bonds: list[Bond | Bonds] = []
+    for source in sources:
+        source._is_taken = True
+        if source._bond is not None:
+            bonds.append(source._bond)
+    if bonds:
+        result._bond = bonds[0] if len(bonds) == 1 else Bonds(bonds)
 
 
 class Left(NamedTuple):
@@ -115,7 +176,7 @@ def _let_go(deferred: Deferred[Any], reason: BaseException | None) -> object:
         return None
     # Whoever comes after this must not get what is given back: the outcome is taken away, and the
     # deferred is as cancelled as if the value had not come.
-    deferred._is_taken = True
+    take(deferred)
     deferred._claim = DECIDED
     _base_set(deferred, NOTHING)
     _base_set_exception(deferred, error)

@@ -31,7 +31,7 @@ from galeph.deferred._deadlock import Descent, circular
 from galeph.deferred._entries import Entry, pass_on
 from galeph.deferred._hanging import listen, unlisten
 from galeph.deferred._outcome import DEFERRABLE, NOTHING, PLAIN, Deferrable, keep, stopped
-from galeph.deferred._ownership import Left, let_go
+from galeph.deferred._ownership import Left, hand_on, let_go, take
 from galeph.deferred.producer import on_cancel, owns
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Stage(Entry):
             result._fail(error, bottom._traceback)  # type: ignore[arg-type]  # it has failed
             return
         if bottom._is_owner:
-            bottom._is_taken = True
+            hand_on([bottom], result)
             owns(result, bottom._dispose or result._dispose)
         result.success(value)
 
@@ -210,7 +210,7 @@ class Chain(Stage):
                 break
             if bottom is not None:
                 if bottom._is_owner:
-                    bottom._is_taken = True
+                    take(bottom)
                 bottom = None
             value = call(fn, value)
             if type(value) not in PLAIN and isinstance(value, DEFERRABLE):

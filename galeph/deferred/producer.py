@@ -1,11 +1,12 @@
 """The other side of a deferred: for code that does the work behind one.
 
 What a user sees of a deferred is `Deferred`. Whoever makes one for a connection, a response or a
-queued take needs four things more, and galeph's own code is written with them:
+queued take needs more, and galeph's own code is written with them:
 
 - `on_ready`: a plain callback, without a greenlet;
 - `on_cancel`: to be told that nobody wants the work any more;
-- `owns`: that the value will be a resource, and how to give it back;
+- `owns`: that the value will be a resource, and how to give it back; `on_dropped`, to be told that
+  all who could have taken it have gone;
 - `hold_hub`: that an OS thread will realize it.
 
 What it shares with deferreds beside that: `stopped`, which says in galeph's words what ended a
@@ -41,6 +42,7 @@ from galeph.deferred._fairness import give_way
 from galeph.deferred._hanging import adopt, listen_inline
 from galeph.deferred._origins import IS_DEBUG, notes_origin
 from galeph.deferred._outcome import frames_of_origin, keep, stopped
+from galeph.deferred._ownership import Bond
 from galeph.deferred._runner import Work, runner_of
 from galeph.deferred._thread_check import checks_thread
 
@@ -58,6 +60,7 @@ __all__ = [
     "keep",
     "notes_origin",
     "on_cancel",
+    "on_dropped",
     "on_ready",
     "owns",
     "raise_deadlock",
@@ -116,6 +119,16 @@ def owns(deferred: Deferred[T], dispose: Callable[[T], object] | None = None) ->
     deferred._dispose = dispose
     if deferred._was_left:
         deferred._let_go(None)
+
+
+def on_dropped(deferred: Deferred[Any], fn: Callable[[], object]) -> None:
+    """Have ``fn()`` called, in the owner's hub, when a value that it owns cannot be taken any more.
+
+    That is when the deferred has died, and with it whatever its value went on to unchanged (through
+    `chain` without functions, `catch`, `finally_`, `zip` and the like), before anybody had taken
+    the value. It may be as late as the next full collection, and is never if the value was taken.
+    """
+    deferred._bond = Bond(adopt(deferred), fn)
 
 
 def hold_hub(deferred: Deferred[Any]) -> None:

@@ -25,10 +25,9 @@ from gevent._hub_local import get_hub_if_exists
 
 from galeph import clock
 from galeph.deferred import Deferred, future
-from galeph.deferred.producer import on_ready, owns
+from galeph.deferred.producer import on_dropped, on_ready, owns
 from galeph.errors import PoolFull, ResourceClosed
 from galeph.executor.controllers import PoolController, changes_of, check_methods
-from galeph.executor.loans import Bond, Loan
 from galeph.executor.shelves import Receipt, Shelf, Shelves
 from galeph.executor.stats import Stats
 from galeph.executor.ticker import Ticker, check_callable, check_period
@@ -132,7 +131,7 @@ class InstrumentedPool(Generic[K, T]):
             RuntimeError: this thread is not the one that made the pool.
         """
         self._check_thread("acquire")
-        made: Loan[T] = Loan()
+        made: Deferred[T] = Deferred()
         if self._ended is not None:
             made.error(ResourceClosed(_SHUT_DOWN))
             return made
@@ -178,13 +177,13 @@ class InstrumentedPool(Generic[K, T]):
         if get_hub_if_exists() is not self._hub:
             raise RuntimeError(f"{name}() called outside the thread that made this pool")
 
-    def _lend(self, shelf: Shelf[K, T], thing: T, made: Loan[T], asked_at: float) -> None:
+    def _lend(self, shelf: Shelf[K, T], thing: T, made: Deferred[T], asked_at: float) -> None:
         now = self._clock.monotonic()
         shelf.meter.begin(now - asked_at)
         receipt = self._shelves.lend(shelf, thing, now)
         if not made._is_owner:
             owns(made, partial(self._give_back, shelf.key))
-        made.bind(Bond(self._hub, partial(self._retrieve, receipt)))
+        on_dropped(made, partial(self._retrieve, receipt))
         made.success(thing)
 
     def _retrieve(self, receipt: Receipt[K, T]) -> None:
@@ -230,7 +229,7 @@ class InstrumentedPool(Generic[K, T]):
                 return other
         return None
 
-    def _withdraw(self, shelf: Shelf[K, T], made: Loan[T]) -> None:
+    def _withdraw(self, shelf: Shelf[K, T], made: Deferred[T]) -> None:
         shelf.waiting.pop(made, None)
 
     # Making and destroying

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from galeph.executor.loans import Loan
+from galeph.deferred import Deferred
 from galeph.executor.stats import METRICS, Meter
 
 __all__ = ["Receipt", "Shelf", "Shelves"]
@@ -36,7 +36,7 @@ class Shelf(Generic[K, T]):
         self.lent = 0
         self.making = 0
         self.surplus = 0
-        self.waiting: OrderedDict[Loan[T], float] = OrderedDict()
+        self.waiting: OrderedDict[Deferred[T], float] = OrderedDict()
 
     @property
     def size(self) -> int:

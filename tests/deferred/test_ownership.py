@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
+import gevent
+from gevent import get_hub
 from gevent.monkey import get_original
 
-from galeph.deferred import Deferred
+from galeph.deferred import Deferred, zip
 from galeph.deferred._ownership import call_off, in_own_thread, let_go
-from galeph.deferred.producer import on_cancel, owns
+from galeph.deferred.producer import on_cancel, on_dropped, owns
 from tests.deferred import threads
 
 get_ident = get_original("_thread", "get_ident")
@@ -62,3 +66,68 @@ class TestLetGo:
         let_go(d, None)
 
         assert [] == seen
+
+
+def lend(told):
+    lent = Deferred()
+    owns(lent, lambda thing: None)
+    on_dropped(lent, lambda: told.append(gevent.getcurrent()))
+    lent.success("thing")
+    return lent
+
+
+class TestDropped:
+    def test_tells_so_in_the_hub(self):
+        """If nobody has taken the value when the deferred dies."""
+        told = []
+        lent = lend(told)
+        gevent.sleep(0)
+        before = list(told)
+        del lent
+        at_once = list(told)
+        gevent.sleep(0)
+
+        assert [] == before
+        assert [] == at_once
+        assert [get_hub()] == told
+
+    def test_in_a_cycle(self):
+        """So it does from within the garbage collector."""
+        told = []
+        lent = lend(told)
+        lent.metadata["itself"] = lent
+        del lent
+        gc.collect()
+        gevent.sleep(0)
+
+        assert [get_hub()] == told
+
+    def test_of_several_in_a_list(self):
+        """Each tells for itself, once; none if the list was taken."""
+        told = []
+        taken = zip(lend(told), lend(told)).get()
+        gevent.sleep(0)
+        assert ["thing", "thing"] == taken
+        assert [] == told
+        zip(lend(told), zip(lend(told)))
+        gc.collect()
+        gevent.sleep(0)
+
+        assert [get_hub()] * 2 == told
+
+    def test_after_it_was_taken(self):
+        """It tells nothing."""
+        told = []
+        values = [lend(told).get(), lend(told).value, lend(told).chain(str.upper).get()]
+        gevent.sleep(0)
+
+        assert ["thing", "thing", "THING"] == values
+        assert [] == told
+
+    def test_the_value_of_a_pending_one(self):
+        """To look for a value that has not come takes nothing."""
+        lent = Deferred()
+        owns(lent, lambda thing: None)
+
+        assert lent.value is None
+        assert not lent._is_taken

@@ -13,11 +13,24 @@ import pytest
 from gevent import get_hub
 from gevent.event import Event
 
-from galeph import deferred
+from galeph import deferred, executor
 from galeph.errors import Cancelled, PoolFull, ResourceClosed, TimedOut
 from galeph.executor import InstrumentedPool, PoolUtilizationController
 from galeph.testing import ManualClock
 from tests.deferred import threads
+from tests.stream.scenes import settle
+
+# Ways of a value from one deferred to another.
+UNCHANGED = {
+    "chain": lambda asked: asked.chain(),
+    "catch": lambda asked: asked.catch(lambda error: None),
+    "finally": lambda asked: asked.finally_(lambda: None),
+    "onto": lambda asked: asked.onto(executor.fixed_executor(1)),
+    "zip": lambda asked: deferred.zip(asked),
+    "alt": lambda asked: deferred.alt(asked),
+    "returned": lambda asked: deferred.success(1).chain(lambda _: asked),
+    "twice": lambda asked: asked.chain().finally_(lambda: None),
+}
 
 VARIABLE = ContextVar("variable", default="unset")
 
@@ -376,6 +389,47 @@ class TestAcquire:
             gc.enable()
 
         assert "0 lent, 1 idle" in repr(pool)
+
+    @pytest.mark.parity("EXEC-24")
+    @pytest.mark.parametrize("is_there", [True, False], ids=["there", "awaited"])
+    @pytest.mark.parametrize("go_on", list(UNCHANGED.values()), ids=list(UNCHANGED))
+    def test_dropped_after_it_has_gone_on(self, make, go_on, is_there):
+        """So does one that has gone on, unchanged, to a deferred that is dropped."""
+        pool = make(max_per_key=1)
+        thing = pool.acquire("a").get()
+        if is_there:
+            pool.release("a", thing)
+            kept = go_on(pool.acquire("a"))
+        else:
+            kept = go_on(pool.acquire("a"))
+            pool.release("a", thing)
+        settle()
+        assert "1 lent, 0 idle" in repr(pool)
+        assert kept.successful()
+        del kept
+        settle()
+        gc.collect()
+        gevent.sleep(0)
+
+        assert "0 lent, 1 idle" in repr(pool)
+
+    @pytest.mark.parity("EXEC-24")
+    @pytest.mark.parametrize("go_on", list(UNCHANGED.values()), ids=list(UNCHANGED))
+    def test_taken_after_it_has_gone_on(self, make, go_on):
+        """Whoever takes it from there has it, though other ways it has gone are dropped."""
+        pool = make(max_per_key=1)
+        asked = pool.acquire("a")
+        gone = asked.chain()
+        kept = go_on(asked)
+        settle()
+        del gone, asked
+        thing = kept.value
+        del kept
+        gc.collect()
+        settle()
+
+        assert "1 lent, 0 idle" in repr(pool)
+        pool.release("a", thing[0] if isinstance(thing, list) else thing)
 
     @pytest.mark.parity("EXEC-24")
     @pytest.mark.parametrize(
