@@ -16,7 +16,7 @@ from gevent.exceptions import LoopExit
 from galeph.deferred._origins import IS_DEBUG, origin_of
 from galeph.errors import Deadlock
 
-__all__ = ["Descent", "LoopDeadlock", "circular", "raise_deadlock"]
+__all__ = ["Descent", "LoopDeadlock", "circular", "deadlock", "raise_deadlock"]
 
 
 class LoopDeadlock(Deadlock, LoopExit):
@@ -67,25 +67,39 @@ def circular(thing: object) -> LoopDeadlock:
     return LoopDeadlock(f"{thing!r} has itself as its value, at some depth: so it has none")
 
 
-def raise_deadlock(error: BaseException, thing: object, act: str) -> None:
-    """Raise `Deadlock` if ``error`` says that the loop is out of work; else do nothing.
+def _made(thing: object) -> str:
+    place = origin_of(thing)
+    if place is not None:
+        return f"made at {place}"
+    if IS_DEBUG:
+        return "made by galeph itself"
+    return "GALEPH_DEBUG=1 in the environment tells where it was made"
+
+
+def deadlock(
+    error: BaseException, thing: object, act: str, *, remark: str | None = None
+) -> LoopDeadlock | None:
+    """Return `Deadlock`, to be raised from ``error``, if that says that the loop is out of work.
 
     Args:
         error: what came out of a wait.
         thing: what was waited for.
         act: what nobody can do, to be followed by the thing: ``"complete"``.
+        remark: what to say of the thing, if not where it was made.
     """
     if not isinstance(error, LoopExit) or isinstance(error, Deadlock):
-        return
-    place = origin_of(thing)
-    if place is not None:
-        made = f"made at {place}"
-    elif IS_DEBUG:
-        made = "made by galeph itself"
-    else:
-        made = "GALEPH_DEBUG=1 in the environment tells where it was made"
-    raise LoopDeadlock(
-        f"nobody can {act} {thing!r} ({made}): this thread waits for it and has nothing else to "
-        "do, no greenlet that can go on, no timer and no socket; and no other thread has been "
-        "announced, as deferred(from_thread=True) does"
-    ) from error
+        return None
+    return LoopDeadlock(
+        f"nobody can {act} {thing!r} ({remark or _made(thing)}): this thread waits for it and has "
+        "nothing else to do, no greenlet that can go on, no timer and no socket; and no other "
+        "thread has been announced, as deferred(from_thread=True) does"
+    )
+
+
+def raise_deadlock(
+    error: BaseException, thing: object, act: str, *, remark: str | None = None
+) -> None:
+    """Raise `Deadlock` from ``error`` where `deadlock` returns one; else do nothing."""
+    told = deadlock(error, thing, act, remark=remark)
+    if told is not None:
+        raise told from error

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent import Greenlet, GreenletExit
 from gevent.event import AsyncResult
+from gevent.exceptions import LoopExit
 
 from galeph.errors import Cancelled, TimedOut
 
@@ -71,7 +72,10 @@ DECIDED = object()
 def cancelled(reason: object) -> Cancelled:
     """The error of a deferred that was cancelled for a reason: a text, an exception or None."""
     if isinstance(reason, BaseException):
-        error = Cancelled(f"cancelled: {reason!r}")
+        # gevent's own text of a LoopExit is of the hub; that of a Deadlock names this deferred.
+        is_stuck = isinstance(reason, LoopExit)
+        said = "nobody could complete it, and who waited has left" if is_stuck else repr(reason)
+        error = Cancelled(f"cancelled: {said}")
         error.__cause__ = reason
         return error
     return Cancelled("cancelled" if reason is None else str(reason))

@@ -13,7 +13,7 @@ from gevent.event import AsyncResult
 from gevent.hub import Waiter
 
 from galeph import _clock as clock
-from galeph.deferred._deadlock import raise_deadlock
+from galeph.deferred._deadlock import deadlock
 from galeph.deferred._hanging import adopt
 from galeph.deferred._ownership import call_off
 from galeph.deferred.producer import on_ready
@@ -48,8 +48,7 @@ def wait(deferred: Deferred[Any], timeout: float | Timeout | None) -> Timeout | 
     except BaseException as error:
         if error is limit:
             return limit
-        deferred._let_go(error)
-        raise_deadlock(error, deferred, "complete")
+        _leave(deferred, error)
         raise
     finally:
         if limit is not None:
@@ -79,14 +78,21 @@ def wait_by_clock(deferred: Deferred[Any], timeout: float) -> bool:
         waiter.get()
     except BaseException as error:
         deferred.unlink(waiter.switch)
-        deferred._let_go(error)
-        raise_deadlock(error, deferred, "complete")
+        _leave(deferred, error)
         raise
     finally:
         if timer is not None:
             timer.cancel()
         deferred.unlink(waiter.switch)
     return deferred.ready()
+
+
+def _leave(deferred: Deferred[Any], error: BaseException) -> None:
+    """Let go of it; raise `Deadlock` if that says better why. It is asked before: it is pending."""
+    told = deadlock(error, deferred, "complete")
+    deferred._let_go(told or error)
+    if told is not None:
+        raise told from error
 
 
 def set_limit(deferred: Deferred[Any], seconds: float, default: Any) -> None:

@@ -163,7 +163,8 @@ class Derived(Boxed):
         try:
             return self._draw(timeout) if is_parcel else box._take(timeout)
         except Deadlock as error:
-            self._say_what_is_missing(error)
+            if error is not box.error:
+                self._say_what_is_missing(error)
             raise
 
     def _say_what_is_missing(self, error: Deadlock) -> None:

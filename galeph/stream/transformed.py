@@ -17,15 +17,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from gevent import getcurrent
+from gevent.exceptions import LoopExit
+
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel, stopped
+from galeph.errors import Deadlock
 from galeph.stream.interfaces import EXPIRED, Nothing, Source
 from galeph.stream.inverted import Inverted
 from galeph.stream.lines import MOST_WAITING, AsyncPutter, Putter, wait_to_put
 from galeph.stream.ownership import checks_owner
 from galeph.stream.queue_stream import Stream
 from galeph.stream.running import pass_on, run_soon
+from galeph.stream.transforming import raise_stuck
 from galeph.stream.waiters import WAITING
 
 __all__ = ["Transformed"]
@@ -96,7 +101,7 @@ class _Passage:
         try:
             while True:
                 if self.message is _NONE:
-                    self.message = next(self._function, _NONE)
+                    self.message = self._next()
                 if self.message is _NONE:
                     break
                 accepted = self.behind._offer(self.message, self)
@@ -113,6 +118,17 @@ class _Passage:
         if self._is_ending or self._function.has_had_enough:
             self._end(None)
         return True
+
+    def _next(self) -> Any:
+        try:
+            return next(self._function, _NONE)
+        except LoopExit as error:
+            raise_stuck(error, self._function)
+            raise
+
+    def is_inside(self) -> bool:
+        """Whether this is the greenlet of the function."""
+        return self._function._greenlet is getcurrent()
 
     def serve(self, accepted: object) -> bool:
         """Hear that what has come out is accepted, or refused. Never switches."""
@@ -246,6 +262,11 @@ class Transformed(Stream[Any]):
             if accepted is not None:
                 passage.go_on()
                 return accepted
+        elif timeout is None and passage.is_inside():
+            raise Deadlock(
+                f"the function of {self!r} puts into it, and would wait for itself: put_async() "
+                "does not wait"
+            )
         putter = Putter(self._call_soon, message, 1)
         if is_inside:
             passage.receipt = putter

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from gevent.exceptions import LoopExit
+
 from galeph._arguments import check_buffer
+from galeph.deferred.producer import raise_deadlock
 from galeph.stream.boxed import Pool
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
@@ -17,7 +20,7 @@ from galeph.stream.inverted import Inverted
 from galeph.stream.operators import Derived, Reservoir, check_callable
 from galeph.stream.steps import ENOUGH, Many
 
-__all__ = ["transform"]
+__all__ = ["raise_stuck", "transform"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -61,6 +64,16 @@ def transform(
     return _Transformed(made, stage, "transform")
 
 
+def raise_stuck(error: LoopExit, function: Inverted) -> None:
+    """Raise `Deadlock` if ``error`` ended the wait for a function that waits itself."""
+    raise_deadlock(
+        error,
+        function._fn,
+        "end the wait of",
+        remark="the function of a stream: it puts into that stream, perhaps, or takes from it",
+    )
+
+
 class _Transform:
     """The stage of a function."""
 
@@ -84,6 +97,9 @@ class _Transform:
     def __next__(self) -> Any:
         try:
             return next(self._inverted)
+        except LoopExit as error:
+            raise_stuck(error, self._inverted)
+            raise
         except StopIteration:
             if self._is_told or not self._inverted.has_had_enough:
                 raise

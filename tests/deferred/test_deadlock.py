@@ -48,6 +48,23 @@ class TestDeferred:
         assert "deferred(from_thread=True)" in str(error)
         assert not d.ready()
 
+    @pytest.mark.parametrize("wait", [Deferred.get, Deferred.result, by_a_manual_clock])
+    def test_of_one_that_owns_says_so_in_words_of_ours(self, wait):
+        """It is named as it was, pending, and cancelled without gevent's text about its hub."""
+        d = Deferred()
+
+        def work():
+            owns(d)
+            return wait(d)
+
+        error = threads.run(work)
+
+        assert "nobody can complete <Deferred pending>" in str(error)
+        assert d.cancelled()
+        assert "cancelled: nobody could complete it, and who waited has left" == str(d.exception)
+        assert error is d.exception.__cause__
+        assert "Hub" not in repr(d)
+
     def test_is_gevents_too(self):
         """It is a LoopExit for those who catch that, with gevent's own as the cause."""
         error = threads.run(Deferred().get)

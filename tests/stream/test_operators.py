@@ -12,11 +12,12 @@ import pytest
 
 from galeph import stream as streams
 from galeph.deferred import Deferred
-from galeph.errors import Cancelled
+from galeph.errors import Cancelled, Deadlock
 from galeph.stream import Stream, connect, consume
 from galeph.stream.boxed import Pool
 from galeph.stream.operators import Reservoir
 from galeph.stream.steps import AS_IT_IS
+from tests.deferred import threads
 from tests.stream.scenes import feed, interruptions, outcome, settle, victim, waiting
 from tests.stream.wires import Wire, yielding
 
@@ -684,3 +685,23 @@ class TestGarbage:
         sink.close()
         settle()
         assert 0 == wire.link_count
+
+
+def test_a_deadlock_that_a_function_has_raised_stays_what_it_says():
+    """It is not taken for one of the take that gets it."""
+
+    def work():
+        other = Stream()
+
+        def put(message):
+            other.put(message)
+
+        source = Stream()
+        source.put_async(1)
+        return source.map(put).take()
+
+    # In a thread, for a hub that has nothing else to do.
+    error = threads.run(work)
+
+    assert isinstance(error, Deadlock)
+    assert "nobody can take from" in str(error)

@@ -11,8 +11,10 @@ import pytest
 from gevent.event import Event
 
 from galeph import stream as streams
+from galeph.errors import Deadlock
 from galeph.stream import Stream, connect, consume
 from galeph.stream.lines import MOST_WAITING
+from tests.deferred import threads
 from tests.stream.scenes import interruptions, outcome, settle, victim, waiting
 from tests.stream.wires import yielding
 
@@ -440,6 +442,60 @@ class TestInterruptions:
 
         assert put.get(timeout=1) is False
         assert "killed" in str(taker.get(timeout=1))
+
+
+class TestAFunctionThatWaitsForItself:
+    @pytest.mark.parametrize("buffer", [0, 9])
+    def test_a_put_into_its_own_stream(self, buffer):
+        """Is an error that says so, and fails the stream with it; whoever waits."""
+
+        def echoing(messages):
+            for message in messages:
+                stream.put(message)
+                yield message
+
+        stream = Stream(buffer, transform=echoing)
+        other = outcome(stream.take)
+
+        assert stream.put_async(1).get(timeout=1) is False
+        error = other.get(timeout=1)
+        assert isinstance(error, Deadlock)
+        assert "puts into it, and would wait for itself" in str(error)
+
+    def test_a_put_with_a_limit(self):
+        """Ends with its limit, and the stream goes on."""
+        answers = []
+
+        def trying(messages):
+            for message in messages:
+                answers.append(stream.try_put(message, 0.001))
+                yield message
+
+        stream = Stream(9, transform=trying)
+
+        assert stream.put(1)
+        assert [False] == answers
+        assert 1 == stream.take()
+
+    def test_a_wait_that_nothing_can_end(self):
+        """Says that it is the function that waits, where nothing is left to run."""
+
+        def work():
+            def roundabout(messages):
+                for message in messages:
+                    stream.put_async(message).get()
+                    yield message
+
+            stream = Stream(transform=roundabout)
+            stream.put(1)
+            return stream.take()
+
+        # In a thread, for a hub that has nothing else to do.
+        error = threads.run(work)
+
+        assert isinstance(error, Deadlock)
+        assert "nobody can end the wait of <function " in str(error)
+        assert "roundabout" in str(error)
 
 
 def test_the_function_s_name_for_it_is_not_public():

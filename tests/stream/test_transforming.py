@@ -10,7 +10,9 @@ import gevent
 import pytest
 
 from galeph import stream as streams
+from galeph.errors import Deadlock
 from galeph.stream import Stream, connect, consume
+from tests.deferred import threads
 from tests.stream.scenes import (
     USES,
     collect,
@@ -259,3 +261,25 @@ def test_an_abandoned_one_is_collected():
     assert watched() is None
     assert ["cleaned up"] == steps
     waiting(lambda: None)
+
+
+class TestAFunctionThatWaitsForItself:
+    def test_says_that_it_is_the_function_that_waits(self):
+        """Also below an operator, where what it puts into lies above."""
+
+        def work():
+            def roundabout(messages):
+                for message in messages:
+                    source.put(message)
+                    yield message
+
+            source = Stream()
+            source.put_async(1)
+            return source.transform(roundabout).map(str).take()
+
+        # In a thread, for a hub that has nothing else to do.
+        error = threads.run(work)
+
+        assert isinstance(error, Deadlock)
+        assert "nobody can end the wait of <function " in str(error)
+        assert "roundabout" in str(error)
