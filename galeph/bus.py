@@ -257,8 +257,11 @@ class EventBus:
             self._drop_abandoned()
         try:
             return self._topics.get(topic)
-        except TypeError as error:
-            raise TypeError(f"topic must be hashable, not {type(topic).__name__}") from error
+        except TypeError:
+            if type(topic).__hash__ is not None:
+                # What it raised itself, or a part of it.
+                raise
+            raise TypeError(f"topic must be hashable, not {type(topic).__name__}") from None
 
     # Leaving
 

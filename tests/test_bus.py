@@ -143,6 +143,21 @@ class TestSubscribe:
         with pytest.raises(TypeError, match="topic must be hashable, not dict"):
             getattr(bus, name)({}, "message")
 
+    @pytest.mark.parametrize("name", ["publish", "publish_async", "subscribe"])
+    def test_an_error_of_its_own_hash_is_shown(self, bus, name):
+        """Only of a type without a hash it is said that it has none."""
+
+        class Odd:
+            def __hash__(self):
+                raise TypeError("the key is not loaded yet")
+
+        arguments = () if name == "subscribe" else ("message",)
+        for topic, match in ((Odd(), "not loaded yet"), (("a", []), "unhashable type: 'list'")):
+            with pytest.raises(TypeError, match=match):
+                getattr(bus, name)(topic, *arguments)
+
+        assert {} == bus.topics()
+
 
 class TestGenerator:
     @pytest.mark.parity("BUS-01")
