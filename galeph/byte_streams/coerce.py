@@ -57,9 +57,10 @@ def to_bytes(x: Any) -> bytes:
 
 
 def _plain(x: Any) -> bytes | None:
-    if isinstance(x, str):
+    # What derives from text may have been taught a conversion of its own.
+    if type(x) is str:
         return x.encode()
-    if isinstance(x, (bytes, bytearray)):
+    if isinstance(x, bytes) or type(x) is bytearray:
         return bytes(x)
     if isinstance(x, memoryview):
         return bytes_of_view(x)

@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final, TypeVar, overload
 
-from galeph.byte_streams.graph import Conversion, Graph, Step, Way, rank_of
+from galeph.byte_streams.graph import Conversion, Graph, Step, Way, as_pieces, rank_of
 from galeph.byte_streams.kinds import Kind, kind_of_type, kinds_of, type_of_kind
 from galeph.byte_streams.options import Options, check_takes
 from galeph.byte_streams.pieces import Items, Messages, Pieces, give_up
@@ -42,6 +42,8 @@ _DEFAULTS: Final = Options()
 _TEXT: Final = Kind("one", str)
 _SEVERAL: Final = ("list", "iterator", "stream")
 _CAN_BE_CUT: Final = (bytes, bytearray, memoryview, str)
+# Of what becomes one of them by being encoded (text: to be decoded), all is encoded together.
+_ENCODED: Final = (bytes, bytearray, memoryview, str)
 
 
 @overload
@@ -188,19 +190,49 @@ def _is_callers(thing: Any, x: Any) -> bool:
 def _each(cls: Any) -> Conversion:
     """Return the function that makes one of ``cls`` of an item of any type.
 
-    For ``str`` it leaves the decoding to whoever sees all the items: a character may begin in one
-    and end in the next.
+    It leaves decoding, and encoding to bytes, to whoever sees all the items: a character may begin
+    in one and end in the next, and a byte order mark stands in front of the first only.
     """
     goal = Kind("one", bytes if cls is str else cls)
 
     def convert_item(x: Any, options: Options) -> Any:
-        found = _as_text(x) if cls is str else None
-        found = found or way_from(x, goal)
-        if found is None:
-            raise TypeError(f"cannot make {goal} of an iterable with a {type(x).__name__} in it")
-        return walk(*found, options)
+        return walk(*_way_of_item(x, cls, goal), options)
 
     return convert_item
+
+
+def _each_in_pieces(cls: Any) -> Conversion:
+    """Return the function that does so, and makes `Pieces` of what it would have to gather."""
+    goal = Kind("one", bytes if cls is str else cls)
+
+    def convert_item(x: Any, options: Options) -> Any:
+        start, way = _way_of_item(x, cls, goal)
+        if rank_of(way)[1]:
+            last = _TEXT if way[-1].goal == _TEXT else goal
+            found = way_from(x, Kind("iterator", last.type))
+            if found is not None and not rank_of(found[1])[1]:
+                return as_pieces(walk(*found, options))
+        return walk(start, way, options)
+
+    return convert_item
+
+
+def _way_of_item(x: Any, cls: Any, goal: Kind) -> tuple[Any, Way]:
+    found = _as_text(x) if cls is str else None
+    found = found or way_from(x, goal)
+    if found is None:
+        raise TypeError(f"cannot make {goal} of an iterable with a {type(x).__name__} in it")
+    return _to_text(x, *found) if cls in _ENCODED else found
+
+
+def _to_text(x: Any, start: Any, way: Way) -> tuple[Any, Way]:
+    """Return the way to the text that is encoded on a way; the way itself if none is."""
+    if any(step.start.type is str and step.goal.type is bytes for step in way):
+        for at, step in enumerate(way):
+            if step.start == _TEXT:
+                return start, way[:at]
+        return _as_text(x) or (start, way)
+    return start, way
 
 
 def _as_text(x: Any) -> tuple[Any, Way] | None:
@@ -210,7 +242,7 @@ def _as_text(x: Any) -> tuple[Any, Way] | None:
 
 
 _graph = Graph(_each)
-add_standard_conversions(_graph, _each)
+add_standard_conversions(_graph, _each, _each_in_pieces)
 
 
 def current_graph() -> Graph:

@@ -27,6 +27,7 @@ __all__ = [
     "NOT_READY",
     "Cut",
     "Each",
+    "Flat",
     "Items",
     "Messages",
     "Pieces",
@@ -194,6 +195,39 @@ class Each(Pieces[T]):
         result = self._fn(self._held)
         self._held = _END
         return result
+
+
+class Flat(Pieces[Any]):
+    """What a function makes of each piece: one, or `Pieces`, read as they are asked for."""
+
+    __slots__ = ("_fn", "_held", "_inner")
+
+    def __init__(self, pieces: Iterator[Any], fn: Callable[[Any], Any]) -> None:
+        super().__init__(pieces)
+        self._fn = fn
+        self._held: Any = _END
+        self._inner: Pieces[Any] | None = None
+
+    def _next(self) -> Any:
+        while True:
+            if self._inner is not None:
+                piece = next(self._inner, _END)
+                if piece is not _END:
+                    return piece
+                self._inner = None
+            if self._held is _END:
+                self._held = next(self._upstream)
+            result = self._fn(self._held)
+            self._held = _END
+            if not isinstance(result, Pieces):
+                return result
+            self._inner = result
+
+    def _end(self, error: BaseException | None) -> None:
+        inner, self._inner = self._inner, None
+        super()._end(error)
+        if inner is not None:
+            inner.let_go()
 
 
 class Slices(Pieces[Any]):

@@ -26,7 +26,7 @@ from galeph.byte_streams.options import (
     READER_CHARACTERS,
     Options,
 )
-from galeph.byte_streams.pieces import Cut, Each, Messages, Reads, Taken, is_longer, slices
+from galeph.byte_streams.pieces import Cut, Each, Flat, Messages, Reads, Taken, is_longer, slices
 from galeph.byte_streams.protocols import BinaryWriter, ByteSink, ByteSource
 from galeph.byte_streams.reading import PiecesReader, TextReader
 from galeph.byte_streams.text import Decoding, Encoding
@@ -44,18 +44,23 @@ __all__ = ["add_standard_conversions", "bytes_of_view", "cut"]
 _MANY: tuple[Shape, ...] = ("list", "iterator", "stream")
 
 
-def add_standard_conversions(graph: Graph, each: Callable[[Any], Conversion]) -> None:
+def add_standard_conversions(
+    graph: Graph,
+    each: Callable[[Any], Conversion],
+    each_in_pieces: Callable[[Any], Conversion],
+) -> None:
     """Give a graph the conversions that are there from the beginning.
 
     Args:
         graph: the graph.
-        each: ``each(type)`` returns the function that makes one of ``type`` of any thing; for
-            ``str`` one that makes bytes of what is not text yet.
+        each: ``each(type)`` returns the function that makes one of ``type`` of any thing; or bytes
+            of what is still to be decoded, or text of what is still to be encoded.
+        each_in_pieces: the same, but it makes `Pieces` of what it would have to gather.
     """
     for add in (_add_memory, _add_files, _add_pieces, _add_sinks):
         add(graph)
     for shape in _MANY:
-        _add_unknown(graph, shape, each)
+        _add_unknown(graph, shape, each_in_pieces if shape == "iterator" else each)
 
 
 def _one(cls: Any) -> Kind:
@@ -227,7 +232,8 @@ def _add_unknown(graph: Graph, shape: Shape, each: Callable[[Any], Conversion]) 
     """
     for cls in (bytes, bytearray, memoryview, str, TextIO):
         fn = _Unknown(shape, cls, each(str if cls is TextIO else cls))
-        cost = 1.1 if shape == "stream" else 1
+        # What goes on piece by piece leaves out the list, whose items are whole.
+        cost = {"list": 1.05, "iterator": 1, "stream": 1.1}[shape]
         graph.add(Step(_many(shape, None), _many(shape, cls), fn, cost))
 
 
@@ -248,14 +254,14 @@ class _Unknown:
             return stream if cls in (bytes, str) else stream.map(self._wrap)
         if self._shape == "list" and all(type(x) is cls for x in xs):
             return xs if isinstance(xs, list) else list(xs)
-        items = Each(as_pieces(xs), lambda x: self._plain(x, options))
+        items = Flat(as_pieces(xs), lambda x: self._plain(x, options))
         pieces: Any = (Decoding if text else Encoding)(items, options)
         if cls not in (bytes, str):
             pieces = Each(pieces, self._wrap)
         return list(pieces) if self._shape == "list" else pieces
 
     def _plain(self, x: Any, options: Options) -> Any:
-        return x if type(x) is bytes or isinstance(x, str) else self._each(x, options)
+        return x if type(x) in (bytes, str) else self._each(x, options)
 
     def _wrap(self, x: Any) -> Any:
         if self._cls is TextIO:

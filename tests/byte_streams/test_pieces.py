@@ -12,6 +12,7 @@ from galeph.byte_streams.pieces import (
     NOT_READY,
     Cut,
     Each,
+    Flat,
     Items,
     Messages,
     Reads,
@@ -246,6 +247,63 @@ class TestEach:
 
         assert [1, 2] == list(each)
         assert [1, 1, 2] == seen
+
+
+class TestFlat:
+    def test_what_is_several_is_read_when_it_is_asked_for(self):
+        """One after the other, with what is one in between."""
+        read = []
+
+        def several(n):
+            return Each(Items(range(n)), lambda x: read.append(x) or x) if n else "none"
+
+        flattened = Flat(Items([2, 0, 1]), several)
+
+        assert 0 == next(flattened)
+        assert [0] == read
+        assert [1, "none", 0] == list(flattened)
+
+    def test_calls_and_reads_again_after_an_interruption(self):
+        """Neither the item nor what is in it is lost with the greenlet."""
+        turn = gevent.event.Event()
+
+        def slowly(x):
+            turn.wait()
+            return x
+
+        flattened = Flat(Items("ab"), lambda x: slowly(Each(Items((x, x)), slowly)))
+        waiting(next, flattened).kill()
+        turn.set()
+        first = next(flattened)
+        turn.clear()
+        waiting(next, flattened).kill()
+        turn.set()
+
+        assert ["a", "a", "b", "b"] == [first, *flattened]
+
+    def test_fails_with_what_is_in_it(self):
+        """And says so again."""
+
+        def broken(_):
+            raise ValueError("broken")
+
+        flattened = Flat(Items([1, 2]), lambda _: Each(Items([1]), broken))
+
+        for _ in range(2):
+            with pytest.raises(ValueError, match="broken"):
+                next(flattened)
+
+    def test_closed_in_the_middle_lets_go_of_what_is_read(self):
+        """What was opened for it is closed."""
+        opened, inner = io.BytesIO(), Items([1, 2])
+        inner.own(opened)
+        flattened = Flat(Items([1]), lambda _: inner)
+        next(flattened)
+        flattened.close()
+
+        assert opened.closed
+        with pytest.raises(ResourceClosed):
+            next(flattened)
 
 
 class TestCut:

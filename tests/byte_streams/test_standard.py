@@ -5,15 +5,18 @@ from __future__ import annotations
 import array
 import io
 import mmap
+import os
 from collections.abc import Iterator
 from typing import BinaryIO, TextIO
 
 import pytest
 
-from galeph.byte_streams import ByteSource, convert, to_bytes, to_str
+from galeph.byte_streams import ByteSource, convert, def_conversion, to_bytes, to_str
+from galeph.byte_streams.options import PIECE_BYTES
 from galeph.byte_streams.standard import bytes_of_view
 from galeph.stream import Source
 from tests.byte_streams.scenes import stream_of
+from tests.stream.scenes import settle
 
 
 class TestAliasing:
@@ -139,6 +142,69 @@ class TestPieces:
         expected = "ab".encode("utf-16")
         for to in (list[bytearray], Iterator[memoryview], Source[memoryview], list[bytes]):
             assert expected == b"".join(convert(["a", "b"], to, encoding="utf-16"))
+
+    def test_a_byte_order_mark_comes_once_before_what_was_taught_to_be_text(self, own_graph):
+        """Also of items that become text only on the way."""
+
+        class Money:
+            def __init__(self, amount):
+                self.amount = amount
+
+        def_conversion(Money, str, lambda money, _: f"{money.amount} €")
+        expected = "1 €2 €x3 €".encode("utf-16")
+        items = [Money(1), Money(2), "x", Money(3)]
+        for make in (list, tuple, iter, lambda xs: stream_of(*xs)):
+            assert expected == convert(make(items), bytes, encoding="utf-16")
+            for to in (list[bytes], Iterator[memoryview], Source[bytearray]):
+                assert expected == b"".join(convert(make(items), to, encoding="utf-16"))
+
+    def test_text_of_a_class_that_was_taught_its_own_bytes(self, own_graph):
+        """Is made these wherever it stands, and not encoded."""
+
+        class Shouted(str):
+            __slots__ = ()
+
+        plain = Shouted("a")
+        assert b"a" == to_bytes(plain) == to_bytes([plain]) == convert([plain], bytes)
+        def_conversion(Shouted, bytes, lambda text, _: text.upper().encode())
+
+        assert b"A" == convert(plain, bytes)
+        assert b"A" == to_bytes(plain)
+        assert b"Ab" == to_bytes([plain, "b"])
+        for make in (list, iter, lambda xs: stream_of(*xs)):
+            assert b"Ab" == convert(make([plain, "b"]), bytes)
+
+    @pytest.mark.parametrize("to", [BinaryIO, TextIO, ByteSource, Iterator[bytes]])
+    def test_a_file_among_others_is_read_piece_by_piece(self, tmp_path, to):
+        """What is written behind the first pieces is seen when they have been read."""
+        path = tmp_path / "file"
+        path.write_bytes(b"b" * 4 * PIECE_BYTES)
+        made = convert([b"a", path, "c"], to)
+        if to is ByteSource:
+            begun = made.take_bytes(2) + made.take_bytes(1)
+        else:
+            begun = next(made) + next(made) if to == Iterator[bytes] else made.read(2)
+        with path.open("ab") as file:
+            file.write(b"end")
+        rest = to_bytes(made)
+
+        assert b"ab" == to_bytes(begun)[:2]
+        assert rest.endswith(b"bendc")
+
+    def test_a_file_among_others_is_closed_with_the_rest(self, tmp_path):
+        """In the middle of it, while the caller's own stays open."""
+        path = tmp_path / "file"
+        path.write_bytes(b"b" * 4 * PIECE_BYTES)
+        own = io.BytesIO(b"mine")
+        before = len(os.listdir("/proc/self/fd"))
+        reader = convert([own, path], BinaryIO)
+
+        assert b"mineb" == reader.read(5)
+        assert before + 1 == len(os.listdir("/proc/self/fd"))
+        reader.close()
+        settle()
+        assert before == len(os.listdir("/proc/self/fd"))
+        assert not own.closed
 
     def test_files_by_files(self):
         """A file object for each piece."""
