@@ -105,7 +105,8 @@ def periodically(
     """Return a source of what ``fn()`` returns, called every ``period`` seconds.
 
     ``fn`` is called in a greenlet, in a copy of the current context, and may block; the calls that
-    it is late for are left out. What it raises fails the returned source. One result is stored. If
+    it is late for are left out. What it raises fails the returned source, behind the results before
+    it, and is not logged there: takes raise it, and connections end in it. One result is stored. If
     another comes while that waits to be taken, ``fn`` is called no more until both are wanted, and
     then again at the next multiple of the period. Closing the source ends it all.
 

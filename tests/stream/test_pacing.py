@@ -430,6 +430,32 @@ class TestPeriodically:
         assert isinstance(ticks.error, ZeroDivisionError)
         assert "0 waiting" in repr(clock)
 
+    @pytest.mark.parity("STR-57")
+    @pytest.mark.parametrize("looks", [True, False])
+    def test_an_exception_ends_what_is_connected_and_is_reported_if_nobody_looks(
+        self, clock, looks, caplog, galeph_unseen_errors
+    ):
+        """By the deferred of the connection; the function is not called again."""
+        caplog.set_level(0)
+        calls = []
+
+        def fail():
+            calls.append(clock.monotonic())
+            raise ValueError("broken")
+
+        ticks = streams.periodically(10, fail, initial_delay=0)
+        done = consume(ticks, print)
+        clock.advance(50)
+        if looks:
+            assert isinstance(done.exception, ValueError)
+        del done
+
+        assert isinstance(ticks.error, ValueError)
+        assert [0] == calls
+        assert [] == caplog.records
+        reported = [error.strip().splitlines()[-1] for error in galeph_unseen_errors()]
+        assert ([] if looks else ["ValueError: broken"]) == reported
+
     @pytest.mark.parametrize("pauses", [False, True])
     def test_an_exception_of_the_clock_fails_it(self, pauses):
         """Nobody waits for ever for a timer that could not be started."""
