@@ -27,7 +27,6 @@ from galeph.stream.interfaces import END, EXPIRED, Nothing
 from galeph.stream.ownership import checks_owner
 from galeph.transport.addresses import InetAddress, UnixAddress
 from galeph.transport.base import address_text
-from galeph.transport.datagram_address import MAPPED, host_and_port
 from galeph.transport.datagram_binding import (
     Local,
     open_datagrams,
@@ -39,6 +38,7 @@ from galeph.transport.datagram_options import DatagramOptions
 from galeph.transport.datagrams import Datagram, DatagramSocket, Policy
 from galeph.transport.multicast import Membership, check_group, check_interface
 from galeph.transport.names import Resolver, check_endpoint, check_resolver, resolve
+from galeph.transport.socket_address import MAPPED, host_and_port
 from galeph.transport.wiretap import Wiretap
 
 __all__ = ["Packet", "UdpStream", "socket"]

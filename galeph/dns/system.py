@@ -18,8 +18,8 @@ from galeph._arguments import check_count, check_seconds
 from galeph.deferred import Deferred, ThreadPool, future
 from galeph.dns.flights import Flights
 from galeph.errors import Rejected, ResolveError, ResolveTimeout
-from galeph.transport.names import host_text
 from galeph.transport.seam import connect_error
+from galeph.transport.socket_address import host_text
 from galeph.transport.timelimit import TimeLimit
 
 __all__ = ["SystemResolver"]

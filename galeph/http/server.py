@@ -14,12 +14,20 @@ from galeph.http.timeouts import Timeouts
 from galeph.message.fields import validate_field
 from galeph.protocol.limits import Limits
 from galeph.transport.arguments import check_handler
-from galeph.transport.options import ServerOptions
+from galeph.transport.options import ServerOptions, ServerSettings, check_names
 from galeph.transport.serving import Connection, Server, serve_connections
 
 __all__ = ["start_server"]
 
 _VERSIONS = ("http/1.1",)
+# What `tcp.start_server` takes by itself, and how it is said here.
+_ELSEWHERE = {
+    "max_connections": "limits=http.Limits(max_connections=...)",
+    "idle_timeout": "timeouts=http.Timeouts(keep_alive=...)",
+    "write_timeout": "timeouts=http.Timeouts(write_progress=...)",
+    "tls_timeout": "timeouts=http.Timeouts(tls=...)",
+    "shutdown_timeout": "timeouts=http.Timeouts(shutdown=...)",
+}
 
 
 def start_server(
@@ -72,6 +80,10 @@ def start_server(
         TypeError, ValueError: an argument is not what it should be; the text names it.
         TransportError: the address cannot be listened on.
     """
+    for name in options:
+        if name in _ELSEWHERE:
+            raise TypeError(f"{name} of an HTTP server is said by {_ELSEWHERE[name]}")
+    check_names(ServerSettings, options)
     check_handler(handler)
     if error_handler is not None:
         check_handler(error_handler, name="error_handler")

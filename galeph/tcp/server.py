@@ -17,7 +17,7 @@ from galeph.tls import to_server_context
 from galeph.transport.arguments import check_handler
 from galeph.transport.base import ConnectionInfo
 from galeph.transport.deadlines import Deadlines
-from galeph.transport.options import ServerOptions
+from galeph.transport.options import ServerOptions, ServerSettings, check_names
 from galeph.transport.serving import Connection, Server, serve_connections
 
 __all__ = ["start_server"]
@@ -74,6 +74,7 @@ def start_server(
         TypeError, ValueError: an argument is not what it should be; the text names it.
         TransportError: the address cannot be listened on.
     """
+    check_names(ServerSettings, options)
     check_handler(handler)
     if not (executor is None or hasattr(executor, "submit")):
         raise TypeError(f"executor must have a submit(), not {executor!r}")

@@ -22,12 +22,12 @@ from galeph._arguments import named
 from galeph.errors import ResolveError, TransportError
 from galeph.transport.addresses import InetAddress, UnixAddress, to_addresses
 from galeph.transport.arguments import check_host, check_port
-from galeph.transport.datagram_address import datagram_address_text
 from galeph.transport.datagram_options import DatagramOptions
 from galeph.transport.datagram_wiretap import DatagramTap
 from galeph.transport.datagrams import DatagramSocket
 from galeph.transport.multicast import sending_options
 from galeph.transport.names import Resolver, SocketAddress, check_endpoint, resolve
+from galeph.transport.socket_address import datagram_address_text
 from galeph.transport.unix_files import UnixFile, claimed
 
 __all__ = ["Local", "open_datagrams", "to_local", "to_one_address", "to_remote"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from galeph.protocol.masking import SecretMasker
-from galeph.transport.datagram_address import datagram_address_text
+from galeph.transport.socket_address import datagram_address_text
 from galeph.transport.wiretap import Wiretap
 
 __all__ = ["DatagramTap"]

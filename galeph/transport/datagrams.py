@@ -35,9 +35,9 @@ from galeph.errors import (
     TransportError,
 )
 from galeph.transport import forks
-from galeph.transport.datagram_address import datagram_address_text
 from galeph.transport.datagram_errors import DatagramErrors, read_error_queue
 from galeph.transport.datagram_wiretap import DatagramTap
+from galeph.transport.socket_address import datagram_address_text
 from galeph.transport.turns import Turns
 from galeph.transport.unix_files import UnixFile
 

@@ -22,13 +22,13 @@ from gevent.monkey import get_original
 from galeph.errors import ResolveError
 from galeph.transport.arguments import check_host, check_port, is_address
 from galeph.transport.seam import connect_error
+from galeph.transport.socket_address import host_text
 
 __all__ = [
     "Resolver",
     "SocketAddress",
     "check_endpoint",
     "check_resolver",
-    "host_text",
     "read_addresses",
     "resolve",
 ]
@@ -119,15 +119,6 @@ def read_addresses(text: str) -> list[str]:
     except (OSError, UnicodeError):
         return []
     return [host_text(each[4]) for each in found]
-
-
-def host_text(address: Any) -> str:
-    """Return the host of an address as sockets give it, with its interface if it needs one."""
-    host: str = address[0]
-    if len(address) == 4 and address[3] and "%" not in host:
-        # A link-local address means nothing without its interface.
-        host = f"{host}%{address[3]}"
-    return host
 
 
 def _read(address: str, port: int, kind: int) -> list[Any]:

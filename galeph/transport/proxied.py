@@ -38,6 +38,8 @@ __all__ = ["HeaderReader", "TrustedPeers", "header_for", "read_proxy_header", "s
 
 # In an allow-list, beside networks.
 _UNIX = "unix"
+# Those of IPv4, as IPv6 writes them.
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 class TrustedPeers:
@@ -67,9 +69,14 @@ def _to_network(text: Any) -> IPv4Network | IPv6Network:
     if not isinstance(text, str):
         raise TypeError(f"proxy_protocol_from must hold networks as text, not {text!r}")
     try:
-        return ip_network(text)
+        network = ip_network(text)
     except ValueError as error:
         raise ValueError(f"proxy_protocol_from: {error}") from error
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        # A peer's address is known as the IPv4 that it is.
+        first = network.network_address.ipv4_mapped
+        return ip_network(f"{first}/{network.prefixlen - _MAPPED.prefixlen}")
+    return network
 
 
 class HeaderReader:

@@ -39,6 +39,7 @@ from galeph.transport.endwatch import SocketEndWatch
 from galeph.transport.seam import connection_error
 from galeph.transport.sendfile import FileFailed, FilePart, read_and_write, send_part
 from galeph.transport.sending import Views, finish_in_background, send_whole, views_of
+from galeph.transport.socket_address import host_and_port
 from galeph.transport.turns import Turns
 
 __all__ = ["SocketTransport"]
@@ -126,7 +127,7 @@ class SocketTransport:
     def info(self) -> ConnectionInfo:
         """Who is at the two ends."""
         if self._info is None:
-            remote, local = _host_port(self._peer), _host_port(self._local)
+            remote, local = _named(self._peer), _named(self._local)
             server = local if self._is_server else remote
             self._info = ConnectionInfo(*remote, *server, local_addr=local[0], local_port=local[1])
         return self._info
@@ -454,7 +455,7 @@ class SocketTransport:
         return ResourceClosed(f"our side of the connection to {peer} has been ended")
 
     def _peer_text(self) -> str:
-        return address_text(*_host_port(self._peer))
+        return address_text(*_named(self._peer))
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "lost" if self._lost else "open"
@@ -481,15 +482,9 @@ def _peer_of(sock: socket.socket) -> Any:
         return ("", 0)
 
 
-def _host_port(address: Any) -> tuple[str, int]:
-    """An address of any family as text and number; a unix path has no number."""
-    if isinstance(address, tuple):
-        # IPv4 on a socket for both (RFC 4291 section 2.5.5.2).
-        mapped = address[0].startswith("::ffff:") and "." in address[0]
-        return address[0][7:] if mapped else address[0], address[1]
-    if isinstance(address, bytes):  # an abstract name begins with a NUL; "@" as the system's tools
-        address = ("@" + address[1:].decode(errors="replace")) if address else ""
-    return address or NAMELESS, 0
+def _named(address: Any) -> tuple[str, int]:
+    host, port = host_and_port(address)
+    return host if isinstance(address, tuple) else host or NAMELESS, port
 
 
 def _with_cause(error: Exception, cause: BaseException | None) -> Exception:

@@ -13,7 +13,6 @@ from galeph.transport.names import (
     SocketAddress,
     check_endpoint,
     check_resolver,
-    host_text,
     read_addresses,
     resolve,
 )
@@ -137,14 +136,6 @@ class TestAnyResolver:
         assert ("192.0.2.1", 80) == found.address
         assert [host] == asked
         assert socket.AF_INET == resolve(host, 80)[0].family
-
-    def test_host_text(self):
-        """A link-local address keeps its interface."""
-        assert "fe80::1%3" == host_text(("fe80::1", 0, 0, 3))
-        assert "fe80::1%lo" == host_text(("fe80::1%lo", 0, 0, 1))
-        assert ["::1", "127.0.0.1"] == [
-            host_text(each) for each in (("::1", 0, 0, 0), ("127.0.0.1", 0))
-        ]
 
     def test_an_address_does_not_ask_it(self):
         """Neither is one with an interface a name."""

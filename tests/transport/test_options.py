@@ -62,6 +62,32 @@ class TestOptions:
 
         assert text == str(caught.value)
 
+    @pytest.mark.parametrize("start", [tcp.start_server, http.start_server])
+    @pytest.mark.parametrize("name", ["count", "on_end", "peer_log", "serve", "tls_context"])
+    def test_what_galeph_alone_may_say(self, start, name):
+        """Is no option either."""
+        with pytest.raises(TypeError, match=f"got an unexpected keyword argument '{name}'"):
+            start(nothing, **{name: None})
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("max_connections", "limits=http.Limits(max_connections=...)"),
+            ("idle_timeout", "timeouts=http.Timeouts(keep_alive=...)"),
+            ("write_timeout", "timeouts=http.Timeouts(write_progress=...)"),
+            ("tls_timeout", "timeouts=http.Timeouts(tls=...)"),
+            ("shutdown_timeout", "timeouts=http.Timeouts(shutdown=...)"),
+        ],
+    )
+    def test_what_http_says_otherwise(self, name, said):
+        """An option of TCP servers is not taken by HTTP, which says how it is said."""
+        with pytest.raises(TypeError) as caught:
+            http.start_server(nothing, **{name: 5})
+
+        assert f"{name} of an HTTP server is said by {said}" == str(caught.value)
+        group, field = said.partition("=")[2].removesuffix("=...)").split("(")
+        assert hasattr(getattr(http, group.removeprefix("http."))(), field)
+
     def test_limits_themselves(self):
         """The largest and smallest values pass."""
         assert ServerSettings(unix_mode=0o777, tcp_keepalive=32767, max_connections_per_peer=1)

@@ -370,6 +370,22 @@ class TestTrustedPeers:
         assert expected is trusted.trusts(ConnectionInfo(addr, port, "", 0))
         assert not TrustedPeers(["10.0.0.0/8"]).trusts(ConnectionInfo("unix:", 0, "", 0))
 
+    @pytest.mark.parametrize(
+        ("network", "addr", "expected"),
+        [
+            ("::ffff:10.0.0.0/104", "10.1.2.3", True),
+            ("::ffff:10.0.0.0/104", "11.0.0.0", False),
+            ("::ffff:10.1.2.3", "10.1.2.3", True),
+            ("::ffff:10.1.2.3", "10.1.2.4", False),
+            ("::ffff:0:0/96", "192.0.2.1", True),
+            ("::ffff:0:0/96", "2001:db8::1", False),
+            ("::/0", "192.0.2.1", False),
+        ],
+    )
+    def test_of_ipv4_written_as_ipv6(self, network, addr, expected):
+        """They are the same networks; one that only holds those is still one of IPv6."""
+        assert expected is TrustedPeers([network]).trusts(ConnectionInfo(addr, 1, "", 0))
+
 
 class TestSending:
     def test_for_a_connection(self, start):

@@ -159,6 +159,8 @@ class Sender:
         if "connection" in index or not keep_alive or peer_version == "HTTP/1.0":
             keep_alive, said = _settle_connection(headers, peer_version, keep_alive=keep_alive)
             line += said
+            if not keep_alive:
+                pairs = _without_keep_alive(pairs)
         start = _CACHE_STATUS_LINES.get(status)
         if start is None or event.reason:
             start = _encode_status_line(status, event.reason)
@@ -311,6 +313,20 @@ def _settle_connection(
     if peer_version == "HTTP/1.0" and "keep-alive" not in said:
         return True, b"Connection: keep-alive\r\n"
     return True, b""
+
+
+def _without_keep_alive(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave out what contradicts that the connection is closed."""
+    kept = []
+    for name, value in pairs:
+        if name.lower() == "connection" and "keep-alive" in value.lower():
+            options = [option.strip(" \t") for option in value.split(",")]
+            said = ", ".join(option for option in options if option.lower() != "keep-alive")
+            if said:
+                kept.append((name, said))
+        else:
+            kept.append((name, value))
+    return kept
 
 
 def _check_target(event: Request) -> None:

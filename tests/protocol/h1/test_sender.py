@@ -331,7 +331,6 @@ class TestConnectionField:
             ("close", "HTTP/1.1", True, b"", False),
             ("Close", "HTTP/1.0", True, b"", False),
             ("x, close", "HTTP/1.1", True, b"", False),
-            ("keep-alive", "HTTP/1.1", False, b"Connection: close\r\n", False),
             ("keep-alive", "HTTP/1.0", True, b"", True),
             ("upgrade", "HTTP/1.0", True, b"Connection: keep-alive\r\n", True),
             ("close", "HTTP/1.1", False, b"", False),
@@ -347,6 +346,27 @@ class TestConnectionField:
 
         assert head == b"HTTP/1.1 204 No Content\r\n" + own + added + b"\r\n"
         assert keeps is sender.keep_alive
+
+    @pytest.mark.parametrize(
+        ("said", "head"),
+        [
+            (["keep-alive"], b"Connection: close\r\n"),
+            (["Keep-Alive"], b"Connection: close\r\n"),
+            (["x, keep-alive"], b"Connection: x\r\nConnection: close\r\n"),
+            (["keep-alive", "x"], b"Connection: x\r\nConnection: close\r\n"),
+            (["keep-alive, close"], b"Connection: close\r\n"),
+            (["keep-alives"], b"Connection: keep-alives\r\nConnection: close\r\n"),
+        ],
+    )
+    def test_does_not_say_both(self, said, head):
+        """That the connection is closed is decided; whoever said it is kept is left out."""
+        sender = Sender()
+        sender.keep_alive = False
+        headers = Headers([("Connection", each) for each in said])
+        sent = respond(204, headers, sender=sender, end_stream=True)
+
+        assert sent == b"HTTP/1.1 204 No Content\r\n" + head + b"\r\n"
+        assert not sender.keep_alive
 
 
 class TestInterim:
