@@ -181,4 +181,4 @@ def _make_context(options: argparse.Namespace) -> Any:
     from galeph import tls
 
     names = {"localhost", "127.0.0.1", options.host} - {"", "0.0.0.0", "::"}  # noqa: S104  (not bound)
-    return tls.self_signed(*sorted(names))
+    return tls.self_signed(*sorted(names), alpn=["http/1.1"])

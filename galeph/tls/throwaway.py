@@ -26,7 +26,7 @@ def self_signed(*hosts: str, alpn: Sequence[str] = ()) -> SSLContext:
 
     Args:
         hosts: names and addresses it is for; by default those of this machine's loopback.
-        alpn: as for `server_context`.
+        alpn: as for `server_context`; a server that is given the context cannot add to it.
 
     Raises:
         TypeError, ValueError: an argument is not what it should be; the text names it.

@@ -134,6 +134,13 @@ def test_self_signed(app):
         context.verify_mode = ssl.CERT_NONE
 
         assert b"hello /" == fetch(url, context)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        port = int(url.rpartition(":")[2].rstrip("/"))
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+            context.wrap_socket(plain) as client,
+        ):
+            assert "http/1.1" == client.selected_alpn_protocol()
         with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
             fetch(url)
 

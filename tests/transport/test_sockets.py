@@ -380,6 +380,19 @@ class TestFacts:
         assert b"" == other.recv()
         other.close()
 
+    def test_names_the_interface_of_a_link_local_peer(self):
+        """Without it the address would mean nothing; IPv4 is written as such."""
+        ends = [Socket(fileno=end.detach()) for end in socket.socketpair()]
+        one = SocketTransport(ends[0], peer=("fe80::1", 9, 0, 3), local=("fe80::2", 80, 0, 3))
+        other = SocketTransport(ends[1], peer=("::ffff:192.0.2.1", 9, 0, 0), local=("::1", 80))
+
+        assert ("fe80::1%3", 9) == (one.info.remote_addr, one.info.remote_port)
+        assert ("fe80::2%3", 80) == (one.info.local_addr, one.info.local_port)
+        assert "192.0.2.1" == other.info.remote_addr
+        assert "[fe80::1%3]:9" in repr(one)
+        one.close()
+        other.close()
+
     def test_says_what_state_it_is_in(self, pair):
         """The text form has peer and state."""
         one, other = pair
