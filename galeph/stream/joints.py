@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
+from weakref import ref
 
 from galeph.deferred import Deferred
 from galeph.stream.boxed import Boxed
@@ -34,6 +35,7 @@ class Joint(Boxed):
 
     def __init__(self, sources: Iterable[Source[Any]], name: str, stage: Stage = AS_IT_IS) -> None:
         super().__init__(Outbox(), name)
+        self.box.joint = ref(self)
         self._intakes = [Intake(source, self, stage, name) for source in sources]
 
     def _branches(self) -> Iterable[Branch]:
@@ -84,6 +86,7 @@ class Joint(Boxed):
             # Others may have relied on this greenlet.
             if self.box._takers:
                 self.look_soon()
+            self._arrived()
             raise
         return self._make()
 

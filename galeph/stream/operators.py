@@ -220,6 +220,8 @@ class Derived(Boxed):
             settle(parcel.loans)
         elif message is not END:
             self._give_back(message)
+            # At once: what has been connected meanwhile is just about to be given the next.
+            self.resend()
 
     def _draw(self, timeout: float | None) -> Any:
         """Take a message that lies here, and its loans, if it has any: a Parcel."""

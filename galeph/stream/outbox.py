@@ -8,8 +8,9 @@ it was made of goes back. Who takes a message gets it without its loans, and has
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
-from galeph.stream.interfaces import END, Nothing
+from galeph.stream.interfaces import END, Nothing, Source
 from galeph.stream.lanes import Lane
 from galeph.stream.lines import AsyncTaker
 from galeph.stream.loans import Loan, Parcel, are_void, settle
@@ -31,6 +32,8 @@ class Outbox(Stream[Any]):
     takes_back = True
     # The way to the operator whose box this is, if it is one.
     branch: Branch | None = None
+    # The joint whose box this is, if it is one. It has the links; weak, because it holds this.
+    joint: ref[Source[Any]] | None = None
     # The lane whose message is being offered.
     _bringer: Lane | None = None
     # The operator. Held from here while something draws on what it has left behind.
@@ -38,13 +41,21 @@ class Outbox(Stream[Any]):
 
     def _draw(self, timeout: float | None) -> Any:
         """Take a message for somebody further on, and its loans, if it has any: a Parcel."""
-        while _is_void(message := super()._take(timeout)):
-            pass
+        try:
+            while _is_void(message := super()._take(timeout)):
+                pass
+        except BaseException:
+            self._resend_left()
+            raise
         return message
 
     def take(self, default: Any = None) -> Any:
-        while _is_void(message := super().take(default)):
-            pass
+        try:
+            while _is_void(message := super().take(default)):
+                pass
+        except BaseException:
+            self._resend_left()
+            raise
         return _opened(message)
 
     def _take(self, timeout: float | None) -> Any:
@@ -112,11 +123,22 @@ class Outbox(Stream[Any]):
         if self.branch is not None:
             self._owner = self.branch.derived
 
+    def _resend_left(self) -> None:
+        """Send what a taker has left here who was interrupted. Never switches.
+
+        At once: what has been connected meanwhile is just about to be given the next.
+        """
+        if self.branch is not None and self._messages:
+            _resend(self.branch)
+
     def _arrived(self) -> None:
         super()._arrived()
         if self.branch is not None and self._messages:
             # Soon: a link that has left it here is just about to be taken out.
             self._call_soon(_resend, self.branch)
+        joint = None if self.joint is None else self.joint()
+        if joint is not None:
+            joint._arrived()
 
 
 def _resend(branch: Branch) -> None:

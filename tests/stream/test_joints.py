@@ -8,7 +8,7 @@ import pytest
 from galeph.stream import Stream, connect, consume
 from galeph.stream.interfaces import END, EXPIRED
 from galeph.stream.joints import Joint
-from tests.stream.scenes import settle, waiting
+from tests.stream.scenes import kill_served, settle, waiting
 from tests.stream.wires import yielding
 
 
@@ -95,6 +95,33 @@ def test_what_is_thrown_at_a_take_is_no_failure_of_the_source():
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):
         pairs.take()
     assert (1, 2) == pairs.take()
+
+
+def test_what_a_killed_taker_leaves_goes_to_what_is_connected():
+    """He was served, and killed before he ran."""
+    source, sink = Stream(9), Stream(9)
+    pairs = Pairs(source)
+    taker = waiting(pairs.take)
+    connect(pairs, sink)
+    kill_served(pairs, [taker])
+    source.put_all([1, 2])
+    settle()
+
+    assert isinstance(taker.value, gevent.GreenletExit)
+    assert (1, 2) == sink.try_take(0)
+
+
+def test_who_is_killed_in_a_function_leaves_the_rest_to_what_is_connected():
+    """That has relied on him: he was about to bring the message."""
+    source, sink = Stream(9), Stream(9)
+    pairs = Pairs(source.map(yielding(lambda n: gevent.sleep(0.001) or n)))
+    source.put_all([1, 2])
+    taker = waiting(pairs.take)
+    connect(pairs, sink)
+    settle()
+    taker.kill()
+
+    assert (1, 2) == sink.try_take(1)
 
 
 def test_closing_it_closes_all_its_sources():

@@ -197,6 +197,19 @@ class TestOneChain:
         wire.end()
         assert "end" == mapped.take_async("end").get(timeout=1)
 
+    def test_a_cancelled_take_async_leaves_its_message_first(self):
+        """Although something is connected at once."""
+        source, sink = Stream(9), Stream(9)
+        mapped = source.map(halves)
+        taken = mapped.take_async()
+        settle()
+        source.put_all([0, 2, 4])
+        assert taken.cancel()
+        connect(mapped, sink)
+        settle()
+
+        assert [0, 1, 2] == [sink.try_take(0) for _ in range(3)]
+
     def test_an_interrupted_take_loses_nothing(self):
         """Thrown at after any switch, also inside the function, the rest comes whole."""
 

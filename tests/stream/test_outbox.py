@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gevent
 import pytest
+from gevent import get_hub
 
 from galeph import stream as streams
-from galeph.stream import Stream, consume
+from galeph.stream import Stream, connect, consume
 from galeph.stream.loans import Loan, Parcel, ledger, settle
 from galeph.stream.outbox import Outbox
 from tests.stream.scenes import kill_served, waiting
@@ -137,6 +138,17 @@ class TestConnected:
         assert done.get(timeout=1) is True
         assert [1, 2] == seen
 
+    def test_what_is_connected_before_it_comes_back_gets_it_first(self, source, made):
+        """The next messages are just about to be moved."""
+        first, second = waiting(made.take), waiting(made.take)
+        get_hub().loop.run_callback(_connect_when_served, made, sink := Stream(9), second)
+        source.put_all([1, 2, 3, 4])
+        let_run()
+
+        assert 1 == first.value
+        assert isinstance(second.value, gevent.GreenletExit)
+        assert [2, 3, 4] == [sink.try_take(0) for _ in range(3)]
+
     def test_what_an_operator_has_left_behind_keeps_it(self, source):
         """It is not given back while something draws on it."""
         source.put_all([1, 2])
@@ -153,3 +165,12 @@ class TestConnected:
         let_run()
         assert [] == list(joint)
         assert [] == list(source)
+
+
+def _connect_when_served(made, sink, taker):
+    """Connect it just after somebody was served, and have him killed before he runs."""
+    if made.box._handed:
+        connect(made, sink)
+        taker.throw(gevent.GreenletExit)
+    else:
+        get_hub().loop.run_callback(_connect_when_served, made, sink, taker)
