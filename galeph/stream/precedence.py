@@ -30,7 +30,11 @@ def insert(lane: Lane, derived: Derived, messages: Iterable[Any]) -> None:
     for position, (branch, _) in enumerate(lane._folded, 1):
         if branch in above:
             behind = position
-    lane._folded.insert(behind, (derived.branch, iter(messages)))
+    branch = derived.branch
+    if branch.unfolded_by is None or branch.unfolded_by.is_idle:
+        # So that the series goes with the operator.
+        branch.unfolded_by = lane
+    lane._folded.insert(behind, (branch, iter(messages)))
 
 
 def send_first(lane: Lane, derived: Derived, messages: list[Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 from galeph.stream import Stream, connect, consume
 from galeph.stream.loans import First
 from galeph.stream.precedence import insert, send_first
@@ -75,3 +77,17 @@ def test_the_series_ends():
     del made
 
     assert [] == list(first)
+
+
+def test_the_series_goes_with_the_operator():
+    """Else it would keep what that takes from."""
+    source = Stream(9)
+    upper = source.map(lambda n: n)
+    lower = upper.map(lambda n: n)
+    seen = ref(upper)
+    send_first(lower._end_of_lane(), lower, ["a"])
+    assert "a" == lower.take()
+    del upper, lower
+    settle()
+
+    assert seen() is None
