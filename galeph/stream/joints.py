@@ -121,7 +121,12 @@ class Joint(Boxed):
             for each in self._intakes:
                 if loan.at is each.branch:
                     each.held.insert(0, loan)
-        self.close()
+        if self.box.closed:
+            # Nobody has got the last of what it has made.
+            for each in self._intakes:
+                each.return_unsent()
+        else:
+            self.close()
 
     def _finish(self, error: BaseException | None) -> None:
         """End in order, or with ``error``; what the intakes hold goes back. Never switches."""

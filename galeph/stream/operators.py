@@ -123,7 +123,8 @@ class Derived(Boxed):
         """The lane that brings messages to this operator, now or next."""
         branch = self.branch
         while branch.lane.is_idle and isinstance(branch.source, Derived):
-            if len(outlet_of(branch.source).links) != 1:
+            # None if the end has passed there, and is still on its way to this.
+            if len(outlet_of(branch.source).links) > 1:
                 break
             branch = branch.source.branch
         return branch.lane

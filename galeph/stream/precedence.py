@@ -34,7 +34,8 @@ def insert(lane: Lane, derived: Derived, messages: Iterable[Any]) -> None:
     if branch.unfolded_by is None or branch.unfolded_by.is_idle:
         # So that the series goes with the operator.
         branch.unfolded_by = lane
-    lane._folded.insert(behind, (branch, iter(messages)))
+    series = messages if isinstance(messages, Made) else Made(messages)
+    lane._folded.insert(behind, (branch, series))
 
 
 def send_first(lane: Lane, derived: Derived, messages: list[Any]) -> None:

@@ -135,14 +135,18 @@ def rewind(lane: Lane, way: Branch) -> Sequence[Loan]:
 
 
 def _drop_series(lane: Lane, way: Branch) -> None:
-    """Drop what is left of series that came of a message, which goes back to before ``way``."""
+    """Drop what is left of series that came of a message, which goes back to before ``way``.
+
+    What is made stays: it came of others, or is an end.
+    """
     above = 0
     for position, (branch, _) in enumerate(lane._folded, 1):
         if branch is way.source._branch:
             above = position
-    for branch, messages in lane._folded[above:]:
-        branch.drop(messages)
-    del lane._folded[above:]
+    for entry in lane._folded[above:]:
+        if not isinstance(entry[1], Made):
+            lane._folded.remove(entry)
+            entry[0].drop(entry[1])
 
 
 def _mark_returned(lane: Lane) -> None:

@@ -101,6 +101,49 @@ def test_a_part_that_waits_for_its_reader_holds_nothing_back():
     assert MESSAGES == list(part) + list(source)
 
 
+def test_closed_inside_a_chain_it_ends_what_is_below():
+    """Whatever is on its way to it, or kept there."""
+    for turns in range(6):
+        source, taken = Stream(9), []
+        source.put_all(MESSAGES)
+        batch = source.map(same).batch(3)
+        sums = batch.map(same)
+        taker = gevent.spawn(lambda sums=sums, taken=taken: taken.extend(flat(list(sums))))
+        for _ in range(turns):
+            gevent.sleep(0)
+        batch.close()
+        taker.join(timeout=1)
+
+        assert taker.ready()
+        assert sums.drained
+        assert MESSAGES == taken + list(source)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        lambda s, wait: s.batch(2, latency=60).map(wait),
+        lambda s, wait: s.map(same).map(same).batch(2).map(wait),
+        lambda s, wait: s.map(later).realize_each().batch(2).mapcat(wait),
+    ],
+    ids=["timed", "fused", "late"],
+)
+def test_the_last_of_a_list_goes_back_although_the_source_has_ended(chain):
+    """Wherever it is when the output is closed."""
+    for turns in range(12):
+        source, taken = Stream(9), []
+        source.put(0)
+        made = chain(source, whole)
+        taker = waiting(lambda made=made, taken=taken: taken.extend(flat(list(made))))
+        source.close()
+        for _ in range(turns):
+            gevent.sleep(0)
+        made.close()
+        taker.join(timeout=1)
+
+        assert [0] == taken + list(source)
+
+
 def flat(x):
     """The messages that something was made of."""
     if isinstance(x, (list, tuple)):
