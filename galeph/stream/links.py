@@ -261,6 +261,7 @@ class Branch:
         "_held",
         "context",
         "is_indebted",
+        "is_out",
         "lane",
         "lent",
         "loan_count",
@@ -284,7 +285,8 @@ class Branch:
         # The ledger, and how many loans have begun here: see `galeph.stream.loans`.
         self.lent: dict[Loan, None] = {}
         self.loan_count = 0
-        # Whether it was taken out while something stood there.
+        # Whether it was taken out, and something stands there all the same.
+        self.is_out = False
         self.is_indebted = False
         # The lane that a series of the operator is, or was, unfolded in.
         self.unfolded_by: Lane | None = None
@@ -356,6 +358,19 @@ class Branch:
         if self.source._is_fed:
             lanes.append(self.source._end_of_lane())  # type: ignore[attr-defined]  # an operator
         return [loan for lane in lanes for loan in rewind(lane, self)]
+
+    def owe(self) -> None:
+        """Have the source know this way although it was taken out: what stands here is not lost.
+
+        A function may have been running when the operator was closed.
+        """
+        outlet = outlet_of(self.source)
+        derived = self.derived
+        if derived is not None:
+            # The outlet may be another than the one that would have heard of its end.
+            self._derived = ref(derived, outlet.drop_dead_soon)
+        self.is_indebted = True
+        outlet.indebted[self] = None
 
     def look_for_debt(self) -> None:
         """Hear that one loan less stands in the ledger, which the source's outlet waits for."""

@@ -71,6 +71,10 @@ class Loan:
         self.value = value
         way.loan_count = self.number = way.loan_count + 1
         way.lent[self] = self.at.lent[self] = None
+        if way.is_out:
+            way.owe()
+        if self.at.is_out:
+            self.at.owe()
 
     def strike(self) -> bool:
         """Take it out of the ledgers; False if it was settled or given back before."""

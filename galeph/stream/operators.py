@@ -254,7 +254,8 @@ class Derived(Boxed):
         # Before the source hears of it: what they hold is its next.
         lanes = {node.branch.lane: None for node in alone if not node.branch.lane.is_idle}
         lanes[self._end_of_lane()] = None
-        return_held(alone, tuple(lanes), is_end=not _has_links(self))
+        closed = _closed_above(alone[-1])
+        return_held(alone, tuple(lanes), is_end=not _has_links(self), closed=closed)
         for node in alone:
             if node.pause is not None:
                 node.pause.cut_short()
@@ -362,6 +363,17 @@ class Reservoir(Derived):
         super().close()
         if self._is_upstream:
             self.branch.source._abandon()
+
+
+def _closed_above(node: Derived) -> list[Branch]:
+    """List the ways to the operators above that are closed already, and feed nothing else."""
+    ways = []
+    while isinstance(source := node.branch.source, Derived) and source.is_detached:
+        if outlet_of(source).links not in ([], [node.branch]):
+            break
+        ways.append(source.branch)
+        node = source
+    return ways
 
 
 def _has_links(source: Source[Any]) -> bool:

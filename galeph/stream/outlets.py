@@ -116,9 +116,10 @@ class Outlet:
 
     def _take_out(self, link: Link | Branch) -> None:
         self.links.remove(link)
-        if link.lent:
-            self.indebted[link] = None  # type: ignore[index]  # only branches lend
-            link.is_indebted = True  # type: ignore[union-attr]
+        if link.lends:
+            link.is_out = True  # type: ignore[union-attr]  # only branches lend
+            if link.lent:
+                link.owe()  # type: ignore[union-attr]
         if link.lane.state is State.STALLED:
             self.busy.pop(link.lane, None)
             link.lane.give_up()

@@ -159,15 +159,22 @@ def _mark_returned(lane: Lane) -> None:
 # -- closed
 
 
-def return_held(nodes: Sequence[Derived], lanes: Sequence[Lane], *, is_end: bool) -> None:
+def return_held(
+    nodes: Sequence[Derived], lanes: Sequence[Lane], *, is_end: bool, closed: Sequence[Branch] = ()
+) -> None:
     """Give back what some operators hold, and what stands before them. Never switches.
 
     Args:
         nodes: operators, one behind the other, that have been closed; the last first.
         lanes: those that bring messages there.
         is_end: whether nothing is connected below them.
+        closed: the ways to operators above that were closed before, when a greenlet may have been
+            in the function of one; the last first.
     """
     returns = Returns()
+    for way in reversed(closed):
+        for lane in lanes:
+            _return_before(lane, way, returns, is_carried=is_end)
     for node in reversed(nodes):
         for lane in lanes:
             _return_before(lane, node.branch, returns, is_carried=is_end)

@@ -119,6 +119,48 @@ def test_closed_inside_a_chain_it_ends_what_is_below():
         assert MESSAGES == taken + list(source)
 
 
+def test_what_a_closed_output_gets_after_that_goes_back_when_it_is_dropped():
+    """From a function that was running when it was closed, and what is connected below, too."""
+    for turns in range(1, 5):
+        source, sink = Stream(9), Stream(9)
+        source.put_all(MESSAGES)
+        first = source.map(same)
+        second = first.map(same)
+        streams.connect(second, sink)
+        for _ in range(turns):
+            gevent.sleep(0)
+        first.close()
+        second.close()
+        settle()
+        taken = list(sink)
+        del first, second, sink
+        for _ in range(3):
+            gc.collect()
+            settle()
+
+        assert MESSAGES == taken + list(source)
+
+
+@pytest.mark.parametrize("below", ["map", "batch", "timed batch", "zip"])
+def test_what_is_closed_above_first_loses_nothing(below):
+    """The function of that still runs when the output is closed."""
+    for turns in range(6):
+        source, other = Stream(9), Stream(9)
+        source.put_all(MESSAGES)
+        other.put_all(OTHERS)
+        closed = source.map(same)
+        made = COMPOSED[below](closed, other)
+        taken = []
+        taker = gevent.spawn(lambda made=made, taken=taken: taken.extend(flat(list(made))))
+        for _ in range(turns):
+            gevent.sleep(0)
+        closed.close()
+        made.close()
+        taker.join(timeout=1)
+
+        assert MESSAGES == [n for n in taken if n < COUNT] + list(source)
+
+
 @pytest.mark.parametrize(
     "chain",
     [
