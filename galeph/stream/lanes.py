@@ -139,13 +139,13 @@ class Lane:
         self._goal = derived
         try:
             while self._advance():
-                leaving = self._leaving
-                if leaving is not None and leaving is self._goal:
+                # Without a name for it: an error above may keep this frame. So in `_advance`.
+                if self._goal is not None and self._leaving is self._goal:
                     message = self._value
                     if type(message) is not Ending and not (self._loans and are_void(self._loans)):
                         self._value = self._leaving = None
                         if is_parcel:
-                            message = Parcel.of(message, lend(self, leaving.branch))
+                            message = Parcel.of(message, lend(self, self._goal.branch))
                         elif self._loans:
                             self._settle()
                         self._loaded = SKIP
@@ -204,13 +204,13 @@ class Lane:
     def _advance(self) -> bool:
         """Run operators until a message stands at an end; False if there is nothing to carry."""
         while True:
-            entering = self._entering
-            if entering is not None:
-                derived = entering.derived
+            if self._entering is not None:
+                derived = self._entering.derived
                 if derived is None:
                     # A link to a sink; or a branch whose operator nobody holds any more.
                     return True
                 self._step(derived)
+                derived = None
             elif self._leaving is not None:
                 return True
             elif not self._unfold():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import gevent
 import pytest
@@ -146,6 +147,24 @@ class TestGivingBack:
         returned([made])
 
         assert ([0], [1]) == (rest(one), rest(other))
+
+    def test_what_has_failed_above_is_not_held_by_its_source(self):
+        """It would hold what has the loan, by the frames of its error."""
+        source, sink = Stream(9), Stream()
+        source.put_all([1, 0, 2])
+        broken = source.map(lambda n: n // n)
+        joint = streams.zip(broken, Stream())
+        moved = streams.connect(joint, sink)
+        let_run()
+        moved.cancel()
+        assert isinstance(broken.error, ZeroDivisionError)
+        seen = weakref.ref(joint)
+        del broken, joint
+        gc.collect()
+        let_run()
+
+        assert seen() is None
+        assert [1, 2] == rest(source)
 
     def test_streams_that_are_equal_are_not_the_same(self):
         """Each gets its own messages, be they what they may."""
