@@ -128,7 +128,9 @@ class _Reductions:
         if type(value) is Reduced:
             return Many((value.value, ENOUGH))
         self.value = value
-        return value
+        # As a series, so that it has a name of its own further down: what comes back from there
+        # comes back here, and the message is not counted twice.
+        return Many((value,), is_one=True)
 
     def _next(self, message: Any) -> Any:
         if self._awaited.is_waiting:

@@ -119,6 +119,26 @@ def test_closed_inside_a_chain_it_ends_what_is_below():
         assert MESSAGES == taken + list(source)
 
 
+def test_what_comes_back_to_reductions_is_not_counted_again():
+    """It had counted it when something further down was dropped: it has the sum then."""
+    for turns in range(12):
+        source = Stream(9)
+        source.put_all([1, 2, 3])
+        middle = source.reductions(lambda a, b: a + b).map(same)
+        last = middle.map(same)
+        taker = last.take_async()
+        for _ in range(turns):
+            gevent.sleep(0)
+        taken = [] if taker.cancel() else [taker.value]
+        del last, taker
+        for _ in range(3):
+            gc.collect()
+            settle()
+        source.close()
+
+        assert [1, 3, 6] == taken + list(middle)
+
+
 def test_what_a_closed_output_gets_after_that_goes_back_when_it_is_dropped():
     """From a function that was running when it was closed, and what is connected below, too."""
     for turns in range(1, 5):
