@@ -370,10 +370,10 @@ class Lane:
         """Give the message to all that ``derived`` feeds, or leave it there to be taken."""
         value = self._value
         outlet = derived._outlet
+        if outlet is not None and self in outlet.busy:
+            put_behind(self, derived, value)
+            return True
         if outlet is not None and outlet.links and not derived.has_takers:
-            if self in outlet.busy:
-                put_behind(self, derived, value)
-                return True
             if outlet.busy:
                 outlet.parents[self] = None
                 return False

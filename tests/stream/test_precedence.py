@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from weakref import ref
 
+from gevent.event import Event
+
 from galeph.stream import Stream, connect, consume
 from galeph.stream.loans import First
 from galeph.stream.precedence import insert, send_first
@@ -77,6 +79,22 @@ def test_the_series_ends():
     del made
 
     assert [] == list(first)
+
+
+def test_it_goes_first_although_the_connection_is_cancelled_at_once():
+    """The next message is on its way already."""
+    source, sink = Stream(9), Stream(1)
+    entered, go_on = Event(), Event()
+    made, other = source.map(lambda n: entered.set() or (go_on.wait() and n)), source.map(str)
+    consume(other, lambda _: None)
+    source.put(2)
+    entered.wait()
+    made._give_back(1)
+    connect(made, sink).cancel()
+    go_on.set()
+    settle()
+
+    assert [1, 2] == [made.take(), made.take()]
 
 
 def test_the_series_goes_with_the_operator():
