@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import cached_property
 from types import ModuleType
@@ -75,6 +76,23 @@ class Endpoint(ABC):
     def link_count(self) -> int:
         """How many links lead into and out of this stream, pending asynchronous calls included."""
         return self._pending
+
+    def _stands_for(self) -> Sequence[Endpoint]:
+        """List the streams that this stands for, in the order they are closed in."""
+        return ()
+
+    def _leaves(self) -> Iterator[Endpoint]:
+        """Go through the streams with a state of their own that this stands for, each once."""
+        seen: set[int] = set()
+        left: list[Endpoint] = [self]
+        while left:
+            one = left.pop()
+            if id(one) not in seen:
+                seen.add(id(one))
+                parts = one._stands_for()
+                left += reversed(parts)
+                if not parts:
+                    yield one
 
     # What it is, and where in the graph
 

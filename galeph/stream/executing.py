@@ -56,7 +56,13 @@ def onto(stream: Any, executor: Executor) -> Any:
 class _Takes(SourceView[Any]):
     def __init__(self, stream: Source[Any], executor: Executor) -> None:
         super().__init__(stream)
+        while isinstance(self._source, _Takes):
+            # Its executor would have nothing to run.
+            self._source = self._source._source
         self.executor = executor
+
+    def _real_source(self) -> Source[Any]:
+        return self
 
     def take_async(self, default: Any = None) -> Deferred[Any]:
         taken = super().take_async(END)
@@ -76,7 +82,12 @@ class _Takes(SourceView[Any]):
 class _Puts(SinkView[Any]):
     def __init__(self, stream: Sink[Any], executor: Executor) -> None:
         super().__init__(stream)
+        while isinstance(self._sink, _Puts):
+            self._sink = self._sink._sink
         self.executor = executor
+
+    def _real_sink(self) -> Sink[Any]:
+        return self
 
     def put_async(self, message: Any) -> Deferred[bool]:
         put = super().put_async(message)

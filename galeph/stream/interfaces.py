@@ -123,6 +123,10 @@ class Source(Operable[T_co]):
         """Return the source that links out of this one really start at."""
         return self
 
+    def _real_source(self) -> Source[Any]:
+        """Return the source that is really taken from."""
+        return self
+
     def _branches(self) -> Iterable[Branch]:
         """List the ways that lead here."""
         return () if self._branch is None else (self._branch,)
@@ -345,6 +349,10 @@ class Sink(Endpoint, Generic[T_contra]):
 
     def _target(self) -> Sink[Any]:
         """Return the sink that links into this one really end at."""
+        return self
+
+    def _real_sink(self) -> Sink[Any]:
+        """Return the sink that is really put into."""
         return self
 
     # Putting

@@ -25,6 +25,7 @@ from gevent import GreenletExit, get_hub, getcurrent
 from greenlet import greenlet
 
 from galeph.deferred.producer import stopped
+from galeph.stream.nesting import go_inside
 from galeph.stream.running import pass_on, run_soon
 
 __all__ = ["Inverted"]
@@ -134,7 +135,10 @@ class Inverted:
         try:
             if inside.is_parked:
                 inside.is_parked = False
-                inside.switch(*arguments)
+                if arguments and not go_inside(inside):
+                    get_hub().loop.run_callback(_start, inside, *arguments)
+                else:
+                    inside.switch(*arguments)
             # It has blocked, now or when somebody else was here: it switches back by itself.
             while not (inside.is_parked or exchange.is_done):
                 get_hub().switch()
@@ -175,6 +179,12 @@ class _Messages:
         return message
 
 
+def _start(inside: _InvertedGreenlet, fn: Any, exchange: _Exchange) -> None:
+    """Start the greenlet of a function in the hub, unless it was stopped before."""
+    if not exchange.is_done:
+        inside.switch(fn, exchange)
+
+
 def _run(fn: Callable[[Iterator[Any]], Iterable[Any]], exchange: _Exchange) -> None:
     """Run the function, in its greenlet."""
     try:
@@ -187,14 +197,18 @@ def _run(fn: Callable[[Iterator[Any]], Iterable[Any]], exchange: _Exchange) -> N
             exchange.error = stopped(error)
             pass_on(error, exchange)
     exchange.is_done = True
-    carrier = exchange.carrier
     if exchange.is_stopped:
         # It returns to who has stopped it.
-        if carrier is not None:
-            exchange.wake_up = get_hub().loop.run_callback(carrier.switch)
-    elif carrier is not None:
-        getcurrent().parent = carrier
+        _wake_carrier(exchange)
+    elif exchange.carrier is not None:
+        getcurrent().parent = exchange.carrier
     # Else to the hub; or, if this was the garbage collector's doing, to where that was at work.
+
+
+def _wake_carrier(exchange: _Exchange) -> None:
+    carrier = exchange.carrier
+    if carrier is not None:
+        exchange.wake_up = get_hub().loop.run_callback(carrier.switch)
 
 
 def _yield_all(fn: Callable[[Iterator[Any]], Iterable[Any]], exchange: _Exchange) -> None:
@@ -248,6 +262,11 @@ class _Stop:
         if exchange.is_done:
             return
         exchange.is_stopped = True
+        if not self._inside:
+            # It is not dead: so it has not begun, and need not.
+            exchange.is_done = True
+            _wake_carrier(exchange)
+            return
         self._inside.is_parked = False
         self._inside.parent = getcurrent()
         self._inside.throw(GreenletExit)

@@ -10,13 +10,12 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar, overload
 from weakref import ref
 
-from galeph.deferred import Deferred
-from galeph.deferred.producer import call_in_hub, on_ready
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.joints import Joint
+from galeph.stream.nesting import Taking, call_in_turn
 from galeph.stream.operators import Derived
-from galeph.stream.steps import Drawing, Many, NotYet
+from galeph.stream.steps import Many
 
 __all__ = ["concat", "zip"]
 
@@ -130,67 +129,42 @@ class _Unwrap:
             messages.stop()
 
 
-class _Messages(Drawing):
+class _Messages(Taking):
     """The messages of a stream, as a series.
 
-    The stream holds it, so that it hears of the end of the operator whatever else is dropped with
-    that: what was taken from the stream must not be lost to those who still have it.
+    The stream holds it to the end: what was taken from the stream must not be lost to those who
+    still have it when the operator is dropped.
     """
 
-    __slots__ = ("_box", "_given", "_is_over", "_reader", "_source", "_taken")
+    __slots__ = ("_box", "_given", "_is_over", "_stream")
 
-    def __init__(self, source: Source[Any], reader: _Concat) -> None:
-        self._source = source
+    def __init__(self, stream: Source[Any], reader: _Concat) -> None:
+        super().__init__(stream._real_source(), reader)
+        self._stream = stream
         self._is_over = False
-        # A take that is under way.
-        self._taken: Deferred[Any] | None = None
         # Where what is given lies until somebody has it, and how much was given.
         self._box = reader.box
         self._given = 0
-        self._reader = ref(reader, self._let_go_soon)
-        source._drawn_by = self
+        self.source._drawn_by = self
 
     def __next__(self) -> Any:
         message = END if self._is_over else self._next()
         if message is END:
-            self._is_over = True
-            self._source._drawn_by = None
+            self._end()
             raise StopIteration
         self._given += 1
         return message
 
-    def _next(self) -> Any:
-        taken = self._taken
-        if taken is None:
-            message = self._source._take(0)
-            if message is not EXPIRED:
-                return message
-            taken = self._taken = self._source.take_async(END)
-        if not taken.ready():
-            raise NotYet(self._wait)
-        self._taken = None
-        return taken.get()
+    def _end(self) -> None:
+        self._is_over = True
+        self.source._drawn_by = None
 
-    def _wait(self, wake: Callable[[], None]) -> Callable[[], None]:
-        if self._taken is not None:
-            on_ready(self._taken, wake)
-        return self._withdraw
-
-    def _withdraw(self) -> None:
-        """Take back the take that is under way, and give back what it has got."""
-        taken, self._taken = self._taken, None
-        if taken is None or taken.cancel():
-            return
-        if taken.exception is None and taken.value is not END:
-            self._source._give_back(taken.value)
-
-    def _let_go_soon(self, _: object) -> None:
-        """Hear that the operator has died. In the garbage collector, on any thread."""
-        call_in_hub(self._source._hub, self.let_go)
+    def _leave(self) -> None:
+        """Stay: not before the end."""
 
     def let_go(self) -> None:
         # From the last to the first: each becomes the stream's next.
-        self._withdraw()
+        self.withdraw()
         box = self._box
         for receipt in reversed(tuple(box._putters)):
             message = receipt.message
@@ -199,19 +173,17 @@ class _Messages(Drawing):
             self._give_back(message)
         while box._messages:
             self._give_back(box._messages.pop())
-        self._is_over = True
-        self._source._drawn_by = None
+        self._end()
 
     def _give_back(self, message: Any) -> None:
         # What it has not given was the last of a stream before.
         if self._given:
             self._given -= 1
-            self._source._give_back(message)
+            self.source._give_back(message)
 
     def stop(self) -> None:
         """Take no more, and close the stream. Never switches."""
-        self._withdraw()
+        self.withdraw()
         if not self._is_over:
-            self._is_over = True
-            self._source._drawn_by = None
-            self._source.close()
+            self._end()
+            call_in_turn(self._stream.close)

@@ -19,6 +19,7 @@ from galeph.stream.boxed import Boxed
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Source
 from galeph.stream.links import Branch
 from galeph.stream.loans import UNKNOWN, Loan, Parcel, Returns, give_back
+from galeph.stream.nesting import call_in_turn, take_inside
 from galeph.stream.operators import Derived
 from galeph.stream.outbox import Outbox
 from galeph.stream.returning import return_value
@@ -137,7 +138,8 @@ class Joint(Boxed):
         for each in self._intakes:
             each.message = END
             each.close()
-            each.return_unsent()
+            # Behind what that brings.
+            call_in_turn(each.return_unsent)
         self._end(error)
 
 
@@ -162,7 +164,7 @@ class Intake(Derived):
             return
         self._is_asked = True
         try:
-            self._bring(self._taken(partial(self._take, is_parcel=True)))
+            self._bring(self._taken(self._take_inside))
         finally:
             self._is_asked = False
         self.ask()
@@ -176,6 +178,9 @@ class Intake(Derived):
             self._is_asked = True
             self.box._stand_in_line(self)
             self.root().kick()
+
+    def _take_inside(self, timeout: float) -> Any:
+        return take_inside(partial(self._take, is_parcel=True), timeout)
 
     def _taken(self, take: Callable[[float], Any]) -> Any:
         try:

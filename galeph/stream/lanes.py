@@ -92,8 +92,7 @@ class Lane:
         # The operator whose taker carries this message himself.
         self._goal: Derived | None = None
         self._entries: Any = None
-        # How many messages of series have been asked for since one was taken, and when others are
-        # to run.
+        # How many messages of series were asked for since one was taken; when others are to run.
         self._unfolded = 0
         self._slice_end = 0.0
         self.message: Any = None
@@ -228,12 +227,11 @@ class Lane:
                 self._look_at_clock()
             entry = branch, messages = self._folded[-1]
             derived = branch.derived
-            if self._is_fresh:
-                self._is_fresh = False
-            elif self._loaded is not SKIP or self._loans:
+            if not self._is_fresh and (self._loaded is not SKIP or self._loans):
                 # Of the one before.
                 self._settle()
             if derived is None or (derived.is_over and type(messages) is not First):
+                self._is_fresh = False
                 self._folded.pop()
                 branch.drop(messages)
                 continue
@@ -245,8 +243,10 @@ class Lane:
                     raise
                 message = SKIP
             except Exception as error:
+                self._is_fresh = False
                 self._break(derived, error)
                 return True
+            self._is_fresh = False
             if type(message) is Parcel:
                 if are_void(message.loans):
                     continue

@@ -378,6 +378,14 @@ class Branch:
         if not self.lent and outlet is not None:
             self.is_indebted = False
             outlet.forget_debt(self)
+            if self.is_dead:
+                self.unfolded_by = None
+
+    def forget_lanes(self) -> None:
+        """Know no lane any more, now that the operator is gone: they know each other."""
+        del self.lane
+        if not self.is_indebted:
+            self.unfolded_by = None
 
     def drop(self, messages: Iterator[Any]) -> None:
         """Have the rest of a series go back to where it comes from, if the operator is gone."""

@@ -16,6 +16,7 @@ A `Reservoir` is an operator that takes messages before anybody asks for them: i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from galeph import clock
@@ -28,6 +29,7 @@ from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import Lane
 from galeph.stream.links import Branch, Link
 from galeph.stream.loans import Loan, Parcel, Returns, settle
+from galeph.stream.nesting import call_in_turn
 from galeph.stream.outbox import Outbox
 from galeph.stream.outlets import Outlet, outlet_of
 from galeph.stream.precedence import insert, send_first
@@ -248,9 +250,13 @@ class Derived(Boxed):
         for node in alone:
             node.is_detached = True
         top = alone[-1].branch
-        is_fed = isinstance(top.source, Derived)
-        if isinstance(top.source, Boxed) and not is_fed and outlet_of(top.source).links == [top]:
-            top.source.dissolve()
+        if isinstance(top.source, Boxed) and not top.source._is_fed and top.is_alone:
+            call_in_turn(top.source.dissolve)
+        # What this holds goes back behind what that does, and so before it.
+        call_in_turn(partial(self._come_off, alone))
+
+    def _come_off(self, alone: list[Derived]) -> None:
+        """Come off the source, with those above that nothing else is connected to."""
         # Before the source hears of it: what they hold is its next.
         lanes = {node.branch.lane: None for node in alone if not node.branch.lane.is_idle}
         lanes[self._end_of_lane()] = None
@@ -262,8 +268,8 @@ class Derived(Boxed):
         # From above: what is below a way that is cut off already need not look any further up.
         for node in reversed(alone):
             source = node.detach()
-            if node is alone[-1] and not is_fed and not _has_links(source):
-                source._abandon()
+            if node is alone[-1] and not isinstance(source, Derived) and not _has_links(source):
+                call_in_turn(source._abandon)
             if node is not self:
                 node._end_here()
 
@@ -360,9 +366,10 @@ class Reservoir(Derived):
         return super().description() | {key: facts[key] for key in shown if key in facts}
 
     def close(self) -> None:
+        was_detached = self.is_detached
         super().close()
-        if self._is_upstream:
-            self.branch.source._abandon()
+        if self._is_upstream and not was_detached:
+            call_in_turn(self.branch.source._abandon)
 
 
 def _closed_above(node: Derived) -> list[Branch]:

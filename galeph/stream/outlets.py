@@ -25,6 +25,7 @@ from galeph.deferred.producer import call_in_hub, give_way, stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import Lane
 from galeph.stream.loans import Parcel, Returns, give_back, ledger
+from galeph.stream.nesting import resume_in_turn
 from galeph.stream.returning import taken_from_dead
 from galeph.stream.running import LOOKS_AT_CLOCK, SLICE, pass_on, run_soon
 from galeph.stream.steps import SKIP, Ending, State
@@ -136,6 +137,10 @@ class Outlet:
                     outlet._stop_waiting()
             if not outlet.link_count:
                 for branch in outlet.source._branches():
+                    if not (branch.is_connected or outlet.source._is_fed):
+                        # Nothing has changed above: it was not connected before, and a source
+                        # that is not fed is taken from for itself.
+                        continue
                     branch.let_go()
                     source = branch.source._outlet
                     if source is not None and branch in source.links and source not in above:
@@ -174,7 +179,7 @@ class Outlet:
             for link in dead:
                 self._return_lent(link)
                 self._take_out(link)
-                del link.lane
+                link.forget_lanes()  # type: ignore[union-attr]  # only branches die
             if dead:
                 # When this is not to die next, held by the dead alone: of a long chain each would
                 # tell all of the rest.
@@ -294,7 +299,7 @@ class Outlet:
                     # A lane has got something to send meanwhile.
                     self._keep(value)
                     return
-                self._feed_or_keep(value)
+                self.feed(value)
                 moved += 1
                 if not moved & LOOKS_AT_CLOCK and monotonic() >= until:
                     give_way(self.source._hub)
@@ -341,7 +346,7 @@ class Outlet:
                     self._keep(value)
                     return SKIP
                 if self.links != [link]:
-                    self._feed_or_keep(value)
+                    self.feed(value)
                     return SKIP
                 lane.load(value)
                 self.busy[lane] = None
@@ -395,12 +400,6 @@ class Outlet:
                 self._throw.stop()
         return Ending() if value is END else value
 
-    def _feed_or_keep(self, value: Any) -> None:
-        if self.links:
-            self.feed(value)
-        else:
-            self._keep(value)
-
     def _keep(self, value: Any) -> None:
         # An ended source says so again.
         if type(value) is not Ending:
@@ -410,6 +409,9 @@ class Outlet:
         """Offer a message to all links. Returns whether all have accepted it already."""
         if len(self.links) == 1:
             return self._feed_one(self.links[0], value)
+        if not self.links:
+            self._keep(value)
+            return True
         if type(value) is Parcel:
             value = value.open()
         lanes = [link.lane for link in self.links]
@@ -463,8 +465,7 @@ class Outlet:
         if self.parents:
             parents, self.parents = self.parents, {}
             for parent in parents:
-                if parent.state is State.WAITING:
-                    parent.resume()
+                resume_in_turn(parent)
         elif self._waiter is not None:
             self._stop_waiting()
         elif not self.source._is_fed:

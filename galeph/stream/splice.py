@@ -1,18 +1,21 @@
 """`splice`: one duplex stream of a sink and a source.
 
 Puts go to the sink, takes come from the source; it has no state of its own, and what is connected
-to it is connected to the half in question.
+to it is connected to the half in question. A half that is a splice or a view itself is looked
+through once, as in `galeph.stream.views`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from galeph.deferred import Deferred
 from galeph.stream.coerce import sink as to_sink
 from galeph.stream.coerce import source as to_source
+from galeph.stream.endpoint import Endpoint
 from galeph.stream.interfaces import Nothing, Sink, Source
+from galeph.stream.views import close_parts, fail_parts, one_side
 
 if TYPE_CHECKING:
     from galeph.stream.coerce import CanBeSink, CanBeSource
@@ -42,14 +45,24 @@ class Splice(Source[B], Sink[A]):
 
     def __init__(self, sink: Sink[A], source: Source[B]) -> None:
         super().__init__()
-        self._sink = sink
-        self._source = source
+        self._halves = (source, sink)
+        self._sink = sink._real_sink()
+        self._source = source._real_source()
+
+    def _stands_for(self) -> Sequence[Endpoint]:
+        return self._halves
 
     def _origin(self) -> Source[Any]:
         return self._source._origin()
 
+    def _real_source(self) -> Source[Any]:
+        return self._source
+
     def _target(self) -> Sink[Any]:
         return self._sink._target()
+
+    def _real_sink(self) -> Sink[Any]:
+        return self._sink
 
     # Both ways
 
@@ -77,12 +90,10 @@ class Splice(Source[B], Sink[A]):
     # Ending
 
     def close(self) -> None:
-        self._source.close()
-        self._sink.close()
+        close_parts(self)
 
     def fail(self, error: BaseException) -> None:
-        self._source.close()
-        self._sink.fail(error)
+        fail_parts(self, error)
 
     @property
     def closed(self) -> bool:
@@ -104,12 +115,18 @@ class Splice(Source[B], Sink[A]):
 
     @property
     def link_count(self) -> int:
-        return self._source.link_count + self._sink.link_count
+        return sum(each.link_count for each in self._leaves())
 
     def description(self) -> dict[str, object]:
+        source, sink = self._halves
+        given, received = self._source.description(), self._sink.description()
+        if source is not self._source:
+            given = one_side(given, "source", "inbound")
+        if sink is not self._sink:
+            received = one_side(received, "sink", "outbound")
         return {
             "type": self._kind,
-            "sink": self._sink.description(),
-            "source": self._source.description(),
+            "sink": received,
+            "source": given,
             "synchronous": self.is_synchronous,
         }

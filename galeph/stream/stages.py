@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, overload
+from weakref import ref
 
 from galeph.deferred import Deferred, is_deferrable, to_deferred
 from galeph.deferred.producer import stopped
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
 from galeph.stream.joining import zip
+from galeph.stream.nesting import Taking
 from galeph.stream.operators import Derived, check_callable
 from galeph.stream.steps import SKIP, Many, until_ready
 
@@ -69,7 +71,8 @@ def mapcat(fn: Callable[..., Iterable[Any]], *sources: Any) -> Source[Any]:
     """Return a source of the elements of what ``fn`` returns for each message, one by one.
 
     ``fn`` returns any iterable, which may be endless: it is asked for an element only when that is
-    wanted. Of several sources ``fn`` gets a message each. Both may block. What one of them raises
+    wanted. A source is one too, which stays open if the returned one is closed before its end. Of
+    several sources ``fn`` gets a message each. Both may block. What one of them raises
     fails the returned source, and closes ``source``. So does a kill, or a Timeout, of the greenlet
     that is inside a generator, because the rest of it is lost: as `Cancelled` or `TimedOut`.
 
@@ -77,7 +80,10 @@ def mapcat(fn: Callable[..., Iterable[Any]], *sources: Any) -> Source[Any]:
         TypeError: ``fn`` is not callable, or a source cannot be made one.
     """
     check_callable("fn", fn)
-    return Derived(_joined("mapcat", sources), _MapCat(_spread(fn, sources)), "mapcat")
+    stage = _MapCat(_spread(fn, sources))
+    derived = Derived(_joined("mapcat", sources), stage, "mapcat")
+    stage.reader = ref(derived)
+    return derived
 
 
 def realize_each(source: _Some[Any]) -> Source[Any]:
@@ -124,15 +130,20 @@ class _Filter:
 
 
 class _MapCat:
-    __slots__ = ("_fn",)
+    __slots__ = ("_fn", "reader")
 
     def __init__(self, fn: Callable[[Any], Iterable[Any]]) -> None:
         self._fn = fn
+        # Gives the operator whose stage this is; while a step is taken it is there.
+        self.reader: Callable[[], Any]
 
     def step(self, message: Any) -> Any:
         items = self._fn(message)
-        series = items if isinstance(items, _COLLECTIONS) else _Unbroken(iter(items))
-        return Many(series, is_one=True)
+        if isinstance(items, _COLLECTIONS):
+            return Many(items, is_one=True)
+        if isinstance(items, Source):
+            return Many(Taking(items._real_source(), self.reader()), is_one=True)
+        return Many(_Unbroken(iter(items)), is_one=True)
 
     def finish(self) -> Iterable[Any]:
         return ()

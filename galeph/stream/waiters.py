@@ -73,6 +73,7 @@ class Waiter:
         """See that no wake-up comes any more. Never switches."""
         if self._wake_up is not None:
             self._wake_up.stop()
+        self._greenlet = self._wake_up = None
 
 
 class Interruption(BaseException):

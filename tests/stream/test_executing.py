@@ -74,6 +74,17 @@ class TestOnto:
                 assert isinstance(stream, side) == isinstance(moved, side)
 
     @pytest.mark.parity("STR-21")
+    def test_the_last_executor_counts(self):
+        """One that it was on before has nothing to run."""
+        before, now = Here(), Here()
+        stream = streams.onto(streams.onto(Stream(9), before), now)
+        put = stream.put_async("a").chain(str)
+        taken = stream.take_async().chain(lambda message: [message])
+
+        assert ("True", ["a"]) == (put.get(timeout=1), taken.get(timeout=1))
+        assert (0, 2) == (before.count, now.count)
+
+    @pytest.mark.parity("STR-21")
     def test_real_executors_do(self):
         """Also for the functions of operators, whose results are then waited for."""
         executor = fixed_executor(2)

@@ -8,10 +8,12 @@ import weakref
 
 import gevent
 import pytest
+from gevent import getcurrent
 from gevent.event import Event
 
 from galeph.errors import Cancelled, TimedOut
-from galeph.stream.inverted import Inverted
+from galeph.stream.inverted import Inverted, _Stop
+from galeph.stream.nesting import MOST_NESTED
 from tests.stream.scenes import interruptions, outcome, settle, victim, waiting
 from tests.stream.wires import yielding
 
@@ -221,6 +223,58 @@ class TestBlocking:
         taken = []
         for way in interruptions(scene):
             assert [1, -1, 2, -2, 3, -3] == taken, way
+
+
+class TestFarInside:
+    """Where as many takes stand in one another as may: the hub starts the function."""
+
+    @pytest.fixture(autouse=True)
+    def far_inside(self):
+        getcurrent().galeph_nested = MOST_NESTED
+        yield
+        del getcurrent().galeph_nested
+
+    def test_runs_on_a_stack_of_its_own(self):
+        """With all that comes out of it, in its context."""
+        seen = []
+        variable = contextvars.ContextVar("variable")
+        variable.set("set")
+
+        def looking(messages):
+            seen.append((getattr(getcurrent(), "galeph_nested", 0), variable.get()))
+            yield from messages
+
+        assert [["a"], ["b"], []] == given(Inverted(looking), "a", "b")
+        assert [(0, "set")] == seen
+
+    def test_who_is_interrupted_before_it_starts_does_not_interrupt_it(self):
+        """What it yields is there for whoever asks next."""
+        inverted = Inverted(iter)
+        inverted.feed("a")
+        asked = gevent.spawn(next, inverted)
+        asked.galeph_nested = MOST_NESTED
+        # In this order, and only then comes the hub to start it.
+        gevent.get_hub().loop.run_callback(asked.throw, gevent.GreenletExit)
+        settle()
+
+        assert isinstance(asked.value, gevent.GreenletExit)
+        assert ["a"] == list(inverted)
+
+    def test_stopped_before_it_starts_it_never_does(self):
+        """Who waits for it hears of that."""
+        calls = []
+        inverted = Inverted(calls.append)
+        inverted.feed("a")
+
+        asked = gevent.spawn(list, inverted)
+        asked.galeph_nested = MOST_NESTED
+        # In this order, and only then comes the hub to start it.
+        stopping = gevent.spawn(lambda: _Stop(inverted._greenlet, inverted._exchange).run(None))
+
+        assert [] == asked.get(timeout=1)
+        assert stopping.successful()
+        settle()
+        assert [] == calls
 
 
 class TestStopping:

@@ -63,6 +63,34 @@ class TestSplice:
             there.take()
         assert back.drained
 
+    def test_failing_one_of_a_stream_with_itself_fails_that(self):
+        """The error is not overtaken by the close of the source."""
+        stream = Stream()
+        splice(stream, stream).fail(ValueError("cut"))
+
+        with pytest.raises(ValueError, match="cut"):
+            stream.take()
+
+    def test_one_of_splices_is_one_of_their_halves(self):
+        """Each half is closed once, the sources first, and described by its one side."""
+        calls = []
+
+        class Half(Stream):
+            def close(self):
+                calls.append(self._name)
+                super().close()
+
+        a, b, c, d = (Half(description=name) for name in "abcd")
+        both = splice(splice(a, b), splice(c, sink_and_source := splice(c, d)))
+        facts = both.description()
+        assert ("a", "d") == (facts["sink"]["description"], facts["source"]["description"])
+        assert (False, True) == (facts["sink"]["source"], facts["sink"]["sink"])
+        assert (True, False) == (facts["source"]["source"], facts["source"]["sink"])
+        both.close()
+
+        assert list("dcba") == calls
+        assert sink_and_source.closed
+
     def test_the_source_s_failure_is_its_own(self):
         """Its error is the splice's."""
         back = Stream()

@@ -14,6 +14,7 @@ from galeph.stream import (
     is_source,
     sink_only,
     source_only,
+    splice,
 )
 from tests.stream.scenes import settle, waiting
 from tests.stream.wires import Wire
@@ -173,6 +174,30 @@ class TestSinkOnly:
         """A TypeError names the argument."""
         with pytest.raises(TypeError, match="stream must be a sink, not int"):
             sink_only(5)
+
+
+def test_a_view_of_a_view_is_that():
+    """There is nothing more to be left out."""
+    source, sink = source_only(Stream()), sink_only(Stream())
+
+    assert source is source_only(source)
+    assert sink is sink_only(sink)
+
+
+def test_a_view_of_a_splice_closes_both_halves():
+    """And fails the sink alone."""
+    for end in (lambda view: view.close(), lambda view: view.fail(ValueError("cut"))):
+        there, back = Stream(), Stream()
+        view = sink_only(splice(there, back))
+        assert "stream" == view.description()["type"]
+        end(view)
+
+        assert (True, True) == (there.closed, back.closed)
+        assert back.error is None
+    assert isinstance(there.error, ValueError)
+    other = Stream()
+    source_only(splice(other, Stream())).close()
+    assert other.closed
 
 
 def test_both_are_interfaces():

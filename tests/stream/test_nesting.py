@@ -1,0 +1,224 @@
+"""How deep streams may reach into one another."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+from gevent import getcurrent
+
+from galeph.deferred import success
+from galeph.stream import Source, Stream
+from galeph.stream.interfaces import END, EXPIRED
+from galeph.stream.nesting import MOST_NESTED, Taking, call_in_turn, go_inside, take_inside
+from galeph.stream.steps import NotYet
+from tests.stream.scenes import settle
+from tests.stream.wires import Wire
+
+
+class Inside(Source):
+    """Takes from another source as it is taken from, and tells how many do already."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def _take(self, timeout):
+        return take_inside(self.inner._take, timeout)
+
+    def take_async(self, default=None):
+        return success(default)
+
+    def _give_back(self, message):
+        self.inner._give_back(message)
+
+    def close(self):
+        self.inner.close()
+
+
+def nested(count, bottom):
+    for _ in range(count):
+        bottom = Inside(bottom)
+    return bottom
+
+
+class TestTakeInside:
+    def test_takes_so_many_levels_down(self):
+        """And none further, where it finds nothing even if it may wait."""
+        bottom = Stream(9)
+        bottom.put_all("abc")
+
+        assert "a" == nested(MOST_NESTED, bottom).take()
+        assert EXPIRED is nested(MOST_NESTED + 1, bottom)._take(None)
+        assert "b" == nested(MOST_NESTED, bottom).try_take(0)
+        assert "c" == bottom.take()
+
+    def test_counts_for_each_greenlet(self):
+        """One that waits inside takes nothing from the room of others."""
+        bottom, other = Stream(), Stream(1)
+        waiter = gevent.spawn(nested(MOST_NESTED, bottom).take)
+        gevent.sleep(0)
+        other.put("a")
+
+        assert "a" == nested(MOST_NESTED, other).take()
+        bottom.put("b")
+        assert "b" == waiter.get(timeout=1)
+
+    def test_an_exception_leaves_the_count_right(self):
+        """A failure, and a limit of the caller's own."""
+        failed, empty, full = Stream(), Stream(), Stream(1)
+        failed.fail(ValueError("cut"))
+        full.put("a")
+        with pytest.raises(ValueError, match="cut"):
+            nested(MOST_NESTED, failed).take()
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):
+            nested(MOST_NESTED, empty).take()
+
+        assert "a" == nested(MOST_NESTED, full).take()
+
+
+def test_a_greenlet_started_inside_counts_from_there():
+    """Where there is no room it is not to be started, and not counted."""
+    first, second = gevent.Greenlet(), gevent.Greenlet()
+    assert go_inside(first)
+
+    class Starting(Stream):
+        def _take(self, _):
+            return go_inside(second)
+
+    assert 1 == first.galeph_nested
+    assert nested(MOST_NESTED - 1, Starting()).take() is True
+    assert MOST_NESTED == second.galeph_nested
+    assert nested(MOST_NESTED, Starting()).take() is False
+
+
+@pytest.fixture
+def reader():
+    """An operator that a series may be of."""
+    return Stream().map(str)
+
+
+class TestTaking:
+    def test_is_the_series_of_the_messages(self, reader):
+        """To the end, and no further."""
+        stream = Stream(9)
+        stream.put_all("ab")
+        stream.close()
+        taking = Taking(stream, reader)
+
+        assert ["a", "b"] == list(taking)
+        assert END is next(taking, END)
+
+    @pytest.mark.parametrize("make", [Stream, Wire])
+    def test_says_when_to_ask_again(self, reader, make):
+        """Of a queue and of what takes a greenlet; a message that comes meanwhile is kept."""
+        stream, calls = make(), []
+        taking = Taking(stream, reader)
+        with pytest.raises(NotYet) as caught:
+            next(taking)
+        caught.value.arrange(lambda: calls.append("now"))
+        gevent.sleep(0)
+        (stream.put if make is Stream else stream.arrive)("a")
+        while not calls:
+            gevent.sleep(0)
+
+        assert "a" == next(taking)
+
+    @pytest.mark.parametrize("leave", ["withdraw", "let_go"])
+    def test_leaves_what_nobody_got(self, reader, leave):
+        """A take that is under way is withdrawn; what it has got is the stream's next."""
+        stream = Stream(9)
+        waiting, served = Taking(stream, reader), Taking(stream, reader)
+        for each in (served, waiting):
+            with pytest.raises(NotYet):
+                next(each)
+        stream.put("a")
+        getattr(waiting, leave)()
+        getattr(served, leave)()
+        stream.put("b")
+
+        assert ["a", "b"] == [stream.take(), stream.take()]
+
+    @pytest.mark.parametrize("make", [Stream, Wire])
+    def test_goes_with_its_operator(self, make):
+        """Its take is withdrawn, though nobody holds it but the stream."""
+        stream, reader = make(), Stream().map(str)
+        with pytest.raises(NotYet):
+            next(Taking(stream, reader))
+        settle()
+        del reader
+        settle()
+        (stream.put_async if make is Stream else stream.arrive)("a")
+
+        assert 0 == stream.link_count
+        assert "a" == stream.take()
+
+
+class TestCallInTurn:
+    def test_calls_at_once(self):
+        """One that brings nothing is over when it returns."""
+        calls = []
+        call_in_turn(lambda: calls.append(getcurrent()))
+
+        assert [getcurrent()] == calls
+
+    def test_calls_what_is_brought_behind_it(self):
+        """Each with all that it brings itself before the next, and all before the first returns."""
+        calls = []
+
+        def call(name, *brings):
+            def fn():
+                for each in brings:
+                    call_in_turn(each)
+                calls.append(name)
+
+            return fn
+
+        call_in_turn(call("a", call("b", call("c"), call("d")), call("e")))
+
+        assert list("abcde") == calls
+
+    def test_needs_no_deep_stack(self):
+        """However long the row is."""
+        left = 100_000
+
+        def fn():
+            nonlocal left
+            left -= 1
+            if left:
+                call_in_turn(fn)
+
+        call_in_turn(fn)
+
+        assert 0 == left
+
+    def test_an_error_is_the_first_callers(self):
+        """The next call is a first one again; the loop calls what has not had its turn."""
+        calls = []
+
+        def fn():
+            call_in_turn(lambda: calls.append("b"))
+            call_in_turn(lambda: calls.append("c"))
+            raise ValueError("broken")
+
+        def first():
+            call_in_turn(fn)
+            call_in_turn(lambda: calls.append("d"))
+
+        with pytest.raises(ValueError, match="broken"):
+            call_in_turn(first)
+        call_in_turn(lambda: calls.append("a"))
+        settle()
+
+        assert list("abcd") == calls
+
+    def test_is_each_greenlets_own(self):
+        """Another one, that runs while such a call has switched after all, waits for no turn."""
+        calls = []
+
+        def fn():
+            gevent.spawn(call_in_turn, lambda: calls.append("a")).join()
+            calls.append("b")
+
+        call_in_turn(fn)
+
+        assert ["a", "b"] == calls
