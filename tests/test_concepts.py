@@ -113,6 +113,19 @@ HELD = {
     "mapcat": (lambda s: s.mapcat(never), [1, 2, 3]),
     "mapcat before a map": (lambda s: s.mapcat(lambda n: [n, n]).map(never), [1, 2, 3]),
     "mapcat that was begun": (lambda s: s.mapcat(lambda n: [0, 1]).filter(never_after(1)), [2, 3]),
+    "mapcat of streams": (lambda s: s.mapcat(lambda n: stream.Stream()), [1, 2, 3]),
+    "mapcat of streams behind a map": (
+        lambda s: s.map(str).mapcat(lambda n: stream.Stream()).map(str),
+        [1, 2, 3],
+    ),
+    "mapcat of streams that was begun": (
+        lambda s: s.mapcat(held).filter(never_after(1)),
+        [2, 3],
+    ),
+    "mapcat of streams that wait": (
+        lambda s: s.mapcat(lambda n: held(n).map(never)),
+        [1, 2, 3],
+    ),
     "transform": (lambda s: s.transform(lambda messages: [sum(messages)]), []),
     "buffer": (lambda s: s.buffer(9).map(never), []),
 }

@@ -13,9 +13,9 @@ from weakref import ref
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.joints import Joint
-from galeph.stream.nesting import Taking, call_in_turn
 from galeph.stream.operators import Derived
 from galeph.stream.steps import Many
+from galeph.stream.taking import Taking
 
 __all__ = ["concat", "zip"]
 
@@ -108,7 +108,7 @@ class _Unwrap:
     __slots__ = ("_messages", "reader")
 
     def __init__(self) -> None:
-        self._messages: _Messages | None = None
+        self._messages: Taking | None = None
         # Gives the operator whose stage this is; while a step is taken it is there.
         self.reader: Callable[[], Any]
 
@@ -116,7 +116,7 @@ class _Unwrap:
         if isinstance(stream, Collection) and not isinstance(stream, _TEXT):
             # It has nothing to wait for, and nothing to close.
             return Many(stream)
-        self._messages = _Messages(to_source(stream), self.reader())
+        self._messages = Taking(to_source(stream), self.reader())
         return Many(self._messages)
 
     def finish(self) -> Iterable[Any]:
@@ -127,63 +127,3 @@ class _Unwrap:
         messages, self._messages = self._messages, None
         if messages is not None:
             messages.stop()
-
-
-class _Messages(Taking):
-    """The messages of a stream, as a series.
-
-    The stream holds it to the end: what was taken from the stream must not be lost to those who
-    still have it when the operator is dropped.
-    """
-
-    __slots__ = ("_box", "_given", "_is_over", "_stream")
-
-    def __init__(self, stream: Source[Any], reader: _Concat) -> None:
-        super().__init__(stream._real_source(), reader)
-        self._stream = stream
-        self._is_over = False
-        # Where what is given lies until somebody has it, and how much was given.
-        self._box = reader.box
-        self._given = 0
-        self.source._drawn_by = self
-
-    def __next__(self) -> Any:
-        message = END if self._is_over else self._next()
-        if message is END:
-            self._end()
-            raise StopIteration
-        self._given += 1
-        return message
-
-    def _end(self) -> None:
-        self._is_over = True
-        self.source._drawn_by = None
-
-    def _leave(self) -> None:
-        """Stay: not before the end."""
-
-    def let_go(self) -> None:
-        # From the last to the first: each becomes the stream's next.
-        self.withdraw()
-        box = self._box
-        for receipt in reversed(tuple(box._putters)):
-            message = receipt.message
-            box._withdraw(receipt)
-            receipt.release()
-            self._give_back(message)
-        while box._messages:
-            self._give_back(box._messages.pop())
-        self._end()
-
-    def _give_back(self, message: Any) -> None:
-        # What it has not given was the last of a stream before.
-        if self._given:
-            self._given -= 1
-            self.source._give_back(message)
-
-    def stop(self) -> None:
-        """Take no more, and close the stream. Never switches."""
-        self.withdraw()
-        if not self._is_over:
-            self._end()
-            call_in_turn(self._stream.close)

@@ -26,7 +26,7 @@ from galeph.deferred.producer import call_in_hub, give_way, stopped
 from galeph.stream.interfaces import EXPIRED
 from galeph.stream.loans import First, Loan, Parcel, are_void, settle
 from galeph.stream.precedence import put_behind
-from galeph.stream.returning import lend, name_again, return_from, return_value
+from galeph.stream.returning import drop_series, lend, name_again, return_from, return_value
 from galeph.stream.running import LOOKS_AT_CLOCK, SLICE, SliceOver, pass_on, run_soon
 from galeph.stream.steps import ENOUGH, RETURNED, SKIP, Ending, Many, NotYet, Pause, State
 
@@ -231,9 +231,7 @@ class Lane:
                 # Of the one before.
                 self._settle()
             if derived is None or (derived.is_over and type(messages) is not First):
-                self._is_fresh = False
-                self._folded.pop()
-                branch.drop(messages)
+                drop_series(self)
                 continue
             try:
                 message = next(messages, SKIP)
@@ -248,7 +246,7 @@ class Lane:
                 return True
             self._is_fresh = False
             if type(message) is Parcel:
-                if are_void(message.loans):
+                if message.loans and are_void(message.loans):
                     continue
                 self._leave_with(derived, message)
                 return True
@@ -309,11 +307,10 @@ class Lane:
             messages = many.keep(loans[0]) if loans else None
         elif self._loaded is RETURNED:
             messages = None
-        elif many.is_one:
-            self._is_fresh = True
-        else:
+        elif not many.is_one:
             self._settle()
         if messages is not None:
+            self._is_fresh = many.is_one
             if not self._folded:
                 self._unfolded = 0
             derived.branch.unfolded_by = self
@@ -484,6 +481,7 @@ class Lane:
 
     def _forget(self) -> None:
         self._entering = self._leaving = self._value = self._resting = self.message = None
+        self._is_fresh = False
         if self._loans:
             self._settle()
         self._loaded = SKIP

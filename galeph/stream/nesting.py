@@ -17,21 +17,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from weakref import ref
 
 from gevent import get_hub, getcurrent
 
-from galeph.deferred import Deferred
-from galeph.deferred.producer import call_in_hub, on_ready
-from galeph.stream.interfaces import END, EXPIRED, Source
-from galeph.stream.queue_stream import Stream
-from galeph.stream.steps import Drawing, NotYet, State
+from galeph.stream.interfaces import EXPIRED
+from galeph.stream.steps import State
 
 if TYPE_CHECKING:
     from galeph.stream.lanes import Lane
-    from galeph.stream.operators import Derived
 
-__all__ = ["MOST_NESTED", "Taking", "call_in_turn", "go_inside", "resume_in_turn", "take_inside"]
+__all__ = ["MOST_NESTED", "call_in_turn", "go_inside", "resume_in_turn", "take_inside"]
 
 # How many takes may stand in one another in one greenlet. Seven to ten frames each: a quarter of
 # the stack that Python allows by default, the rest is the program's.
@@ -61,76 +56,6 @@ def go_inside(greenlet: Any) -> bool:
         return False
     greenlet.galeph_nested = depth + 1
     return True
-
-
-class Taking(Drawing):
-    """The messages of a source, as a series for a lane, which waits without a greenlet.
-
-    While it waits the source holds it, so that it hears of the end of the operator whatever else is
-    dropped with that: the take must not outlive it.
-
-    Args:
-        source: where they are.
-        reader: the operator whose series it is.
-    """
-
-    __slots__ = ("_reader", "_take", "_taken", "source")
-
-    def __init__(self, source: Source[Any], reader: Derived) -> None:
-        self.source = source
-        self._reader = ref(reader, self._let_go_soon)
-        # A queue takes from nobody else, and need not be counted: a tenth of what a message costs.
-        is_queue = isinstance(source, Stream)
-        self._take = source._take if is_queue else partial(take_inside, source._take)
-        # A take that is under way.
-        self._taken: Deferred[Any] | None = None
-
-    def __next__(self) -> Any:
-        message = self._next()
-        if message is END:
-            raise StopIteration
-        return message
-
-    def _next(self) -> Any:
-        taken = self._taken
-        if taken is None:
-            message = self._take(0)
-            if message is not EXPIRED:
-                return message
-            taken = self._taken = self.source.take_async(END)
-            self.source._drawn_by = self
-        if not taken.ready():
-            raise NotYet(self._wait)
-        self._taken = None
-        self._leave()
-        return taken.get()
-
-    def _leave(self) -> None:
-        """Be held by the source no longer than that is needed."""
-        self.source._drawn_by = None
-
-    def _wait(self, wake: Callable[[], None]) -> Callable[[], None]:
-        if self._taken is not None:
-            on_ready(self._taken, wake)
-        return self.withdraw
-
-    def withdraw(self) -> None:
-        """Take back the take that is under way, and give back what it has got. Never switches."""
-        taken, self._taken = self._taken, None
-        if taken is None:
-            return
-        self._leave()
-        if taken.cancel():
-            return
-        if taken.exception is None and taken.value is not END:
-            self.source._give_back(taken.value)
-
-    def _let_go_soon(self, _: object) -> None:
-        """Hear that the operator has died. In the garbage collector, on any thread."""
-        call_in_hub(self.source._hub, self.let_go)
-
-    def let_go(self) -> None:
-        self.withdraw()
 
 
 def call_in_turn(fn: Callable[[], object]) -> None:

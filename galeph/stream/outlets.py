@@ -230,8 +230,7 @@ class Outlet:
     def moves_in_vain(self, link: Link | Branch) -> bool:
         """Whether nobody wants what comes by a link, and it can be had go on when somebody does."""
         # Below a fork, and on the way of an end, nobody would have it go on.
-        is_root = not self.source._is_fed and link in self.links
-        return is_root and not self.has_demand()
+        return not self.source._is_fed and link in self.links and not self.has_demand()
 
     # Moving
 

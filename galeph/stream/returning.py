@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from galeph.stream.operators import Derived
 
 __all__ = [
+    "drop_series",
     "lend",
     "name_again",
     "return_from",
@@ -37,6 +38,7 @@ def lend(lane: Lane, at: Branch | None, value: Any = UNKNOWN) -> Sequence[Loan]:
     way = lane._way or lane.link
     message, loans = lane._loaded, lane._loans
     lane._loaded, lane._loans, lane._way = SKIP, (), None
+    lane._is_fresh = False
     if message is RETURNED or type(value) is Ending:
         return ()
     if message is not SKIP and way.lends and type(message) is not Ending:
@@ -64,6 +66,14 @@ def return_value(
         notes.send()
 
 
+def drop_series(lane: Lane) -> None:
+    """Take out the last series, whose operator has ended; give it back if nothing has left it."""
+    branch, messages = lane._folded.pop()
+    if lane._is_fresh:
+        return_value(lane, branch)
+    branch.drop(messages)
+
+
 # -- dropped
 
 
@@ -85,6 +95,9 @@ def taken_from_dead(lane: Lane) -> Sequence[Loan]:
     if lane._resting is not None:
         box_gone = lane._resting
         if box_gone() is None:
+            if lane._pause is not None:
+                # Or it would be resumed by what is dropped.
+                lane._pause.call_off()
             for branch, messages in lane._folded[-1:]:
                 branch.drop(messages)
             if lane._resting is box_gone:
@@ -95,12 +108,19 @@ def taken_from_dead(lane: Lane) -> Sequence[Loan]:
         if entering is not None and entering.is_dead:
             loans = lend(lane, entering, lane._value)  # type: ignore[arg-type]  # a branch
             lane._entering = lane._value = None
+        elif _is_whole_series(lane) and lane._folded[-1][0].is_dead:
+            loans = lend(lane, None)
     if lane.state is not State.CARRYING:
         # They would hold what the operator takes from.
         for entry in [entry for entry in lane._folded if entry[0].is_dead]:
             lane._folded.remove(entry)
             entry[0].drop(entry[1])
     return loans
+
+
+def _is_whole_series(lane: Lane) -> bool:
+    """Whether its message is a series that nothing has left yet."""
+    return lane._is_fresh and bool(lane._folded)
 
 
 def _taken_out(lane: Lane) -> Sequence[Loan]:
@@ -120,7 +140,7 @@ def rewind(lane: Lane, way: Branch) -> Sequence[Loan]:
     if lane.is_idle or not is_here or type(message) is Ending:
         return ()
     loans = lend(lane, None)
-    _drop_series(lane, way)
+    _drop_later_series(lane, way)
     if lane.state is State.CARRYING:
         _mark_returned(lane)
     elif lane.state is State.WAITING:
@@ -134,7 +154,7 @@ def rewind(lane: Lane, way: Branch) -> Sequence[Loan]:
     return loans
 
 
-def _drop_series(lane: Lane, way: Branch) -> None:
+def _drop_later_series(lane: Lane, way: Branch) -> None:
     """Drop what is left of series that came of a message, which goes back to before ``way``.
 
     What is made stays: it came of others, or is an end.
@@ -178,6 +198,7 @@ def return_held(
     for node in reversed(nodes):
         for lane in lanes:
             _return_before(lane, node.branch, returns, is_carried=is_end)
+            _return_begun(lane, node.branch, returns, is_carried=is_end)
         node.return_rest(returns)
         give_back(node.held, returns)
         for lane in lanes:
@@ -198,6 +219,18 @@ def _return_before(lane: Lane, branch: Branch, returns: Returns, *, is_carried: 
     elif is_carried and type(lane._value) is not Ending:
         # A greenlet is in the function of that. What it returns is for nobody.
         return_value(lane, branch, lane._value, returns)
+        _mark_returned(lane)
+
+
+def _return_begun(lane: Lane, branch: Branch, returns: Returns, *, is_carried: bool) -> None:
+    """Note the message if it is a series of an operator that has been closed, still a whole one."""
+    if not _is_whole_series(lane) or lane._folded[-1][0] is not branch:
+        return
+    if lane.state is not State.CARRYING:
+        return_value(lane, branch, returns=returns)
+    elif is_carried:
+        # A greenlet is in what makes the first of it.
+        return_value(lane, branch, returns=returns)
         _mark_returned(lane)
 
 

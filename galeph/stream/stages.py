@@ -15,9 +15,9 @@ from galeph.deferred.producer import stopped
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
 from galeph.stream.joining import zip
-from galeph.stream.nesting import Taking
 from galeph.stream.operators import Derived, check_callable
 from galeph.stream.steps import SKIP, Many, until_ready
+from galeph.stream.taking import Taking
 
 __all__ = ["Awaiting", "filter", "map", "mapcat", "realize_each"]
 
@@ -142,7 +142,7 @@ class _MapCat:
         if isinstance(items, _COLLECTIONS):
             return Many(items, is_one=True)
         if isinstance(items, Source):
-            return Many(Taking(items._real_source(), self.reader()), is_one=True)
+            return Many(Taking(items, self.reader(), is_one=True), is_one=True)
         return Many(_Unbroken(iter(items)), is_one=True)
 
     def finish(self) -> Iterable[Any]:

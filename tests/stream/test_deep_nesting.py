@@ -290,6 +290,32 @@ def test_a_killed_take_loses_nothing(name, made, depth):
     assert 7 == flat(nest.end.take())
 
 
+@pytest.mark.parametrize("end", ["close", "drop"])
+@pytest.mark.parametrize("name", ["zip", "zip of operators", "zip of two", "batch", "timed batch"])
+def test_what_nobody_got_is_the_bottom_s_again(name, end, made, depth):
+    """In order, however far up it has come when the taker is killed."""
+    for rounds in (1, depth // 50, depth // 4, 2 * depth):
+        nest = made(name)
+        nest.bottom.put_all(range(9))
+        taken = []
+        taker = gevent.spawn(lambda nest=nest, taken=taken: taken.append(flat(nest.end.take())))
+        for _ in range(rounds):
+            gevent.sleep(0)
+        taker.kill()
+        del taker
+        if end == "close":
+            nest.end.close()
+            taken += [flat(message) for message in nest.end]
+        else:
+            nest.end = Stream()
+            for _ in range(3):
+                gc.collect()
+                nest.run_until(nest.bottom.full)
+        nest.bottom.close()
+
+        assert list(range(9)) == taken + list(nest.bottom)
+
+
 @pytest.mark.parametrize("name", ["concat", "zip of two", "mapcat"])
 def test_a_take_interrupted_at_any_switch_loses_nothing(name):
     """Also where the message passes from one greenlet to another."""

@@ -6,6 +6,7 @@ import gc
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from galeph import deferred
 from galeph import stream as streams
@@ -206,6 +207,27 @@ def test_the_last_of_a_list_goes_back_although_the_source_has_ended(chain):
         assert [0] == taken + list(source)
 
 
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "killed"])
+def test_a_series_of_which_nobody_has_got_anything_is_the_message(is_running):
+    """Closed in the middle of what makes it, the source has that again."""
+    source, gate, taken = Stream(9), Event(), []
+    source.put_all(MESSAGES)
+
+    def slow(n):
+        yield gate.wait() and n
+
+    made = source.mapcat(slow)
+    taker = waiting(taken.extend, made)
+    if not is_running:
+        taker.kill()
+    made.close()
+    gate.set()
+    taker.join(1)
+
+    assert [] == taken + list(made)
+    assert MESSAGES == list(source)
+
+
 def flat(x):
     """The messages that something was made of."""
     if isinstance(x, (list, tuple)):
@@ -222,6 +244,10 @@ def same(x):
 def whole(x):
     gevent.sleep(0)
     return [x]
+
+
+def late_stream(x):
+    return streams.source([later(x)]).realize_each()
 
 
 # Operators of one or two sources, which change none of the messages.
@@ -254,6 +280,14 @@ COMPOSED = {
     "batch mapcat": lambda s, _: s.batch(2).mapcat(whole),
     "batch batch": lambda s, _: s.map(same).batch(2).map(same).batch(2),
     "batch zip": lambda s, t: streams.zip(s.map(same).batch(2).map(same), t).map(same),
+    "mapcat of streams": lambda s, _: s.mapcat(lambda n: streams.source([n]).map(same)),
+    "mapcat of late streams": lambda s, _: s.mapcat(late_stream),
+    "map mapcat of streams map": lambda s, _: s.map(same).mapcat(late_stream).map(same),
+    "map mapcat map": lambda s, _: s.map(same).mapcat(whole).map(same),
+    "mapcat of streams batch": lambda s, _: s.mapcat(late_stream).batch(2).map(same),
+    "zip of mapcats of streams": (
+        lambda s, t: streams.zip(s.mapcat(late_stream), t.mapcat(late_stream)).map(same)
+    ),
     "batch throttle": lambda s, _: s.batch(2).throttle(2000, max_backlog=1),
     "map reductions batch": (
         lambda s, _: s.map(same).reductions(lambda _, n: later(n)).batch(2).map(same)

@@ -52,6 +52,22 @@ class TestCounting:
         hosted.get(timeout=1)
         assert 0 == wire.link_count
 
+    def test_an_operator_that_nobody_holds_is_gone_at_once(self):
+        """With what it takes from; also one that has sent a series."""
+        for name, args in {"map": (str,), "mapcat": (list,), "batch": (1,)}.items():
+            source = Stream(9)
+            source.put("a")
+            operator = getattr(source, name)(*args)
+            operator.take()
+            alive = [weakref.ref(each) for each in (source, operator)]
+            gc.disable()
+            try:
+                del source, operator
+                settle()
+                assert [None, None] == [each() for each in alive], name
+            finally:
+                gc.enable()
+
     def test_a_cut_link_leaves_the_others_below_the_same_operator(self):
         """The operator stays connected by what is left."""
         wire, seen = Wire(), []

@@ -8,11 +8,9 @@ from gevent import getcurrent
 
 from galeph.deferred import success
 from galeph.stream import Source, Stream
-from galeph.stream.interfaces import END, EXPIRED
-from galeph.stream.nesting import MOST_NESTED, Taking, call_in_turn, go_inside, take_inside
-from galeph.stream.steps import NotYet
+from galeph.stream.interfaces import EXPIRED
+from galeph.stream.nesting import MOST_NESTED, call_in_turn, go_inside, take_inside
 from tests.stream.scenes import settle
-from tests.stream.wires import Wire
 
 
 class Inside(Source):
@@ -89,68 +87,6 @@ def test_a_greenlet_started_inside_counts_from_there():
     assert nested(MOST_NESTED - 1, Starting()).take() is True
     assert MOST_NESTED == second.galeph_nested
     assert nested(MOST_NESTED, Starting()).take() is False
-
-
-@pytest.fixture
-def reader():
-    """An operator that a series may be of."""
-    return Stream().map(str)
-
-
-class TestTaking:
-    def test_is_the_series_of_the_messages(self, reader):
-        """To the end, and no further."""
-        stream = Stream(9)
-        stream.put_all("ab")
-        stream.close()
-        taking = Taking(stream, reader)
-
-        assert ["a", "b"] == list(taking)
-        assert END is next(taking, END)
-
-    @pytest.mark.parametrize("make", [Stream, Wire])
-    def test_says_when_to_ask_again(self, reader, make):
-        """Of a queue and of what takes a greenlet; a message that comes meanwhile is kept."""
-        stream, calls = make(), []
-        taking = Taking(stream, reader)
-        with pytest.raises(NotYet) as caught:
-            next(taking)
-        caught.value.arrange(lambda: calls.append("now"))
-        gevent.sleep(0)
-        (stream.put if make is Stream else stream.arrive)("a")
-        while not calls:
-            gevent.sleep(0)
-
-        assert "a" == next(taking)
-
-    @pytest.mark.parametrize("leave", ["withdraw", "let_go"])
-    def test_leaves_what_nobody_got(self, reader, leave):
-        """A take that is under way is withdrawn; what it has got is the stream's next."""
-        stream = Stream(9)
-        waiting, served = Taking(stream, reader), Taking(stream, reader)
-        for each in (served, waiting):
-            with pytest.raises(NotYet):
-                next(each)
-        stream.put("a")
-        getattr(waiting, leave)()
-        getattr(served, leave)()
-        stream.put("b")
-
-        assert ["a", "b"] == [stream.take(), stream.take()]
-
-    @pytest.mark.parametrize("make", [Stream, Wire])
-    def test_goes_with_its_operator(self, make):
-        """Its take is withdrawn, though nobody holds it but the stream."""
-        stream, reader = make(), Stream().map(str)
-        with pytest.raises(NotYet):
-            next(Taking(stream, reader))
-        settle()
-        del reader
-        settle()
-        (stream.put_async if make is Stream else stream.arrive)("a")
-
-        assert 0 == stream.link_count
-        assert "a" == stream.take()
 
 
 class TestCallInTurn:

@@ -1,0 +1,130 @@
+"""What a stream gives, as the series of an operator that was given the stream."""
+
+from __future__ import annotations
+
+import gc
+
+import gevent
+import pytest
+
+from galeph import stream as streams
+from galeph.stream import Stream
+from galeph.stream.interfaces import END
+from galeph.stream.steps import NotYet
+from galeph.stream.taking import Taking
+from tests.stream.scenes import settle, waiting
+from tests.stream.wires import Wire
+
+
+def same(message):
+    return message
+
+
+@pytest.fixture
+def reader():
+    """An operator that a series may be of."""
+    return Stream().map(str)
+
+
+class TestTaking:
+    def test_is_the_series_of_the_messages(self, reader):
+        """To the end, and no further."""
+        stream = Stream(9)
+        stream.put_all("ab")
+        stream.close()
+        taking = Taking(stream, reader)
+
+        assert ["a", "b"] == [each.open() for each in taking]
+        assert END is next(taking, END)
+
+    def test_the_first_may_stand_for_what_was_given(self, reader):
+        """It is not a message of its own."""
+        stream = Stream(9)
+        stream.put_all("ab")
+        taking = Taking(stream, reader, is_one=True)
+
+        assert "a" == next(taking)
+        assert "b" == next(taking).open()
+
+    @pytest.mark.parametrize("make", [Stream, Wire])
+    def test_says_when_to_ask_again(self, reader, make):
+        """Of a queue and of what takes a greenlet; a message that comes meanwhile is kept."""
+        stream, calls = make(), []
+        taking = Taking(stream, reader)
+        with pytest.raises(NotYet) as caught:
+            next(taking)
+        caught.value.arrange(lambda: calls.append("now"))
+        gevent.sleep(0)
+        (stream.put if make is Stream else stream.arrive)("a")
+        while not calls:
+            gevent.sleep(0)
+
+        assert "a" == next(taking).open()
+
+    def test_leaves_what_nobody_got(self, reader):
+        """A take that is under way is withdrawn; what it has got is the stream's next."""
+        stream = Stream(9)
+        waiting, served = Taking(stream, reader), Taking(stream, reader)
+        for each in (served, waiting):
+            with pytest.raises(NotYet):
+                next(each)
+        stream.put("a")
+        waiting.let_go()
+        served.let_go()
+        stream.put("b")
+
+        assert ["a", "b"] == [stream.take(), stream.take()]
+
+    @pytest.mark.parametrize("way", ["concat", "mapcat", "concat map", "mapcat map"])
+    @pytest.mark.parametrize("turns", range(9))
+    def test_what_was_taken_ahead_is_there_again(self, way, turns):
+        """In order, once the operator and what is behind it are dropped."""
+        stream, taken = Stream(9), []
+        first, *others = way.split()
+        sources = [stream]
+        made = streams.concat(sources) if first == "concat" else streams.mapcat(same, sources)
+        made = [made.map(same) if others else made]
+        taker = waiting(lambda: taken.append(made[0].take()))
+        stream.put_all("abc")
+        for _ in range(turns):
+            gevent.sleep(0)
+        taker.kill()
+        del taker
+        made.clear()
+        for _ in range(3):
+            gc.collect()
+            settle()
+
+        assert list("abc") == taken + [stream.try_take(0) for _ in range(3 - len(taken))]
+
+    def test_what_stands_for_a_message_goes_back_as_that(self):
+        """To the source, and what was taken for it to the stream: it waits in the operator."""
+        source, stream = Stream(9), Stream(9)
+        source.put_all([1, 2])
+        made = source.mapcat(lambda _: stream)
+        taker = waiting(made.take)
+        taker.kill()
+        stream.put_async("a")
+        settle()
+        assert 1 == made.box.description()["pending_puts"]
+        del made, taker
+        for _ in range(3):
+            gc.collect()
+            settle()
+
+        assert [1, 2] == [source.take(), source.take()]
+        assert "a" == stream.try_take(0)
+
+    @pytest.mark.parametrize("make", [Stream, Wire])
+    def test_goes_with_its_operator(self, make):
+        """Its take is withdrawn, though nobody holds it but the stream."""
+        stream, reader = make(), Stream().map(str)
+        with pytest.raises(NotYet):
+            next(Taking(stream, reader))
+        settle()
+        del reader
+        settle()
+        (stream.put_async if make is Stream else stream.arrive)("a")
+
+        assert 0 == stream.link_count
+        assert "a" == stream.take()
