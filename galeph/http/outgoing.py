@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
@@ -86,7 +87,7 @@ def prepare_body(body: Any) -> bytes | Streamed:
         body.close()
         return b""
     if hasattr(body, "read"):
-        return Streamed(body, _read_pieces(body), _remaining_length(body))
+        return _prepare_file(body)
     if isinstance(body, Iterable) and not isinstance(body, dict):
         return Streamed(body, body, None)
     raise TypeError(
@@ -125,11 +126,23 @@ def _knows_its_length(response: Response) -> bool:
     return bool(response.http_version) or "content-length" in response.headers
 
 
-def _read_pieces(file: Any) -> Iterator[bytes]:
+def _prepare_file(file: Any) -> Streamed:
+    """Return a file's rest, as long as it is now: a log may grow while it is sent."""
+    length = _remaining_length(file)
     # read1 gives what is there; read would hold back a slow source until 64 KiB are full.
     read = getattr(file, "read1", None) or file.read
-    while piece := read(_PIECE_BYTES):
+    if length == 0 and not isinstance(file, BodyReader) and (first := read(_PIECE_BYTES)):
+        # So it is with the files of /proc: the system does not say how long they are.
+        return Streamed(file, chain([first], _read_pieces(read, None)), None)
+    return Streamed(file, _read_pieces(read, length), length)
+
+
+def _read_pieces(read: Callable[[int], Any], length: int | None) -> Iterator[Any]:
+    left = length
+    while left != 0 and (piece := read(_PIECE_BYTES if left is None else min(left, _PIECE_BYTES))):
         yield piece
+        if left is not None:
+            left = max(left - len(piece), 0)
 
 
 def _remaining_length(file: Any) -> int | None:

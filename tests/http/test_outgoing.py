@@ -70,6 +70,38 @@ class TestStreamed:
 
         assert (3, b"bcd") == (body.length, b"".join(body))
 
+    def test_a_file_that_grows(self, tmp_path):
+        """What is added while it is sent does not belong to it any more."""
+        path = tmp_path / "log"
+        path.write_bytes(b"a" * 100_000)
+        body = prepare_body(path.open("rb"))
+        pieces = iter(body)
+        first = next(pieces)
+        with path.open("ab") as more:
+            more.write(b"b" * 100_000)
+        rest = b"".join(pieces)
+        body.close()
+
+        assert 100_000 == body.length
+        assert b"a" * 100_000 == first + rest
+
+    def test_an_empty_file(self, tmp_path):
+        """It is known to have no bytes."""
+        path = tmp_path / "f"
+        path.touch()
+        body = prepare_body(path.open("rb"))
+
+        assert (0, b"") == (body.length, b"".join(body))
+        body.close()
+
+    def test_a_file_that_does_not_say_how_long_it_is(self):
+        """The files of /proc are sent whole, though the system calls them empty."""
+        body = prepare_body(open("/proc/self/limits", "rb"))  # noqa: SIM115  (body.close)
+
+        assert body.length is None
+        assert b"".join(body).startswith(b"Limit")
+        body.close()
+
     def test_text_file(self, tmp_path):
         """A text file has no length in bytes that could be known before it is read."""
         path = tmp_path / "f"
