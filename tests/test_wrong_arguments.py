@@ -52,6 +52,9 @@ CLIENT_TLS = [*TLS, {"insecure": "no"}, {"ca": 5}, {"ca": ""}, {"ca": b"x"}, {"k
 CLIENT_TLS += [{"server_hostname": wrong} for wrong in (5, "", "a b", "https://h/", "h:443")]
 CLIENT_TLS += [ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)]
 URLS = [5, None, b"http://h/", "", "h", "ftp://h/", "http://", "http://h:99999/", " http://h/"]
+# Those that cannot be written, though each part of them could be.
+PROXY_HEADERS = [tcp.ProxyHeader(("nobody", 1), ("192.0.2.1", 2))]
+PROXY_HEADERS += [tcp.ProxyHeader(("192.0.2.1", 1)), tcp.ProxyHeader(tlvs=((1, bytes(5000)),))]
 
 REQUEST = http.Request("GET", "/")
 
@@ -139,7 +142,7 @@ CALLS = [
             "tls_timeout": TIMES,
             "resolver": RESOLVERS,
             "happy_eyeballs": FLAGS,
-            "proxy_header": ["PROXY TCP4", b"PROXY UNKNOWN\r\n", 5, object()],
+            "proxy_header": ["PROXY TCP4", b"PROXY UNKNOWN\r\n", 5, object(), *PROXY_HEADERS],
             "address": [("localhost", 2), "unix:/run/x"],  # beside host and port
             "idle_timeout": TIMES,
             "write_timeout": TIMES,

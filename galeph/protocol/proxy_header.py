@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
+from typing import Any, Literal
 
 from galeph.errors import RemoteProtocolError
 
@@ -69,6 +69,13 @@ class ProxyHeader:
     tlvs: tuple[tuple[int, bytes], ...] = ()
     version: Literal[1, 2] = 2
 
+    def __post_init__(self) -> None:
+        _check_end("source", self.source)
+        _check_end("destination", self.destination)
+        _check_tlvs(self.tlvs)
+        if self.version not in (1, 2):
+            raise ValueError(f"version must be 1 or 2, not {self.version!r}")
+
     def tlv(self, kind: int) -> bytes | None:
         """Return the first value of a type; None if there is none."""
         return next((value for one, value in self.tlvs if one == kind), None)
@@ -82,6 +89,28 @@ class ProxyHeader:
         if (self.source is None) != (self.destination is None):
             raise ValueError("source and destination come together")
         return _encode_v1(self) if self.version == 1 else _encode_v2(self)
+
+
+def _check_end(name: str, end: Any) -> None:
+    if end is None:
+        return
+    if not isinstance(end, tuple) or len(end) != 2 or not isinstance(end[0], str):
+        raise TypeError(f"{name} must be (address, port) or (path, 0), not {end!r}")
+    _check_number(f"{name}: the port", end[1], 65535)
+
+
+def _check_tlvs(tlvs: Any) -> None:
+    for one in tlvs if isinstance(tlvs, tuple) else (tlvs,):
+        if not isinstance(one, tuple) or len(one) != 2 or not isinstance(one[1], bytes):
+            raise TypeError(f"tlvs must be a tuple of (type, value as bytes), not {tlvs!r}")
+        _check_number("tlvs: a type", one[0], 255)
+
+
+def _check_number(name: str, value: Any, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if not 0 <= value <= most:
+        raise ValueError(f"{name} must be from 0 to {most}, got {value}")
 
 
 def parse_proxy_header(data: bytes | bytearray) -> tuple[ProxyHeader, int] | None:
@@ -318,7 +347,7 @@ def _address_or_path(text: str, port: int) -> IPv4Address | IPv6Address | str:
         return IPv6Address(bare) if ":" in bare else IPv4Address(bare)
     except ValueError:
         if port:
-            raise
+            raise ValueError(f"{text!r} is neither an address nor a path") from None
         return text  # a path is also a file's name alone, and never has a port
 
 

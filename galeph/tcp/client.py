@@ -73,7 +73,7 @@ def client(
     check_flag("happy_eyeballs", happy_eyeballs)
     check_resolver(resolver)
     context, server_hostname = to_client_context(tls)
-    first = None if proxy_header is None else header_for(proxy_header).encode()
+    first = None if proxy_header is None else _encoded(proxy_header)
     patience = Patience(idle_timeout, write_timeout)
     settings = ClientSettings(**options)
     is_unix = isinstance(to, UnixAddress)
@@ -104,6 +104,14 @@ def client(
     promise = future(connected)
     owns(promise, TcpStream.close)
     return promise
+
+
+def _encoded(proxy_header: ProxyHeader | ConnectionInfo) -> bytes:
+    header = header_for(proxy_header)
+    try:
+        return header.encode()
+    except ValueError as error:
+        raise named("proxy_header", error) from error
 
 
 def _endpoint(host: Any, port: Any, address: Any) -> ListenAddress:

@@ -261,6 +261,28 @@ class TestWriting:
         with pytest.raises(ValueError):
             header.encode()
 
+    @pytest.mark.parametrize(
+        ("wrong", "kind", "named"),
+        [
+            ({"source": "192.0.2.7"}, TypeError, "source"),
+            ({"source": (b"192.0.2.7", 1)}, TypeError, "source"),
+            ({"destination": ("192.0.2.7",)}, TypeError, "destination"),
+            ({"source": ("192.0.2.7", "1\r\nGET")}, TypeError, "source: the port"),
+            ({"source": ("192.0.2.7", True)}, TypeError, "source: the port"),
+            ({"source": ("192.0.2.7", -1)}, ValueError, "source: the port"),
+            ({"destination": ("192.0.2.7", 65536)}, ValueError, "destination: the port"),
+            ({"tlvs": {2: b"x"}}, TypeError, "tlvs"),
+            ({"tlvs": (2, b"x")}, TypeError, "tlvs"),
+            ({"tlvs": ((2, "x"),)}, TypeError, "tlvs"),
+            ({"tlvs": ((256, b"x"),)}, ValueError, "tlvs: a type"),
+            ({"version": 3}, ValueError, "version"),
+        ],
+    )
+    def test_is_made_of_what_can_be_written(self, wrong, kind, named):
+        """What could not stand in a header, or would end it, is refused when it is made."""
+        with pytest.raises(kind, match=named):
+            ProxyHeader(**{"source": CLIENT, "destination": SERVER} | wrong)
+
 
 def test_the_checksum():
     """The check value of CRC-32C (RFC 3720 appendix B.4)."""
