@@ -694,7 +694,7 @@ class TestOpening:
     @pytest.mark.parity("UDP-06")
     def test_broadcast(self, opened):
         """Broadcasts need to be allowed, and then go out."""
-        with pytest.raises(TransportError):
+        with pytest.raises(TransportError, match="needs broadcast=True"):
             opened().put(("127.255.255.255", 9, b"x"))
 
         assert opened(broadcast=True).put(("127.255.255.255", 9, b"x")) is True

@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
         _stop_on_signals(server, options.shutdown_timeout)  # before anybody can know that it serves
         systemd.notify("READY=1")
         systemd.maybe_start_watchdog()
-    except (ValueError, ImportError, GalephError) as error:
+    except (TypeError, ValueError, ImportError, GalephError) as error:
         print(f"galeph serve: {error}", file=sys.stderr)
         return 2
     where = ", ".join(_url("https" if tls else "http", address) for address in server.addresses)

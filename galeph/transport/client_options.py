@@ -13,7 +13,7 @@ from typing import Any, Self, TypedDict
 from galeph._arguments import check_flag
 from galeph.errors import ConnectError
 from galeph.transport.arguments import check_port, is_address
-from galeph.transport.base import Transport
+from galeph.transport.base import Transport, address_text
 from galeph.transport.names import SocketAddress, resolve
 from galeph.transport.options import (
     check_hooks,
@@ -121,7 +121,12 @@ class ClientSettings:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             else:
                 sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-            sock.bind(self._local.address)
+            try:
+                sock.bind(self._local.address)
+            except OSError as error:
+                host, port = self._local.address[:2]
+                where = address_text(host, port) if port else host
+                raise OSError(error.errno, f"{error.strerror}: local_address {where}") from None
 
     def wrap(self, transport: Transport) -> Transport:
         """Put around a new connection's transport what is asked for. May block."""

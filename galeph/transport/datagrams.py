@@ -360,6 +360,8 @@ class DatagramSocket:
             failure: TransportError = DatagramTooLarge(error.errno, text)
         else:
             text = f"{error.strerror or error} (sending to {to})"
+            if error.errno == errno.EACCES and self.family != _AF_UNIX:  # ip(7)
+                text += "; a broadcast address needs broadcast=True"
             failure = TransportError(error.errno, text)
         if self._tap is not None:
             self._tap.note_failed(failure, peer)

@@ -33,6 +33,10 @@ def patched(request):
     import socket
     return {"body": socket.socket.__module__}
 value = 5
+async def coroutine(request):
+    pass
+def generator(request):
+    yield b"x"
 """
 
 
@@ -159,6 +163,8 @@ def test_patch(app):
         ("nowhere:hello", "no module named 'nowhere'"),
         ("app:nothing", "module 'app' has no 'nothing'"),
         ("app:value", "app:value is not callable: 5"),
+        ("app:coroutine", "handler must block and not await"),
+        ("app:generator", "handler must return, not yield"),
     ],
 )
 def test_wrong_handler(app, spec, message):

@@ -129,6 +129,7 @@ class TestLocalAddress:
         """An address of somebody else's is an error of the connection, and says which."""
         with pytest.raises(ConnectError, match=r"127\.0\.0\.1:1") as caught:
             tcp.client("127.0.0.1", 1, local_address="192.0.2.1").result(5)
+        assert "local_address 192.0.2.1" in str(caught.value)
         assert errno.EADDRNOTAVAIL == caught.value.errno
 
 
