@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from galeph import deferred, executor, http, stream, tcp, tls, udp
+from galeph import deferred, dns, executor, http, stream, tcp, tls, udp
+from galeph.http.doh import DoH
 from galeph.transport.memory import memory_pair
 
 NAN = math.nan
@@ -28,6 +29,7 @@ MAYBE_FUNCTIONS = [5, "f"]
 COUNTS = ["1", 1.5, True, -1, NAN]
 PORTS = ["80", 1.5, True, -1, 65536, NAN]
 TIMES = ["1", True, [], 0, -1, NAN, HUGE]  # that must be above 0, and may be None
+KEPT_FOR = ["1", None, True, -1, NAN, HUGE]
 NUMBERS = ["1", None, True, 0, -1, NAN, HUGE]
 BUFFERS = ["1", None, True, 1.5, NAN]
 SOURCES = [5, "text", None]
@@ -512,6 +514,53 @@ CALLS = [
         {"fn": FUNCTIONS, "source": SOURCES, "buffer": BUFFERS},
         {"fn": handle, "source": ()},
     ),
+    # -- names
+    Call(
+        dns.Resolver,
+        {
+            "nameservers": [5, "192.0.2.1", [], [5], ["http://h"], [("192.0.2.1", 0)]],
+            "search_domains": [5, "example", ["a..b"]],
+            "ndots": COUNTS,
+            "rotate": ["no", 1, 0],
+            "hosts": [5, "a", {5: ["192.0.2.1"]}, {"a": "192.0.2.1"}, {"a": [5]}, {"a": 5}],
+            "hosts_file": [5, b"/etc/hosts"],
+            "resolv_conf": [5, b"/etc/resolv.conf"],
+            "address_types": [5, "ipv5_only", []],
+            "timeout": TIMES,
+            "query_timeout": TIMES,
+            "attempts": [*COUNTS, 0],
+            "max_queries_per_resolve": [*COUNTS, 0, None],
+            "max_payload_size": [*COUNTS, None, 511, 65536],
+            **dict.fromkeys(("min_ttl", "max_ttl", "negative_ttl", "failure_ttl"), KEPT_FOR),
+            "max_entries": [*COUNTS, None],
+            **dict.fromkeys(("edns", "recursion_desired", "mixed_case"), FLAGS),
+            **dict.fromkeys(("decode_idn", "allow_underscores", "trace"), FLAGS),
+            "policy": MAYBE_FUNCTIONS,
+            "fallback": RESOLVERS,
+            "wiretap": ["loud", 1.5, b"info", handle],
+        },
+    ),
+    Call(
+        dns.Do53,
+        {"host": [*CLIENT_HOSTS], "port": [*PORTS, 0, None], "tcp": FLAGS},
+        {"host": "192.0.2.1"},
+    ),
+    Call(
+        dns.DoT,
+        {
+            "host": CLIENT_HOSTS,
+            "port": [*PORTS, 0, None],
+            "tls": [*[one for one in CLIENT_TLS if one != {}], None, False],
+            "server_hostname": [5, "a b", "https://h/", "h:443"],
+        },
+        {"host": "192.0.2.1"},
+    ),
+    Call(dns.SystemResolver, {"threads": [*COUNTS, 0, None], "timeout": TIMES}),
+    Call(
+        DoH,
+        {"url": [*URLS, "http://h/"], "addresses": [5, "192.0.2.1", ["h"], [5]], "tls": CLIENT_TLS},
+        {"url": "https://h/"},
+    ),
     # -- deferreds
     Call(deferred.alt, {"xs": [()]}),
     Call(deferred.connect, {"source": ANYTHING, "target": [5, None]}, {"source": 1}),
@@ -557,6 +606,7 @@ FREE = {
     *(stream.is_stream, stream.sink, stream.source),  # these two: tests/stream/test_coerce.py
     *(deferred.dropped_errors, deferred.is_deferrable, deferred.recur, deferred.report_dropped),
     *(deferred.success, deferred.take_dropped, deferred.to_deferred, deferred.unwrap),
+    *(dns.default_resolver, dns.public_only),  # which a resolver calls, with what it has found
     deferred.zip,
 }
 
@@ -579,7 +629,7 @@ def test_a_wrong_argument_is_named_at_the_call(call, name):
         assert type(caught.value) in {TypeError, ValueError}, wrong
 
 
-@pytest.mark.parametrize("module", [tcp, udp, tls, http, stream, deferred])
+@pytest.mark.parametrize("module", [tcp, udp, tls, http, dns, stream, deferred])
 def test_every_function_is_here(module):
     """No public function is left out, and none of its arguments."""
     listed: dict[Any, set[str]] = {}

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from galeph import clock
+from galeph._arguments import check_flag, named
 from galeph.dns.questions import Question, Verdict
 from galeph.errors import ResourceClosed, TransportError
 from galeph.tls import to_client_context
@@ -60,10 +61,14 @@ class Do53:
         host: an address; a name is looked up by the system.
         port: 53, as a rule.
         tcp: True to ask over TCP only.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
     """
 
     def __init__(self, host: str, port: int = _PORT, *, tcp: bool = False) -> None:
         _check_server(host, port)
+        check_flag("tcp", tcp)
         self.host = host
         self.port = port
         self.tcp = tcp
@@ -103,8 +108,12 @@ class DoT:
     Args:
         host: an address; a name is looked up by the system.
         port: 853, as a rule.
-        tls: what `galeph.tcp.client` takes.
+        tls: what `galeph.tcp.client` takes, but for None and False.
         server_hostname: the name the certificate must prove, where it is not ``host``.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it should be; the text names it.
+        OSError: a file that ``tls`` names cannot be read.
     """
 
     def __init__(
@@ -116,11 +125,18 @@ class DoT:
         server_hostname: str | None = None,
     ) -> None:
         _check_server(host, port)
+        if server_hostname is not None:
+            check_host(server_hostname, name="server_hostname")
+        if tls is None or tls is False:
+            # That means no TLS elsewhere, and here it would ask in the clear without a word.
+            raise ValueError(f"tls must be True, a context or options, not {tls!r}: see Do53")
         self.host = host
         self.port = port
-        self._tls = tls
-        self._server_hostname = server_hostname
         self._context: Any = None
+        if tls is not True:  # what that means takes tens of milliseconds to read: when asked
+            self._context, name = to_client_context(tls)
+            server_hostname = server_hostname or name
+        self._server_hostname = server_hostname
         self._idle: list[tuple[Transport, clock.Timer]] = []
 
     def exchange(self, question: Question) -> None:
@@ -141,9 +157,7 @@ class DoT:
 
     def _connect(self) -> Transport:
         if self._context is None:
-            context, name = to_client_context(self._tls)
-            self._context = context
-            self._server_hostname = self._server_hostname or name
+            self._context, _ = to_client_context(True)
         return connect(
             self.host,
             self.port,
@@ -200,7 +214,10 @@ def to_nameservers(given: Sequence[Any]) -> tuple[Nameserver, ...]:
         raise TypeError(f"nameservers must be a list, not {given!r}")
     if not given:
         raise ValueError("nameservers must not be empty")
-    return tuple(_to_nameserver(each) for each in given)
+    try:
+        return tuple(_to_nameserver(each) for each in given)
+    except (TypeError, ValueError) as error:
+        raise named("nameservers", error) from error
 
 
 def _to_nameserver(given: Any) -> Nameserver:
@@ -215,14 +232,14 @@ def _to_nameserver(given: Any) -> Nameserver:
     if callable(getattr(given, "exchange", None)):
         server: Nameserver = given
         return server
-    raise TypeError(f"nameservers must hold addresses or nameservers, not {given!r}")
+    raise TypeError(f"each is an address or a nameserver, not {given!r}")
 
 
 def _check_server(host: Any, port: Any) -> None:
-    check_host(host, name="nameservers")
-    if not host or "/" in host or any(char <= " " for char in host):
-        raise ValueError(f"nameservers: {host!r} is no address")
-    check_port(port, least=1, name="nameservers: port")
+    check_host(host)
+    if not host:
+        raise ValueError("host must not be empty")
+    check_port(port, least=1)
 
 
 def _text(host: str, port: int) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from galeph._arguments import check_count, check_seconds
+from galeph._arguments import check_count, check_flag, check_seconds
 from galeph.dns.families import AddressTypes, check_address_types
 from galeph.dns.hostnames import InvalidName, encode_host
 from galeph.dns.nameservers import to_nameservers
@@ -17,6 +17,15 @@ from galeph.transport.names import Resolver as AnyResolver
 from galeph.transport.wiretap import Wiretap, to_wiretap
 
 __all__ = ["Options"]
+
+_FLAGS = (
+    "edns",
+    "recursion_desired",
+    "mixed_case",
+    "decode_idn",
+    "allow_underscores",
+    "trace",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,11 @@ class Options:
         if self.nameservers is not None:
             to_nameservers(self.nameservers)
         self._check_names()
+        self._check_files()
+        for name in _FLAGS:
+            check_flag(name, getattr(self, name))
+        if self.rotate is not None:
+            check_flag("rotate", self.rotate)
         check_address_types(self.address_types)
         for name in ("timeout", "query_timeout"):
             check_seconds(name, getattr(self, name))
@@ -90,6 +104,22 @@ class Options:
                 encode_host(domain, allow_underscores=True)
             except InvalidName as error:
                 raise ValueError(f"search_domains: {error}") from error
+        self._check_hosts()
+
+    def _check_hosts(self) -> None:
+        if not isinstance(self.hosts, Mapping | None):
+            raise TypeError(f"hosts must be a mapping of names to addresses, not {self.hosts!r}")
         for host, addresses in (self.hosts or {}).items():
-            if isinstance(addresses, str) or not all(is_address(each) for each in addresses):
-                raise ValueError(f"hosts: {host!r} must have a list of addresses")
+            if not isinstance(host, str):
+                raise TypeError(f"hosts: a name must be a str, not {host!r}")
+            if isinstance(addresses, str) or not isinstance(addresses, Iterable):
+                raise TypeError(f"hosts: {host!r} must have a list of addresses, not {addresses!r}")
+            for address in addresses:
+                if not is_address(address):
+                    raise ValueError(f"hosts: {address!r}, for {host!r}, is no address")
+
+    def _check_files(self) -> None:
+        for name in ("hosts_file", "resolv_conf"):
+            path = getattr(self, name)
+            if not isinstance(path, str | os.PathLike | None):
+                raise TypeError(f"{name} must be a path or None, not {path!r}")

@@ -332,11 +332,15 @@ class Resolver:
 
         Raises:
             ResolveError, ResolveTimeout, ResourceClosed: as `addresses`.
-            ValueError: there is no such type.
+            TypeError, ValueError: ``name`` is no text, or there is no such type.
         """
         import dns.exception
         import dns.rdatatype
 
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {name!r}")
+        if not isinstance(rdtype, str):
+            raise TypeError(f"rdtype must be a str, not {rdtype!r}")
         now = clock.default().monotonic()
         self._prepare(now)
         try:

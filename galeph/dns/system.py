@@ -53,7 +53,11 @@ class SystemResolver:
         Raises:
             ResolveError: there is none, or too many names wait; its number says why.
             ResolveTimeout: it took longer than ``timeout``. The thread goes on.
+            TypeError: ``host`` is no text.
         """
+        if not isinstance(host, str):
+            # None is this machine to getaddrinfo.
+            raise TypeError(f"host must be a name or an address as str, not {host!r}")
         text = f"{host} not resolved in {self._timeout} s"
         with TimeLimit(self._timeout, partial(ResolveTimeout, text)):
             found = self._flights.run(host, self._ask)

@@ -14,6 +14,7 @@ import errno
 from collections.abc import Sequence
 from typing import Any
 
+from galeph._arguments import named
 from galeph.dns import Question, Resolver, Verdict
 from galeph.errors import (
     ConnectTimeout,
@@ -78,7 +79,10 @@ class DoH:
         self._shown = f"https://{target.authority}{target.path}"
         self._resolver = None
         if addresses is not None:
-            self._resolver = Resolver(hosts={target.host: addresses}, hosts_file=None)
+            try:
+                self._resolver = Resolver(hosts={target.host: addresses}, hosts_file=None)
+            except (TypeError, ValueError) as error:
+                raise named("addresses", error) from error
         self._pool = connection_pool(tls=tls, limits=_LIMITS, resolver=self._resolver)
 
     def exchange(self, question: Question) -> None:

@@ -107,8 +107,10 @@ def check_handler(handler: Any, *, name: str = "handler") -> None:
         raise TypeError(f"{name} must return, not yield: {handler!r} is a generator function")
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is an IP address, with or without an interface behind ``%``."""
+def is_address(text: object) -> bool:
+    """Whether this is the text of an IP address, with or without an interface behind ``%``."""
+    if not isinstance(text, str):
+        return False  # a number and four bytes would be one to `ip_address`
     try:
         ip_address(text)
     except ValueError:

@@ -59,6 +59,14 @@ class TestNaming:
             to_nameservers(given)
 
 
+class TestEncryption:
+    @pytest.mark.parametrize("nothing", [None, False])
+    def test_is_not_left_out(self, nothing):
+        """DNS over TLS without TLS would be asking in the clear: it is refused when it is made."""
+        with pytest.raises(ValueError, match="tls"):
+            DoT("192.0.2.1", tls=nothing)
+
+
 class TestDo53:
     def test_over_udp(self, server):
         """A question and its answer."""

@@ -42,7 +42,7 @@ def test_defaults():
         ("search_domains", ["a..b"], ValueError),
         ("ndots", -1, ValueError),
         ("attempts", 0, ValueError),
-        ("hosts", {"name": "192.0.2.1"}, ValueError),
+        ("hosts", {"name": "192.0.2.1"}, TypeError),
         ("hosts", {"name": ["other.example"]}, ValueError),
         ("address_types", "ipv5_only", ValueError),
         ("timeout", 0, ValueError),

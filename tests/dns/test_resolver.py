@@ -819,6 +819,20 @@ class TestRecords:
         assert [("example", "MX")] == server.questions
         assert ("MX", "example") == (resolver.query_async("example", "MX").get().rdtype, "example")
 
+    def test_arguments(self, make, server):
+        """What is no text is refused by its name, before anything is asked."""
+        resolver = make()
+        for call, name in (
+            (lambda: resolver.query(5), "name"),
+            (lambda: resolver.query("www.example", 5), "rdtype"),
+            (lambda: resolver.query("www.example", "NONE SUCH"), "rdtype"),
+            (lambda: resolver.reverse(5), "address"),
+            (lambda: resolver.reverse(bytes(4)), "address"),
+        ):
+            with pytest.raises((TypeError, ValueError), match=name):
+                call()
+        assert [] == server.questions
+
     def test_names_of_services(self, make, server):
         """A name that is no host's may have underscores."""
         server.add("_http._tcp.example. 300 IN SRV 1 2 80 www.example.")

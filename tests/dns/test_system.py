@@ -81,6 +81,13 @@ def test_too_many(slow, monkeypatch):
     assert ("192.0.2.1",) == first.get()
 
 
+@pytest.mark.parametrize("host", [None, 5, b"localhost"])
+def test_no_text(host):
+    """It is refused by name: None would be this machine to the C library."""
+    with pytest.raises(TypeError, match="host"):
+        SystemResolver().addresses(host)
+
+
 def test_arguments():
     """A wrong one is refused by its name."""
     with pytest.raises(ValueError, match="threads"):

@@ -148,7 +148,7 @@ def test_arguments():
     """Without https it is none; addresses are addresses."""
     with pytest.raises(ValueError, match="https"):
         DoH("http://dns.example/dns-query")
-    with pytest.raises(ValueError, match="hosts"):
+    with pytest.raises(ValueError, match="addresses"):
         DoH("https://dns.example/dns-query", addresses=["dns.example"])
     doh = DoH("https://user:secret@dns.example/dns-query")
 
