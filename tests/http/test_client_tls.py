@@ -13,6 +13,7 @@ from gevent import socket
 
 from galeph import http
 from galeph.errors import CertificateError, IncompleteBody, TLSError
+from galeph.testing import no_leaks
 from tests.http.raw import serving
 from tests.http.scripted import OK, pool_of, scripted
 from tests.transport.certificates import authority, client_context, server_context
@@ -132,9 +133,10 @@ def test_https_to_a_server_without():
 
 @pytest.mark.attack(292)
 def test_failed_handshakes_leave_nothing(server):
-    """After a hundred failed handshakes the pool is as empty as before."""
-    with pool_of() as pool:
-        for _ in range(100):
+    """After a thousand failed handshakes the pool is as empty as before, and no descriptor,
+    greenlet or watcher is left."""
+    with pool_of() as pool, no_leaks():
+        for _ in range(1000):
             with pytest.raises(CertificateError):
                 http.get(f"https://localhost:{server.port}/", pool=pool).result(5)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import struct
+from functools import partial
 
 import gevent
 import pytest
@@ -224,9 +225,10 @@ def test_plain_text_around_the_handshake(certificate, where):
 
 
 @pytest.mark.attack(191)
-def test_another_certificate_under_load(authority, tmp_path):
-    """A certificate that is loaded while clients come and stay is shown to those who come then;
-    nobody is dropped."""
+@pytest.mark.parametrize("how", ["certificates", "context"])
+def test_another_certificate_under_load(authority, tmp_path, how):
+    """A certificate that is loaded while clients come and stay, by `reload` or into a context of
+    the user's, is shown to those who come then; nobody is dropped."""
     path, ca = tmp_path / "server.pem", tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca)
 
@@ -256,12 +258,17 @@ def test_another_certificate_under_load(authority, tmp_path):
 
     is_over = gevent.event.Event()
     renew("old")
-    context = tls.server_context(certfile=path)
-    with serving(lambda _: {"body": "x"}, tls=context) as server:
+    if how == "certificates":
+        shown = tls.certificates(certfile=path)
+        load = shown.reload
+    else:
+        shown = tls.server_context(certfile=path)
+        load = partial(shown.load_cert_chain, path)
+    with serving(lambda _: {"body": "x"}, tls=shown) as server:
         staying = [gevent.spawn(stay, server) for _ in range(4)]
         before = {come(server) for _ in range(10)}
         renew("new")
-        context.load_cert_chain(path)
+        load()
         after = {come(server) for _ in range(10)}
         is_over.set()
         answers = [one.get(timeout=5) for one in staying]

@@ -252,16 +252,18 @@ class TestRefusing:
         "said", [b"", V1[:20], V1[:-1], V2[:5], V2[:30], MAPPED[:-1], MAPPED_V1[:-1]]
     )
     def test_absent_or_dribbled(self, start, said, caplog):
-        """A connection whose header is not complete at the deadline is closed then."""
+        """A connection whose header is not complete at the deadline is closed then, though a byte
+        came just now."""
         with ManualClock() as clock, caplog.at_level(logging.INFO, "galeph.server"):
             server = start(proxy_timeout=5)
             with dialled(server.port) as client:
-                client.sendall(said)
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                client.sendall(said[:-4])
                 assert settle(lambda: server.stats().active)
-                for _ in range(4):
+                for number in range(4):
                     clock.advance(1.2)
-                    client.sendall(b"")
-                    gevent.sleep(0)
+                    client.sendall(said[-4:][number : number + 1])
+                    gevent.sleep(0.005)
                 assert server.stats().active
                 clock.advance(0.3)
                 received, _ = read_to_the_end(client)
