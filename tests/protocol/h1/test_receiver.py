@@ -80,9 +80,7 @@ class TestRequests:
         assert following.messages[1:] == read_requests([GET]).messages
 
     @pytest.mark.attack(105)
-    @pytest.mark.parametrize(
-        "data", [GET + POST[:0], CHUNKED, GET + GET, b"\r\n" + GET, get(b"X: \xe9")]
-    )
+    @pytest.mark.parametrize("data", [POST, CHUNKED, GET + GET, b"\r\n" + GET, get(b"X: \xe9")])
     def test_are_the_same_at_every_pair_of_splits(self, data):
         """Cut into three pieces in every way."""
         expected = read_requests([data]).settled()
