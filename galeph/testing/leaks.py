@@ -13,6 +13,9 @@ Neither gevent nor greenlet keeps a list of greenlets or watchers; both are foun
 the garbage collector tracks, at 0.3 s a million objects. `gc.freeze` before each test leaves only
 the test's own to walk.
 
+The connections that the pool of ``http.get`` and its like keeps for the next request are closed
+before they would count, unless one is still in use: a user has no hand on that pool.
+
 Not counted are what gevent keeps for itself (hubs, main greenlets, the workers of a thread pool
 and the pool's own watchers), a greenlet whose ``is_parked`` says that it waits for work, as
 galeph's runner does for the next deferred, and what galeph's asyncio loop wakes itself up with.
@@ -98,6 +101,7 @@ class Snapshot:
         found = self._look()
         if not found:
             return found
+        _close_idle_default_pool()
         gc.collect()
         gc.collect()
         deadline = time.monotonic() + settle
@@ -118,6 +122,14 @@ class Snapshot:
             descriptors=tuple(_describe_descriptor(fd) for fd, _ in sorted(descriptors)),
             watchers=tuple(repr(w) for w in watchers if budget[_kind_of_watcher(w)] < 0),
         )
+
+
+def _close_idle_default_pool() -> None:
+    pool: Any = getattr(get_hub(), "galeph_pool", None)
+    if pool is not None and not pool.closed:
+        stats = pool.stats()
+        if stats.connections == stats.idle and not stats.waiting:
+            pool.close()
 
 
 @contextmanager

@@ -35,12 +35,21 @@ SCENARIOS = dedent(
     """
     import gevent, pytest
     from gevent import socket
-    from galeph import deferred
+    from galeph import deferred, http, stream
 
     kept = []
 
     def test_clean():
         gevent.spawn(gevent.sleep, 0.01).join()
+
+    def test_default_pool():
+        with http.start_server(lambda request: {"body": "x"}) as server:
+            assert "x" == http.get(f"http://127.0.0.1:{server.port}/").result().text()
+
+    def test_response_in_use():
+        server = http.start_server(lambda request: {"body": stream.Stream()})
+        kept.append(http.get(f"http://127.0.0.1:{server.port}/").result())
+        server.close(0).result()
 
     def test_greenlet():
         kept.append(gevent.spawn(gevent.sleep, 100))
@@ -208,6 +217,7 @@ class TestChecks:
         "name",
         [
             "test_clean",
+            "test_default_pool",
             "test_killed_greenlet",
             "test_seen_error",
             "test_parked_runner",
@@ -224,6 +234,7 @@ class TestChecks:
         [
             ("test_greenlet", "greenlet left"),
             ("test_socket", "descriptor left open"),
+            ("test_response_in_use", "descriptor left open"),
             ("test_watcher", "watcher left active"),
             ("test_hub_error", "ValueError: invalid literal"),
             pytest.param(
