@@ -12,7 +12,7 @@ may have a policy, that is a name.
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -129,13 +129,24 @@ def _read(address: str, port: int, kind: int) -> list[Any]:
 
 def _ask(resolver: Resolver, host: str, port: int, kind: int) -> list[Any]:
     found = []
-    for address in resolver.addresses(host):
+    for address in _texts(resolver.addresses(host), host):
         try:
             found += _read(address, port, kind)
         except (OSError, UnicodeError) as error:
             text = f"the resolver has given {address!r} for {host}, which is no address"
             raise ResolveError(socket.EAI_FAIL, text) from error
     return found
+
+
+def _texts(answer: Any, host: str) -> Iterable[str]:
+    """What a resolver has returned, if that is what it should return."""
+    # A text would be read letter by letter, and None is this machine to the C library.
+    if isinstance(answer, Iterable) and not isinstance(answer, str):
+        texts = list(answer)
+        if all(isinstance(text, str) for text in texts):
+            return texts
+        answer = texts
+    raise TypeError(f"resolver: addresses({host!r}) must return a list of texts, not {answer!r}")
 
 
 def _ask_hub(host: str, port: int, kind: int) -> Any:

@@ -178,6 +178,17 @@ class TestAnyResolver:
         with pytest.raises(ResolveError, match="no address"):
             resolve("name", 80, resolver=Fixed())
 
+    @pytest.mark.parametrize("wrong", [None, "127.0.0.1", b"127.0.0.1", [None], [5], 5])
+    def test_what_is_no_list_of_texts(self, wrong):
+        """It is a mistake in the resolver, and never taken for this machine."""
+
+        class Wrong:
+            def addresses(self, host):
+                return wrong
+
+        with pytest.raises(TypeError, match="resolver: addresses"):
+            resolve("name", 80, resolver=Wrong())
+
     def test_check_resolver(self):
         """What cannot be asked is refused."""
         check_resolver(None)
