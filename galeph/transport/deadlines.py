@@ -124,5 +124,6 @@ class Deadlines:
                         guarded.deadline = NEVER
                         self._place(guarded, now)
                         guarded.expire()
+                        self.hurry(guarded)
                     else:
                         self._place(guarded, now)

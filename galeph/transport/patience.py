@@ -26,7 +26,7 @@ class PatientTransport(WrappedTransport):
         inner: the one below, from now on the new transport's own.
         deadlines: what watches it.
         timeout: how many seconds without progress are too many. It is noticed at the latest after
-            twice that time.
+            twice that time, and a second of the sweep for each.
         monotonic: the clock of ``deadlines``.
 
     Attributes:

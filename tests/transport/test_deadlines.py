@@ -63,6 +63,23 @@ class TestExpiring:
 
         assert 2 == len(guarded.expired_at)
 
+    def test_set_anew_by_the_expiry(self, clock):
+        """A deadline that what has expired sets itself is met at most a second later, too."""
+
+        class Again(Guarded):
+            def expire(self):
+                super().expire()
+                self.deadline = after(clock, 0.25)
+
+        deadlines = Deadlines(clock)
+        guarded = Again(clock, after(clock, 0.5))
+        deadlines.watch(guarded)
+        clock.advance(10)
+
+        gaps = [b - a for a, b in zip(guarded.expired_at, guarded.expired_at[1:], strict=False)]
+        assert 9 <= len(guarded.expired_at)
+        assert all(0.25 <= gap <= 1.26 for gap in gaps)
+
     def test_moved_later(self, clock):
         """A deadline that was moved on by assignment is met at its new time only."""
         deadlines = Deadlines(clock)
