@@ -11,9 +11,9 @@ no sockets and nobody to tell, so that a program is the same by hand and as a se
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
-from functools import partial
 
 from gevent.monkey import get_original
 
@@ -22,6 +22,8 @@ from galeph.deferred import Deferred
 from galeph.errors import TransportError
 
 __all__ = ["listen_fds", "maybe_start_watchdog", "notify"]
+
+_log = logging.getLogger("galeph.systemd")
 
 _FIRST_FD = 3
 
@@ -105,7 +107,9 @@ def _assignment(line: str) -> tuple[str, str, str]:
 def maybe_start_watchdog() -> Deferred[None] | None:
     """Tell the manager from now on, twice as often as it wants, that this hub runs.
 
-    A hub that is blocked says nothing, and the manager restarts the process.
+    A hub that is blocked says nothing, and the manager restarts the process. A manager that cannot
+    be reached, because it is busy or starts anew itself, is told again next time; the log has a
+    WARNING when that begins.
 
     Returns:
         A deferred whose cancellation ends it; None if the manager wants no such thing
@@ -119,4 +123,21 @@ def maybe_start_watchdog() -> Deferred[None] | None:
         return None
     if not (text.isascii() and text.isdigit() and int(text)):
         raise ValueError(f"WATCHDOG_USEC must be a number of microseconds, not {text!r}")
-    return clock.every(int(text) / 2e6, partial(notify, "WATCHDOG=1"))
+    return clock.every(int(text) / 2e6, _Watchdog().feed)
+
+
+class _Watchdog:
+    """Whether the manager was reached last time."""
+
+    def __init__(self) -> None:
+        self._is_reached = True
+
+    def feed(self) -> None:
+        try:
+            notify("WATCHDOG=1")
+        except TransportError as error:
+            if self._is_reached:
+                _log.warning("the watchdog of the service manager is not told: %s", error)
+            self._is_reached = False
+        else:
+            self._is_reached = True

@@ -213,6 +213,24 @@ class TestWatchdog:
         with pytest.raises(BlockingIOError):
             manager.recv(100)
 
+    def test_a_manager_that_is_away(self, environment, tmp_path, caplog):
+        """It is told again when it is back; what happens meanwhile is one line."""
+        path = tmp_path / "notify"
+        environment(WATCHDOG_USEC=10_000_000, NOTIFY_SOCKET=path)
+        with ManualClock() as clock:
+            watchdog = systemd.maybe_start_watchdog()
+            for _ in range(3):
+                clock.advance(5)
+                gevent.sleep(0)
+            with Socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                manager.bind(str(path))
+                clock.advance(5)
+                assert "WATCHDOG=1" == told_by(manager)
+            watchdog.cancel()
+
+        (line,) = caplog.records
+        assert ("WARNING", "galeph.systemd") == (line.levelname, line.name)
+
     def test_not_wanted(self, environment):
         """A manager that has none, or has one for another process, is told nothing."""
         assert systemd.maybe_start_watchdog() is None
