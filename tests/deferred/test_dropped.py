@@ -247,6 +247,20 @@ class TestReporting:
         galeph_unseen_errors()
 
     @pytest.mark.attack(298)
+    def test_each_of_a_thousand_is_logged_once(self, caplog):
+        """An error that went through a chain is its last deferred's, and told once."""
+        for number in range(1000):
+            deferred.error(ValueError(number)).chain(id).finally_(int)
+        settle()
+        gc.collect()
+
+        with caplog.at_level(logging.ERROR, "galeph.deferred"):
+            deferred.report_dropped()
+            deferred.report_dropped()
+
+        told = sorted(record.exc_info[1].args[0] for record in caplog.records)
+        assert list(range(1000)) == told
+
     @pytest.mark.parity("DEF-60")
     def test_logged_once(self, caplog):
         """report_dropped writes one line with the traceback, once."""

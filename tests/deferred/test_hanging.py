@@ -263,7 +263,7 @@ class TestEntries:
         """A pending graph of stages that nobody can realize any more is garbage."""
         gc.collect()
         before = sum(type(thing) is Deferred for thing in gc.get_objects())
-        for _ in range(100):
+        for _ in range(1000):
             a, b = Deferred(), Deferred()
             joined = deferred.zip(a.chain(id), b.catch(id), deferred.alt(a, b)).timeout(None)
             joined.on_realized(id, id)
