@@ -78,6 +78,20 @@ class RequestOptions(TypedDict, total=False):
     on_interim: OnInterim | None
 
 
+_OPTIONS = RequestOptions.__annotations__.keys()
+# How what other clients have is said here.
+_ELSEWHERE = {
+    "timeout": "deadline= (seconds for everything) or timeouts=",
+    "verify": "tls=",
+    "cert": "tls=",
+    "data": "form= or body=",
+    "content": "body=",
+    "allow_redirects": "follow_redirects=",
+    "auth": "https://user:password@host/ in the URL, or headers=",
+    "cookies": "headers=",
+}
+
+
 @dataclass(slots=True)
 class _Call:
     """A request and how it is to be made, all checked."""
@@ -186,42 +200,50 @@ def request(
 
 def get(url: str, **options: Unpack[RequestOptions]) -> Deferred[Response]:
     """Send a GET request; see `request`."""
-    return request("GET", url, **options)
+    return _short_form("get", url, options)
 
 
 def head(url: str, **options: Unpack[RequestOptions]) -> Deferred[Response]:
     """Send a HEAD request; see `request`."""
-    return request("HEAD", url, **options)
+    return _short_form("head", url, options)
 
 
 def post(url: str, **options: Unpack[RequestOptions]) -> Deferred[Response]:
     """Send a POST request; see `request`."""
-    return request("POST", url, **options)
+    return _short_form("post", url, options)
 
 
 def put(url: str, **options: Unpack[RequestOptions]) -> Deferred[Response]:
     """Send a PUT request; see `request`."""
-    return request("PUT", url, **options)
+    return _short_form("put", url, options)
 
 
 def patch(url: str, **options: Unpack[RequestOptions]) -> Deferred[Response]:
     """Send a PATCH request; see `request`."""
-    return request("PATCH", url, **options)
+    return _short_form("patch", url, options)
 
 
 def delete(url: str, **options: Unpack[RequestOptions]) -> Deferred[Response]:
     """Send a DELETE request; see `request`."""
-    return request("DELETE", url, **options)
+    return _short_form("delete", url, options)
 
 
 def options(url: str, **options: Unpack[RequestOptions]) -> Deferred[Response]:
     """Send an OPTIONS request; see `request`."""
-    return request("OPTIONS", url, **options)
+    return _short_form("options", url, options)
 
 
 def trace(url: str, **options: Unpack[RequestOptions]) -> Deferred[Response]:
     """Send a TRACE request, which has no body; see `request`."""
-    return request("TRACE", url, **options)
+    return _short_form("trace", url, options)
+
+
+def _short_form(name: str, url: str, options: RequestOptions) -> Deferred[Response]:
+    if options and not options.keys() <= _OPTIONS:
+        unknown = min(options.keys() - _OPTIONS)
+        hint = f"; say {_ELSEWHERE[unknown]}" if unknown in _ELSEWHERE else ""
+        raise TypeError(f"http.{name}() has no option {unknown!r}{hint}")
+    return request(name, url, **options)
 
 
 # Checking

@@ -385,6 +385,25 @@ class TestArguments:
         with pytest.raises(TypeError, match="deadline"):
             http.get("http://h/", deadline="soon")
 
+    @pytest.mark.parametrize(
+        ("option", "said"),
+        [
+            (
+                "timeout",
+                "http.get() has no option 'timeout'; say deadline= (seconds for everything)",
+            ),
+            ("verify", "; say tls="),
+            ("data", "; say form= or body="),
+            ("dealine", "http.get() has no option 'dealine'"),
+        ],
+    )
+    def test_option_of_another_client(self, option, said):
+        """What there is not is named, and what it is called here."""
+        with pytest.raises(TypeError) as caught:
+            http.get("http://h/", **{option: 1})
+
+        assert said in str(caught.value)
+
 
 class TestResponses:
     def test_what_a_response_says(self):
