@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import builtins
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._hanging import listen, unlisten
 from galeph.deferred._outcome import DEFERRABLE, NOTHING
-from galeph.deferred._ownership import hand_on
+from galeph.deferred._ownership import give_back_all, hand_on_all
 from galeph.deferred._stages import Chain, Stage
 from galeph.deferred.producer import on_cancel, owns
 
@@ -134,10 +135,10 @@ class _All(_Join):
     def finish(self, bottoms: list[Deferred[Any]]) -> None:
         """Make the list, and take the values from those that own them."""
         owners = [bottom for bottom in bottoms if bottom._is_owner]
-        hand_on(owners, self.result)
-        duties = [(each._dispose, each._value) for each in owners if each._dispose is not None]
+        hand_on_all(owners, self.result)
+        duties = [(each, each._value) for each in owners if each._dispose is not None]
         if duties:
-            owns(self.result, lambda _: _dispose_all(duties))
+            owns(self.result, partial(give_back_all, duties))
         self.result.success([bottom._value for bottom in bottoms])
 
 
@@ -211,8 +212,3 @@ def connect(source: Any, target: Deferred[Any]) -> bool:
         return target.success(source)
     Chain((), target, copy_context()).pass_through(source)
     return True
-
-
-def _dispose_all(duties: list[tuple[Callable[[Any], object], Any]]) -> None:
-    for dispose, value in duties:
-        dispose(value)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._outcome import stopped
+from galeph.deferred._ownership import in_own_thread
 from galeph.errors import Cancelled
 
 __all__ = ["to_future"]
@@ -32,7 +33,7 @@ def to_future(deferred: Deferred[T]) -> Future[T]:
     if not isinstance(deferred, Deferred):
         raise TypeError(f"deferred must be a Deferred, not {deferred!r}")
     future: Future[T] = Future()
-    deferred.on_realized(partial(_succeed, future), partial(_fail, future))
+    deferred.on_realized(partial(_succeed, deferred, future), partial(_fail, future))
     future.add_done_callback(partial(_cancel, deferred))
     return future
 
@@ -40,9 +41,13 @@ def to_future(deferred: Deferred[T]) -> Future[T]:
 # A future that was cancelled in the meantime takes no outcome: InvalidStateError.
 
 
-def _succeed(future: Future[Any], value: Any) -> None:
-    with suppress(InvalidStateError):
+def _succeed(deferred: Deferred[Any], future: Future[Any], value: Any) -> None:
+    try:
         future.set_result(value)
+    except InvalidStateError:
+        if deferred._dispose is not None:
+            # It was on its way: nobody has it.
+            in_own_thread(deferred, deferred._dispose, value)
 
 
 def _fail(future: Future[Any], error: BaseException) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 from gevent.event import AsyncResult
 
@@ -25,7 +26,9 @@ __all__ = [
     "Left",
     "call_off",
     "cancel",
+    "give_back_all",
     "hand_on",
+    "hand_on_all",
     "in_own_thread",
     "let_go",
     "refuse",
@@ -46,7 +49,9 @@ def refuse(deferred: Deferred[Any], token: object | None, value: Any = NOTHING) 
         raise RuntimeError("the token is not that of this deferred's claim")
     dispose = deferred._dispose
     if dispose is not None and value is not NOTHING and value is not deferred._value:
-        in_own_thread(deferred, dispose, value)
+        # What it has instead, if anything, is no resource.
+        deferred._is_taken = True
+        in_own_thread(deferred, partial(_give_back, deferred), value)
     return False
 
 
@@ -60,20 +65,45 @@ def in_own_thread(deferred: Deferred[Any], fn: Callable[[Any], object], argument
 
 
 class Bond:
-    """Dies with the last deferred of a value; if nobody has taken it, ``fn`` is called in the hub.
+    """What the deferreds of one value share: whether somebody has it, and who may still take it.
 
-    The deferreds that a value goes through unchanged share it.
+    It dies with the last of them; if the value was neither taken nor given back by then, ``fn`` is
+    called in the hub.
     """
 
-    __slots__ = ("_fn", "_hub")
+    __slots__ = ("_fn", "_holders", "_hub", "_is_cut")
 
-    def __init__(self, hub: Any, fn: Callable[[], object]) -> None:
+    def __init__(
+        self, first: Deferred[Any], fn: Callable[[], object] | None = None, hub: Any = None
+    ) -> None:
         self._hub = hub
-        self._fn: Callable[[], object] | None = fn
+        self._fn = fn
+        self._is_cut = False
+        self._holders = [ref(first)]
+
+    def join(self, deferred: Deferred[Any]) -> None:
+        """The value is in this one as well."""
+        self._holders = [holder for holder in self._holders if holder() is not None]
+        self._holders.append(ref(deferred))
 
     def cut(self) -> None:
         """Somebody has the value, and gives it back himself."""
         self._fn = None
+        self._is_cut = True
+
+    def give_back(self, dispose: Callable[[Any], object], value: Any) -> None:
+        """Dispose of the value if nobody has it, nor can come for it any more but here.
+
+        What is left of its deferreds must not give it to anybody then.
+        """
+        holders = [holder for each in self._holders if (holder := each()) is not None]
+        if self._is_cut or any(map(_is_wanted, holders)):
+            return
+        self.cut()
+        for holder in holders:
+            if holder._value is not NOTHING:
+                _take_away(holder, cancelled("cancelled: who waited has left"))
+        dispose(value)
 
     def __del__(self) -> None:
         # In the garbage collector, on any thread: no more than this.
@@ -86,9 +116,18 @@ class Bonds(NamedTuple):
 
     bonds: list[Bond | Bonds]
 
+    def join(self, deferred: Deferred[Any]) -> None:
+        for bond in self.bonds:
+            bond.join(deferred)
+
     def cut(self) -> None:
         for bond in self.bonds:
             bond.cut()
+
+
+def _is_wanted(holder: Deferred[Any]) -> bool:
+    """Whether one that has a value may still give it to somebody."""
+    return has_company(holder) or (holder._value is not NOTHING and not holder._is_taken)
 
 
 def take(deferred: Deferred[Any]) -> None:
@@ -98,15 +137,49 @@ def take(deferred: Deferred[Any]) -> None:
         deferred._bond.cut()
 
 
-def hand_on(sources: list[Deferred[Any]], result: Deferred[Any]) -> None:
-    """Have a result share the bonds of the owners it has its value, or values, from."""
-    bonds: list[Bond | Bonds] = []
-    for source in sources:
-        source._is_taken = True
-        if source._bond is not None:
-            bonds.append(source._bond)
-    if bonds:
-        result._bond = bonds[0] if len(bonds) == 1 else Bonds(bonds)
+def hand_on(source: Deferred[Any], result: Deferred[Any]) -> None:
+    """Have a result share the bond of the owner that it has its value from."""
+    result._bond = _share(source, result)
+
+
+def hand_on_all(sources: list[Deferred[Any]], result: Deferred[Any]) -> None:
+    """Have a result with a list share the bonds of the owners that it has the values from."""
+    if sources:
+        result._bond = Bonds([_share(source, result) for source in sources])
+
+
+def _share(source: Deferred[Any], result: Deferred[Any]) -> Bond | Bonds:
+    bond = source._bond
+    if bond is None:
+        bond = source._bond = Bond(source)
+        if source._is_taken:
+            bond.cut()
+    source._is_taken = True
+    bond.join(result)
+    return bond
+
+
+def give_back_all(duties: list[tuple[Deferred[Any], Any]], _: object) -> None:
+    """Give back each value of a list, which is still known to the owner that it came from."""
+    for source, value in duties:
+        _give_back(source, value)
+
+
+def _give_back(deferred: Deferred[Any], value: Any) -> None:
+    """Dispose of a value that nobody takes from this deferred."""
+    dispose: Any = deferred._dispose
+    if type(deferred._bond) is Bond:
+        deferred._bond.give_back(dispose, value)
+    else:
+        dispose(value)
+
+
+def _take_away(deferred: Deferred[Any], error: BaseException) -> None:
+    """Have it fail instead of the value it has: whoever comes must not get what is given back."""
+    deferred._is_taken = True
+    deferred._claim = DECIDED
+    _base_set(deferred, NOTHING)
+    _base_set_exception(deferred, error)
 
 
 class Left(NamedTuple):
@@ -171,14 +244,12 @@ def _let_go(deferred: Deferred[Any], reason: BaseException | None) -> object:
             return fn(error)
         call_off(deferred, error)
         return None
-    dispose, value = deferred._dispose, deferred._value
-    if dispose is None or deferred._is_taken or value is NOTHING:
+    value = deferred._value
+    if deferred._dispose is None or value is NOTHING:
         return None
-    # Whoever comes after this must not get what is given back: the outcome is taken away, and the
-    # deferred is as cancelled as if the value had not come.
-    take(deferred)
-    deferred._claim = DECIDED
-    _base_set(deferred, NOTHING)
-    _base_set_exception(deferred, error)
-    dispose(value)
+    if not deferred._is_taken:
+        _take_away(deferred, error)
+    elif deferred._bond is None:
+        return None
+    _give_back(deferred, value)
     return None

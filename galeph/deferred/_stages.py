@@ -115,7 +115,10 @@ class Stage(Entry):
             result._fail(error, bottom._traceback)  # type: ignore[arg-type]  # it has failed
             return
         if bottom._is_owner:
-            hand_on([bottom], result)
+            if _ready(result):
+                bottom._let_go(None)
+                return
+            hand_on(bottom, result)
             owns(result, bottom._dispose or result._dispose)
         result.success(value)
 

@@ -105,7 +105,9 @@ def owns(deferred: Deferred[T], dispose: Callable[[T], object] | None = None) ->
       fails as well.
     - So is a value that comes too late, after the deferred was cancelled or timed out.
 
-    Deferreds made from this one by `chain` and the like inherit the duty. So does the result of a
+    Deferreds made from this one by `chain` and the like inherit the duty. As long as one of several
+    that have the value may still give it to somebody, or somebody has it, no other disposes of it;
+    when the last is left they all fail. The duty is inherited, too, by the result of a
     stage whose function returns this one, from then on: if by that time whoever waited for it has
     left, as above, and nobody has come, it is as if he left now. Through further stages, or `zip`,
     the value is disposed of when it comes.
@@ -128,7 +130,7 @@ def on_dropped(deferred: Deferred[Any], fn: Callable[[], object]) -> None:
     `chain` without functions, `catch`, `finally_`, `zip` and the like), before anybody had taken
     the value. It may be as late as the next full collection, and is never if the value was taken.
     """
-    deferred._bond = Bond(adopt(deferred), fn)
+    deferred._bond = Bond(deferred, fn, adopt(deferred))
 
 
 def hold_hub(deferred: Deferred[Any]) -> None:

@@ -11,6 +11,7 @@ from gevent.exceptions import InvalidThreadUseError
 
 from galeph import deferred
 from galeph.deferred import Deferred
+from galeph.deferred.producer import owns
 from galeph.errors import Cancelled, TimedOut
 from tests.deferred import threads
 from tests.deferred.threads import settle
@@ -124,6 +125,17 @@ class TestCancelling:
         assert not d.cancelled()
         assert [] == caplog.messages
         d.wait()
+
+    def test_too_late_for_what_must_be_given_back(self):
+        """It is given back, since nobody has it."""
+        d, given_back = Deferred(), []
+        owns(d, given_back.append)
+        future = deferred.to_future(d)
+        d.success("thing")
+        future.cancel()
+        settle()
+
+        assert ["thing"] == given_back
 
 
 def test_wants_a_deferred():

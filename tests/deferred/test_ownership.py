@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 
 import gevent
+import pytest
 from gevent import get_hub
 from gevent.monkey import get_original
 
-from galeph.deferred import Deferred, zip
+from galeph.deferred import Deferred, connect, zip
 from galeph.deferred._ownership import call_off, in_own_thread, let_go
 from galeph.deferred.producer import on_cancel, on_dropped, owns
 from tests.deferred import threads
@@ -131,3 +132,111 @@ class TestDropped:
 
         assert lent.value is None
         assert not lent._is_taken
+
+
+def owner(given_back):
+    """A deferred of a thing, that notes when it is given back."""
+    made = Deferred()
+    owns(made, given_back.append)
+    return made
+
+
+def kill_after_the_value_has_come(greenlet, source):
+    """Kill one that waits for what is made of ``source``, between the value and its switch."""
+    source.rawlink(lambda _: greenlet.kill(block=False))
+
+
+GO_ON = [
+    lambda source: source.chain(),
+    lambda source: source.finally_(lambda: None),
+    lambda source: zip(source),
+    lambda source: zip(source, source),
+]
+
+
+class TestOfSeveral:
+    """One value, in several deferreds."""
+
+    @pytest.mark.parametrize("go_on", GO_ON)
+    def test_taken_elsewhere(self, go_on):
+        """Who leaves one of them does not take the value away from somebody who has it."""
+        given_back = []
+        source = owner(given_back)
+        left = gevent.spawn(go_on(source).get)
+        gevent.sleep(0)
+        kill_after_the_value_has_come(left, source)
+        gevent.spawn(source.success, "thing")
+        taken = source.get()
+        left.join()
+
+        assert isinstance(left.value, gevent.GreenletExit)
+        assert "thing" == taken
+        assert [] == given_back
+
+    @pytest.mark.parametrize("go_on", GO_ON)
+    def test_wanted_elsewhere(self, go_on):
+        """Nor from somebody who may still take it; when he has left, it is given back, once."""
+        given_back = []
+        source = owner(given_back)
+        other = go_on(source)
+        leaving = [gevent.spawn(source.chain().get), gevent.spawn(other.get)]
+        gevent.sleep(0)
+        source.rawlink(lambda _: leaving[0].kill(block=False))
+        source.success("thing")
+        leaving[0].join()
+        before = list(given_back)
+        leaving[1].join()
+
+        assert [] == before
+        assert [] == given_back
+        assert leaving[1].value in ("thing", ["thing"], ["thing", "thing"])
+
+    @pytest.mark.parametrize("go_on", GO_ON)
+    def test_all_have_left(self, go_on):
+        """It is given back once, and none of them gives it to somebody then."""
+        given_back = []
+        source = owner(given_back)
+        results = [source.chain(), go_on(source)]
+        leaving = [gevent.spawn(each.get) for each in results]
+        gevent.sleep(0)
+        for greenlet in leaving:
+            kill_after_the_value_has_come(greenlet, source)
+        source.success("thing")
+        gevent.joinall(leaving)
+
+        assert ["thing"] == given_back
+        assert all(each.cancelled() for each in [source, *results])
+
+    def test_after_it_was_taken(self):
+        """What is made of it when somebody has it already gives nothing back."""
+        given_back = []
+        source = owner(given_back)
+        source.success("thing")
+        taken = source.get()
+        made = source.chain()
+        let_go(made, None)
+
+        assert "thing" == taken
+        assert [] == given_back
+
+    def test_into_one_that_has_a_value(self):
+        """It is given back by what it came from; the other keeps its own, and its duty."""
+        first, second = [], []
+        sources = [owner(first), owner(second)]
+        for number, source in enumerate(sources):
+            source.success(number)
+
+        def be_late(_):
+            connect(sources[0], target)
+            return sources[1]
+
+        trigger = Deferred()
+        target = trigger.chain(be_late)
+        trigger.success(None)
+        gevent.sleep(0)
+
+        assert [] == first
+        assert [1] == second
+        let_go(target, None)
+        assert [0] == first
+        assert [1] == second

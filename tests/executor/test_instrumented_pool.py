@@ -432,6 +432,22 @@ class TestAcquire:
         pool.release("a", thing[0] if isinstance(thing, list) else thing)
 
     @pytest.mark.parity("EXEC-24")
+    def test_left_where_it_is_twice(self, make):
+        """An object in a list twice goes to one other, not back a second time while he has it."""
+        pool = make(max_per_key=1)
+        thing = pool.acquire("a").get()
+        asked = pool.acquire("a")
+        left = gevent.spawn(deferred.zip(asked, asked).get)
+        gevent.sleep(0)
+        asked.rawlink(lambda _: left.kill(block=False))
+        later = pool.acquire("a")
+        pool.release("a", thing)
+        left.join()
+
+        assert thing is later.get()
+        assert "1 lent, 0 idle" in repr(pool)
+
+    @pytest.mark.parity("EXEC-24")
     @pytest.mark.parametrize(
         "take",
         [
