@@ -18,6 +18,7 @@ __all__ = [
     "check_buffer",
     "check_count",
     "check_exception",
+    "check_finite",
     "check_flag",
     "check_number",
     "check_seconds",
@@ -76,6 +77,13 @@ def check_seconds(
     _check_sign(name, value, " (None is no limit)" * optional, zero=zero)
     if finite and math.isinf(value):
         raise ValueError(f"{name} must be finite{' (None is no limit)' * optional}, got {value}")
+
+
+def check_finite(name: str, value: Any) -> None:
+    """Raise TypeError or ValueError unless ``value`` is a number that is not infinite."""
+    _check_real(name, value, "a number")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
 
 
 def check_buffer(name: str, value: Any, *, is_metered: bool) -> None:

@@ -125,9 +125,16 @@ def set_default(clock: Clock) -> Clock:
     keep time goes by the clock that was the default when it was made: `every`, `throttle`,
     `periodically`, `batch`, ``connect(timeout=)``. The blocks of `with_clock` keep theirs.
     """
+    _check_clock(clock)
     global _default
     previous, _default = _default, clock
     return previous
+
+
+def _check_clock(clock: Any) -> None:
+    names = ("monotonic", "time", "sleep", "start_timer")
+    if isinstance(clock, type) or not all(callable(getattr(clock, name, None)) for name in names):
+        raise TypeError(f"clock must be a Clock, with {', '.join(names)}, not {clock!r}")
 
 
 @contextmanager
@@ -139,6 +146,7 @@ def with_clock(clock: Clock) -> Iterator[Clock]:
     `deferred.future` and `call_later`. Others do not notice; neither does a greenlet started by
     `gevent.spawn`, which begins with an empty context.
     """
+    _check_clock(clock)
     token = _HERE.set(clock)
     try:
         yield clock

@@ -9,6 +9,7 @@ from galeph._arguments import (
     check_buffer,
     check_count,
     check_exception,
+    check_finite,
     check_flag,
     check_number,
     check_seconds,
@@ -133,6 +134,20 @@ class TestBuffers:
             for wrong in ("1", None, True):
                 with pytest.raises(TypeError, match=r"^b must be a number, not "):
                     check_buffer("b", wrong, is_metered=is_metered)
+
+
+def test_moments():
+    """A moment is any number that is not infinite: what lies before the epoch is below 0."""
+    for moment in (0, -1, 1.5):
+        check_finite("m", moment)
+    for wrong in (math.inf, -math.inf, math.nan):
+        with pytest.raises(ValueError, match=f"^m must be finite, got {wrong}$"):
+            check_finite("m", wrong)
+    for wrong in ("1", None, True, []):
+        with pytest.raises(TypeError, match=r"^m must be a number, not "):
+            check_finite("m", wrong)
+    with pytest.raises(ValueError, match=r"^m is beyond any float$"):
+        check_finite("m", BEYOND)
 
 
 def test_exceptions():

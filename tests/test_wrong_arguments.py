@@ -1,22 +1,24 @@
 """A walk over every public call: each argument, wrong in every way that a user gets it wrong.
 
-`CALLS` says for each public function of the network, of streams and of deferreds what is wrong for
-each of its arguments. An argument that may be anything says so by an empty list. Who adds a
-function or an argument is told by a test that it is missing here.
+`CALLS` says for each public function what is wrong for each of its arguments. An argument that may
+be anything says so by an empty list. Who adds a function or an argument is told by a test that it
+is missing here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import math
 import ssl
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import pytest
 
-from galeph import deferred, dns, executor, http, stream, tcp, tls, udp
+from galeph import bus, byte_streams, clock, deferred, dns, executor, http, stream, tcp, tls, udp
 from galeph.http.doh import DoH
 from galeph.transport.memory import memory_pair
 
@@ -102,6 +104,60 @@ CLIENT_OPTIONS = [
     }.items()
     for wrong in wrongs
 ]
+
+
+MOMENTS = ["1", None, True, [], NAN, math.inf, HUGE]
+SIZES = [*COUNTS, None, 0]
+UNITS = ["year", 5, None, []]
+# What a function of byte_streams takes, by the name of the argument.
+OF_BYTES = {
+    "chunk_size": ["1", 1.5, True, 0, -1, NAN],
+    "encoding": [5, None, "nonsense", "base64"],
+    "errors": [5, None, "nonsense"],
+    "append": FLAGS,
+    "close": FLAGS,
+    "keep_ends": FLAGS,
+    "buffer_size": ["1", None, True, 1.5, -1],
+    "max_characters": COUNTS,
+    "source_type": [5, "bytes", list[list[bytes]]],
+    "sink_type": [5, "bytes", None],
+    "to": [5, "bytes", None],
+    "fn": [5, "f", lambda: None],
+    "cost": ["1", None, True, -1, NAN, math.inf],
+    "path": [5, None, b"x"],
+    "file": [5, "x"],
+}
+BYTES_NEEDED = {"a", "b", "x", "to", "source", "sink", "path", "source_type", "sink_type"}
+OF_BYTES_RIGHT = {"source_type": bytes, "to": bytes, "sink_type": bytes, "sink": io.BytesIO()}
+OF_BYTES_RIGHT |= {"a": "text", "path": "/nowhere/x"}
+# What every executor takes.
+EXECUTOR_OPTIONS = [
+    {name: wrong}
+    for name, wrongs in {
+        "stats_callback": MAYBE_FUNCTIONS,
+        "sample_period": [*NUMBERS, math.inf],
+        "control_period": [*NUMBERS, math.inf],
+        "metrics": [5, "utilization", ["speed"], [5]],
+        "initial_count": SIZES,
+        "onto": FLAGS,
+        "name": [5, b"x"],
+        "greenlet_class": [5, None, "x", object, handle],
+        "in_threads": FLAGS,
+        "nonsense": [1],
+    }.items()
+    for wrong in wrongs
+]
+
+
+def enter(manager: Any) -> Any:
+    """A function that does what a ``with`` block begins with."""
+
+    @wraps(manager)
+    def entered(**arguments: Any) -> None:
+        with manager(**arguments):
+            pass
+
+    return entered
 
 
 class Awaitable:
@@ -598,6 +654,119 @@ CALLS = [
         deferred.ThreadPool,
         {"threads": [*COUNTS, None, 0], "most_waiting": [*COUNTS, None]},
     ),
+    # -- time
+    Call(
+        clock.call_later,
+        {"seconds": MOMENTS, "fn": FUNCTIONS, "args": ANYTHING, "kwargs": ANYTHING},
+        {"seconds": 1, "fn": handle},
+    ),
+    Call(
+        clock.call_at,
+        {"timestamp": MOMENTS, "fn": FUNCTIONS, "args": ANYTHING, "kwargs": ANYTHING},
+        {"timestamp": 1, "fn": handle},
+    ),
+    Call(
+        clock.every,
+        {
+            "period": [*NUMBERS, math.inf],
+            "fn": FUNCTIONS,
+            "initial_delay": ["1", None, True, -1, NAN, HUGE, math.inf],
+        },
+        {"period": 1, "fn": handle},
+    ),
+    *[
+        Call(fn, {"clock": [5, None, clock, clock.SystemClock]})
+        for fn in (clock.set_default, enter(clock.with_clock))
+    ],
+    Call(clock.SchedulerClock, {"scheduler": [5, None]}),
+    Call(clock.floor, {"timestamp": MOMENTS, "unit": UNITS}, {"timestamp": 1, "unit": "day"}),
+    Call(
+        clock.add,
+        {"timestamp": MOMENTS, "count": ["1", None, True, 1.5, NAN], "unit": UNITS},
+        {"timestamp": 1, "count": 1, "unit": "day"},
+    ),
+    Call(clock.format_duration, {"seconds": [*MOMENTS, -1]}),
+    # -- executors, and pools of objects
+    Call(enter(executor.with_executor), {"executor": [5, handle]}),
+    Call(
+        executor.fixed_executor,
+        {"num_workers": SIZES, "queue_length": COUNTS, "options": EXECUTOR_OPTIONS},
+        {"num_workers": 1},
+    ),
+    Call(
+        executor.utilization_executor,
+        {
+            "target": [*NUMBERS, 1.5],
+            "max_workers": [one for one in SIZES if one is not None],
+            "options": EXECUTOR_OPTIONS,
+        },
+        {"target": 0.9},
+    ),
+    Call(
+        executor.InstrumentedExecutor,
+        {"controller": [5, None, handle], "queue_length": COUNTS},
+        {"controller": executor.FixedController(1)},
+    ),
+    Call(executor.FixedController, {"num_workers": SIZES}),
+    Call(
+        executor.PoolUtilizationController,
+        {"target": [*NUMBERS, 1.5], "max_per_key": SIZES, "max_total": SIZES},
+        {"target": 0.9, "max_per_key": 1, "max_total": 1},
+    ),
+    Call(
+        executor.InstrumentedPool,
+        {
+            "generate": FUNCTIONS,
+            "controller": [5, None, handle],
+            "destroy": MAYBE_FUNCTIONS,
+            "stats_callback": MAYBE_FUNCTIONS,
+            "max_queue_size": SIZES,
+            "sample_period": [*NUMBERS, math.inf],
+            "control_period": [*NUMBERS, math.inf],
+        },
+        {"generate": handle, "controller": executor.PoolUtilizationController(0.9, 1, 1)},
+    ),
+    # -- bytes
+    *[
+        Call(
+            fn,
+            {name: OF_BYTES.get(name, ANYTHING) for name in names if name != "options"},
+            {
+                # What is written to, in `to_output` and `to_byte_sink`.
+                name: io.BytesIO() if {*names} == {"x", "append"} else OF_BYTES_RIGHT.get(name, b"")
+                for name in names
+                if name in BYTES_NEEDED
+            },
+        )
+        for fn in map(byte_streams.__dict__.__getitem__, byte_streams.__all__)
+        if inspect.isfunction(fn)
+        for names in [inspect.signature(fn).parameters]
+    ],
+    Call(
+        byte_streams.convert,
+        {
+            "options": [
+                {name: wrong}
+                for name in ("chunk_size", "encoding", "errors", "append", "buffer_size")
+                for wrong in OF_BYTES[name]
+            ]
+            + [{"writable": wrong} for wrong in FLAGS]
+            + [{"nonsense": 1}]
+        },
+        {"x": b"", "to": bytes},
+    ),
+    # -- the bus
+    Call(bus.EventBus, {"stream_generator": [5, "x"]}),
+    Call(
+        bus.EventBus().subscribe,
+        {"topic": [[], {}], "buffer": ["1", True, 1.5, NAN], "policy": [5, None, "drop", []]},
+        {"topic": "x"},
+    ),
+    *[
+        Call(fn, {"topic": [[], {}], "message": ANYTHING}, {"topic": "x", "message": 1})
+        for fn in (bus.EventBus().publish, bus.EventBus().publish_async)
+    ],
+    *[Call(fn, {"topic": [[], {}]}) for fn in (bus.EventBus().active, bus.EventBus().downstream)],
 ]
 
 # What takes anything at all, or nothing.
@@ -608,6 +777,9 @@ FREE = {
     *(deferred.success, deferred.take_dropped, deferred.to_deferred, deferred.unwrap),
     *(dns.default_resolver, dns.public_only),  # which a resolver calls, with what it has found
     deferred.zip,
+    *(clock.check_limit, clock.default, executor.current),
+    # Here as functions that enter what they return.
+    *(clock.with_clock, executor.with_executor),
 }
 
 
@@ -629,7 +801,9 @@ def test_a_wrong_argument_is_named_at_the_call(call, name):
         assert type(caught.value) in {TypeError, ValueError}, wrong
 
 
-@pytest.mark.parametrize("module", [tcp, udp, tls, http, dns, stream, deferred])
+@pytest.mark.parametrize(
+    "module", [tcp, udp, tls, http, dns, stream, deferred, clock, executor, bus, byte_streams]
+)
 def test_every_function_is_here(module):
     """No public function is left out, and none of its arguments."""
     listed: dict[Any, set[str]] = {}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
+from galeph._arguments import check_count, check_flag
 from galeph.byte_streams.conversion import convert
 from galeph.byte_streams.protocols import BinaryWriter, ByteSink, ByteSource
 from galeph.byte_streams.standard import bytes_of_view
@@ -169,8 +170,8 @@ def to_lines(
         UnicodeDecodeError: what comes next is not text, and ``errors`` is strict.
         ValueError: a line is longer than ``max_characters``.
     """
-    if max_characters is not None and max_characters < 0:
-        raise ValueError(f"max_characters must not be negative, got {max_characters}")
+    check_flag("keep_ends", keep_ends)
+    check_count("max_characters", max_characters, least=0, optional=True)
     texts = convert(x, Iterator[str], chunk_size=chunk_size, encoding=encoding, errors=errors)
     return Lines(texts, keeps_ends=keep_ends, max_characters=max_characters)
 
@@ -196,6 +197,8 @@ def to_file(
         OSError: the file cannot be opened or written.
         ValueError: ``x`` is that file.
     """
+    if not isinstance(path, (str, Path)):
+        raise TypeError(f"path must be a Path or a str, not {path!r}")
     return convert(x, Path(path), append=append, encoding=encoding, errors=errors)
 
 

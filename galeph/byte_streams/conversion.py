@@ -104,7 +104,7 @@ def convert(x: Any, to: Any, *, source_type: Any = None, **options: Any) -> Any:
             stream that is returned fails with it.
         Exception: whatever reading ``x`` raises.
     """
-    chosen = Options(**options) if options else _DEFAULTS
+    chosen = _options(options) if options else _DEFAULTS
     if isinstance(to, Path):
         # At the call: transfers are built on conversions.
         from galeph.byte_streams.transfers import write_file
@@ -113,6 +113,14 @@ def convert(x: Any, to: Any, *, source_type: Any = None, **options: Any) -> Any:
         return to
     start = None if source_type is None else kind_of_type("source_type", source_type)
     return make(x, kind_of_type("to", to), chosen, start)
+
+
+def _options(given: dict[str, Any]) -> Options:
+    """Make options of what was given, and refuse others by name: not by that of the class."""
+    for name in given:
+        if name not in Options.__dataclass_fields__:
+            raise TypeError(f"convert() got an unexpected keyword argument {name!r}")
+    return Options(**given)
 
 
 def make(x: Any, goal: Kind, options: Options, start: Kind | None = None) -> Any:

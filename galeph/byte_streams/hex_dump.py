@@ -26,6 +26,8 @@ def print_bytes(
         encoding: how text is encoded.
         errors: ``"strict"``, or another error handler of `codecs`.
     """
+    if file is not None and not callable(getattr(file, "write", None)):
+        raise TypeError(f"file must be a file object to write text to, not {file!r}")
     pieces = convert(x, Iterator[bytes], encoding=encoding, errors=errors)
     try:
         for line in dump_lines(pieces):

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from galeph._arguments import check_flag
+
 __all__ = [
     "COPY_BYTES",
     "DECODE_BYTES",
@@ -81,6 +83,11 @@ class Options:
         check_integer("buffer_size", self.buffer_size)
         if self.buffer_size < 0:
             raise ValueError(f"buffer_size must not be negative, got {self.buffer_size}")
+        check_flag("append", self.append)
+        check_flag("writable", self.writable)
+        for name in ("encoding", "errors"):
+            if not isinstance(given := getattr(self, name), str):
+                raise TypeError(f"{name} must be a str, not {given!r}")
         try:
             codec = codecs.lookup(self.encoding)
             # Punycode can only be read and written whole, and Python's codec for pieces is silent.

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, overload
 
+from galeph._arguments import check_flag
 from galeph.byte_streams.conversion import current_graph, walk
 from galeph.byte_streams.files import FilePieces, FileRegion, Pace, opened
 from galeph.byte_streams.graph import Graph, Rank, Transfer, Way, rank_of
@@ -81,6 +82,7 @@ def transfer(
         Exception: what reading or writing raises. What was moved until then stays moved.
     """
     options = Options(chunk_size=chunk_size, encoding=encoding, errors=errors, append=append)
+    check_flag("close", close)
     start = None if source_type is None else kind_of_type("source_type", source_type)
     route = _route_of(source, sink, start)
     _check_not_the_same(source, sink)

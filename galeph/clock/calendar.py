@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
+
+from galeph._arguments import check_finite, check_seconds
 
 __all__ = ["Unit", "add", "floor", "format_duration"]
 
@@ -32,7 +34,7 @@ def floor(timestamp: float, unit: Unit) -> float:
     Raises:
         ValueError: no such unit, or no such moment.
     """
-    _check_timestamp(timestamp)
+    check_finite("timestamp", timestamp)
     if unit == "month":
         return _seconds_of(_date_of(timestamp).replace(day=1))
     if unit == "millisecond":
@@ -58,9 +60,9 @@ def add(timestamp: float, count: int, unit: Unit) -> float:
         TypeError: ``count`` is no integer.
         ValueError: no such unit, or no such moment.
     """
-    if not isinstance(count, int):
+    if isinstance(count, bool) or not isinstance(count, int):
         raise TypeError(f"count must be an int, not {count!r}")
-    _check_timestamp(timestamp)
+    check_finite("timestamp", timestamp)
     if unit == "millisecond":
         return timestamp + count / 1000
     if unit != "month":
@@ -82,8 +84,7 @@ def format_duration(seconds: float) -> str:
     Raises:
         ValueError: ``seconds`` is negative, infinite or no number.
     """
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"seconds must be finite and not negative, not {seconds!r}")
+    check_seconds("seconds", seconds, zero=True, optional=False, finite=True)
     left = int(seconds)
     parts = []
     for letter, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
@@ -93,16 +94,11 @@ def format_duration(seconds: float) -> str:
     return " ".join(parts) or "0s"
 
 
-def _length_of(unit: str) -> int:
-    length = _SECONDS.get(unit)
+def _length_of(unit: Any) -> int:
+    length = _SECONDS.get(unit) if isinstance(unit, str) else None
     if length is None:
         raise ValueError(f"unit must be millisecond, {', '.join(_SECONDS)} or month, not {unit!r}")
     return length
-
-
-def _check_timestamp(timestamp: float) -> None:
-    if not math.isfinite(timestamp):
-        raise ValueError(f"timestamp must be finite, not {timestamp!r}")
 
 
 def _date_of(timestamp: float) -> date:

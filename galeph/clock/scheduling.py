@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar, overload
 
+from galeph._arguments import check_finite, check_seconds
 from galeph._clock import Timer, default
 from galeph.deferred import Deferred, connect, future
 from galeph.deferred.producer import on_cancel, on_ready
@@ -58,8 +59,7 @@ def call_later(
         ValueError: ``seconds`` is infinite or no number.
     """
     _check_callable(fn)
-    if not math.isfinite(seconds):
-        raise ValueError(f"seconds must be finite, not {seconds!r}")
+    check_finite("seconds", seconds)
     made: Deferred[Any] = Deferred()
     context = copy_context()
 
@@ -100,8 +100,7 @@ def call_at(
         *args: its arguments.
         **kwargs: its keyword arguments.
     """
-    if not math.isfinite(timestamp):
-        raise ValueError(f"timestamp must be finite, not {timestamp!r}")
+    check_finite("timestamp", timestamp)
     return call_later(timestamp - default().time(), fn, *args, **kwargs)
 
 
@@ -128,10 +127,8 @@ def every(period: float, fn: Callable[[], object], *, initial_delay: float = 0.0
         ValueError: ``period`` is not positive, or ``initial_delay`` is negative.
     """
     _check_callable(fn)
-    if not 0 < period < math.inf:
-        raise ValueError(f"period must be positive and finite, not {period!r}")
-    if not 0 <= initial_delay < math.inf:
-        raise ValueError(f"initial_delay must be finite and not negative, not {initial_delay!r}")
+    check_seconds("period", period, optional=False, finite=True)
+    check_seconds("initial_delay", initial_delay, zero=True, optional=False, finite=True)
     job = _Job(period, fn)
     job.begin(initial_delay)
     return job.end

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from galeph._arguments import check_count, check_number
 from galeph.executor.stats import Stats
 
 __all__ = [
@@ -59,7 +60,7 @@ class FixedController:
     num_workers: int
 
     def __post_init__(self) -> None:
-        _check_positive("num_workers", self.num_workers)
+        check_count("num_workers", self.num_workers, least=1)
 
     def can_grow(self, num_workers: int, /) -> bool:
         return num_workers < self.num_workers
@@ -84,8 +85,7 @@ class UtilizationController:
 
     def __post_init__(self) -> None:
         _check_target(self.target)
-        if self.max_workers is not None:
-            _check_positive("max_workers", self.max_workers)
+        check_count("max_workers", self.max_workers, least=1, optional=True)
 
     def can_grow(self, num_workers: int, /) -> bool:
         return self.max_workers is None or num_workers < self.max_workers
@@ -115,8 +115,8 @@ class PoolUtilizationController:
 
     def __post_init__(self) -> None:
         _check_target(self.target)
-        _check_positive("max_per_key", self.max_per_key)
-        _check_positive("max_total", self.max_total)
+        check_count("max_per_key", self.max_per_key, least=1)
+        check_count("max_total", self.max_total, least=1)
 
     def can_grow(self, key: object, num_objects: int, total: int, /) -> bool:  # noqa: ARG002  (a controller's signature)
         return num_objects < self.max_per_key and total < self.max_total
@@ -150,10 +150,6 @@ def _change(stats: Stats, target: float) -> int:
 
 
 def _check_target(target: float) -> None:
-    if not 0 < target <= 1:
+    check_number("target", target)
+    if target > 1:
         raise ValueError(f"target must be above 0 and at most 1, not {target!r}")
-
-
-def _check_positive(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value!r}")

@@ -21,6 +21,7 @@ from gevent import Greenlet, get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from galeph import clock
+from galeph._arguments import check_count, check_flag, check_type
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
 from galeph.errors import Rejected, ResourceClosed
@@ -95,13 +96,15 @@ class InstrumentedExecutor:
         in_threads: bool = False,
     ) -> None:
         check_methods(controller, "Controller", "can_grow", "adjustment")
-        if queue_length is not None and queue_length < 0:
-            raise ValueError(f"queue_length must not be negative, not {queue_length!r}")
+        check_count("queue_length", queue_length, least=0, optional=True)
         check_callable("stats_callback", stats_callback)
-        if initial_count < 1:
-            raise ValueError(f"initial_count must be at least 1, not {initial_count!r}")
+        check_count("initial_count", initial_count, least=1)
+        check_flag("onto", onto)
+        check_flag("in_threads", in_threads)
         check_period("sample_period", sample_period)
         check_period("control_period", control_period)
+        check_type("name", name, str, shown="str")
+        _check_class(greenlet_class)
         collected = check_metrics(metrics)
         self._controller = controller
         self._queue_length = queue_length
@@ -320,6 +323,11 @@ class InstrumentedExecutor:
         self.shutdown(cancel=error is not None).get()
 
 
+def _check_class(greenlet_class: Any) -> None:
+    if not (isinstance(greenlet_class, type) and issubclass(greenlet_class, Greenlet)):
+        raise TypeError(f"greenlet_class must be a class of Greenlets, not {greenlet_class!r}")
+
+
 def fixed_executor(
     num_workers: int, *, queue_length: int | None = None, **options: Any
 ) -> InstrumentedExecutor:
@@ -356,6 +364,7 @@ def utilization_executor(
         raise ValueError("metrics must contain utilization, which this executor goes by")
     controller = UtilizationController(target, max_workers)
     initial_count = options.get("initial_count", 1)
+    check_count("initial_count", initial_count, least=1)
     if max_workers is not None and initial_count > max_workers:
         raise ValueError(f"initial_count must be at most {max_workers=}, not {initial_count!r}")
     return InstrumentedExecutor(controller=controller, queue_length=0, **options)

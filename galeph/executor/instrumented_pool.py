@@ -24,6 +24,7 @@ from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from galeph import clock
+from galeph._arguments import check_count
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import on_dropped, on_ready, owns
 from galeph.errors import PoolFull, ResourceClosed
@@ -79,8 +80,7 @@ class InstrumentedPool(Generic[K, T]):
         check_methods(controller, "PoolController", "can_grow", "adjustments")
         check_callable("destroy", destroy)
         check_callable("stats_callback", stats_callback)
-        if max_queue_size < 1:
-            raise ValueError(f"max_queue_size must be at least 1, not {max_queue_size!r}")
+        check_count("max_queue_size", max_queue_size, least=1)
         check_period("sample_period", sample_period)
         check_period("control_period", control_period)
         self._generate = generate

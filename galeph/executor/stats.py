@@ -90,6 +90,8 @@ class Stats:
 
 def check_metrics(metrics: Collection[str] | None) -> frozenset[Metric]:
     """See that these are names of metrics; None is none of them."""
+    if metrics is not None and (isinstance(metrics, str) or not isinstance(metrics, Collection)):
+        raise TypeError(f"metrics must be names of metrics or None, not {metrics!r}")
     chosen: frozenset[Any] = frozenset(metrics or ())
     if unknown := chosen - METRICS:
         known = ", ".join(sorted(METRICS))

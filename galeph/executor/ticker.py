@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
+from galeph._arguments import check_seconds
 from galeph.clock import Clock, Timer
 from galeph.deferred import future
 
@@ -119,8 +120,7 @@ class Ticker(Generic[S]):
 
 def check_period(name: str, seconds: float) -> None:
     """See that an argument is a period."""
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"{name} must be positive and finite, not {seconds!r}")
+    check_seconds(name, seconds, optional=False, finite=True)
 
 
 def check_callable(name: str, fn: object) -> None:
