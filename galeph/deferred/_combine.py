@@ -136,7 +136,7 @@ class _All(_Join):
         """Make the list, and take the values from those that own them."""
         owners = [bottom for bottom in bottoms if bottom._is_owner]
         hand_on_all(owners, self.result)
-        duties = [(each, each._value) for each in owners if each._dispose is not None]
+        duties = [(each, each._bond, each._value) for each in owners if each._dispose is not None]
         if duties:
             owns(self.result, partial(give_back_all, duties))
         self.result.success([bottom._value for bottom in bottoms])

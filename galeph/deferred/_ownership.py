@@ -51,7 +51,8 @@ def refuse(deferred: Deferred[Any], token: object | None, value: Any = NOTHING) 
     if dispose is not None and value is not NOTHING and value is not deferred._value:
         # What it has instead, if anything, is no resource.
         deferred._is_taken = True
-        in_own_thread(deferred, partial(_give_back, deferred), value)
+        bond, deferred._bond = deferred._bond, None
+        in_own_thread(deferred, partial(_give_back, deferred, bond), value)
     return False
 
 
@@ -159,17 +160,17 @@ def _share(source: Deferred[Any], result: Deferred[Any]) -> Bond | Bonds:
     return bond
 
 
-def give_back_all(duties: list[tuple[Deferred[Any], Any]], _: object) -> None:
-    """Give back each value of a list, which is still known to the owner that it came from."""
-    for source, value in duties:
-        _give_back(source, value)
+def give_back_all(duties: list[tuple[Deferred[Any], Bond | Bonds | None, Any]], _: object) -> None:
+    """Give back each value of a list: with the owner that it came from, and the bond of that."""
+    for source, bond, value in duties:
+        _give_back(source, bond, value)
 
 
-def _give_back(deferred: Deferred[Any], value: Any) -> None:
+def _give_back(deferred: Deferred[Any], bond: Bond | Bonds | None, value: Any) -> None:
     """Dispose of a value that nobody takes from this deferred."""
     dispose: Any = deferred._dispose
-    if type(deferred._bond) is Bond:
-        deferred._bond.give_back(dispose, value)
+    if type(bond) is Bond:
+        bond.give_back(dispose, value)
     else:
         dispose(value)
 
@@ -177,6 +178,7 @@ def _give_back(deferred: Deferred[Any], value: Any) -> None:
 def _take_away(deferred: Deferred[Any], error: BaseException) -> None:
     """Have it fail instead of the value it has: whoever comes must not get what is given back."""
     deferred._is_taken = True
+    deferred._bond = None
     deferred._claim = DECIDED
     _base_set(deferred, NOTHING)
     _base_set_exception(deferred, error)
@@ -244,12 +246,12 @@ def _let_go(deferred: Deferred[Any], reason: BaseException | None) -> object:
             return fn(error)
         call_off(deferred, error)
         return None
-    value = deferred._value
+    value, bond = deferred._value, deferred._bond
     if deferred._dispose is None or value is NOTHING:
         return None
     if not deferred._is_taken:
         _take_away(deferred, error)
-    elif deferred._bond is None:
+    elif bond is None:
         return None
-    _give_back(deferred, value)
+    _give_back(deferred, bond, value)
     return None

@@ -12,6 +12,7 @@ from gevent.monkey import get_original
 from galeph.deferred import Deferred, connect, zip
 from galeph.deferred._ownership import call_off, in_own_thread, let_go
 from galeph.deferred.producer import on_cancel, on_dropped, owns
+from galeph.errors import Cancelled
 from tests.deferred import threads
 
 get_ident = get_original("_thread", "get_ident")
@@ -206,6 +207,23 @@ class TestOfSeveral:
 
         assert ["thing"] == given_back
         assert all(each.cancelled() for each in [source, *results])
+
+    def test_one_that_was_left_takes_nothing(self):
+        """Whoever asks it then has no value, so the others go on as if it were not there."""
+        told = []
+        source = lend(told)
+        left, other = source.chain(), source.chain()
+        let_go(left, None)
+        with pytest.raises(Cancelled):
+            left.get()
+        del source
+        gevent.sleep(0)
+        before = list(told)
+        del other
+        gevent.sleep(0)
+
+        assert [] == before
+        assert [get_hub()] == told
 
     def test_after_it_was_taken(self):
         """What is made of it when somebody has it already gives nothing back."""

@@ -431,7 +431,8 @@ class TestInheritance:
         waiter.kill(exception, block=comes != "meanwhile")
         gate.set()
         settle()
-        d.success("resource")
+        if comes != "before":
+            d.success("resource")
         settle()
 
         assert ["resource"] == disposed
