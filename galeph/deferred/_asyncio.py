@@ -194,7 +194,10 @@ def to_asyncio(deferred: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Future
         TypeError: ``deferred`` is nothing that arrives later, or ``loop`` is no loop.
         RuntimeError: called in the thread of the loop for a deferred that belongs to no thread.
     """
-    source = to_deferred(deferred)
+    source = to_deferred(deferred, None)
+    if source is None:
+        known = "a deferred, AsyncResult, Greenlet or Future"
+        raise TypeError(f"deferred must be {known}, not {deferred!r}")
     _check_loop(loop)
     future = loop.create_future()
     # First of all: once it is done this is for the loop's own thread only.

@@ -135,10 +135,11 @@ class _All(_Join):
     def finish(self, bottoms: list[Deferred[Any]]) -> None:
         """Make the list, and take the values from those that own them."""
         owners = [bottom for bottom in bottoms if bottom._is_owner]
-        hand_on_all(owners, self.result)
-        duties = [(each, each._bond, each._value) for each in owners if each._dispose is not None]
-        if duties:
-            owns(self.result, partial(give_back_all, duties))
+        if owners:
+            hand_on_all(owners, self.result)
+            duties = [(one, one._bond, one._value) for one in owners if one._dispose is not None]
+            if duties:
+                owns(self.result, partial(give_back_all, duties))
         self.result.success([bottom._value for bottom in bottoms])
 
 

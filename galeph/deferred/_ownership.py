@@ -145,8 +145,7 @@ def hand_on(source: Deferred[Any], result: Deferred[Any]) -> None:
 
 def hand_on_all(sources: list[Deferred[Any]], result: Deferred[Any]) -> None:
     """Have a result with a list share the bonds of the owners that it has the values from."""
-    if sources:
-        result._bond = Bonds([_share(source, result) for source in sources])
+    result._bond = Bonds([_share(source, result) for source in sources])
 
 
 def _share(source: Deferred[Any], result: Deferred[Any]) -> Bond | Bonds:

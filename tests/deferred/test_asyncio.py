@@ -376,7 +376,7 @@ class TestToAsyncio:
         result.set(1)
 
         assert 1 == waiting.get()
-        with pytest.raises(TypeError, match="x must be a deferred"):
+        with pytest.raises(TypeError, match=r"^deferred must be a deferred"):
             to_asyncio(1, loop)
 
     def test_called_in_the_loop(self):

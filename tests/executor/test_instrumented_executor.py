@@ -583,7 +583,7 @@ class TestWorkers:
         assert third.endswith("-1")
         assert third != first
 
-    @pytest.mark.parity("EXEC-02")
+    @pytest.mark.parity("EXEC-02", "EXEC-04")
     def test_given_name_and_class(self):
         """The name and the class of the greenlets can be chosen; their tasks know the executor."""
 
