@@ -8,7 +8,8 @@ arguments: those that arrive later are waited for, all at once, before it begins
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial, wraps
 from inspect import isgeneratorfunction
 from typing import Any, TypeVar, overload
@@ -19,6 +20,7 @@ from galeph.deferred._deferred import Deferred
 from galeph.deferred._entries import check_callable
 from galeph.deferred._make import future, is_deferrable, to_deferred
 from galeph.deferred._onto import Executor, check_executor, future_with
+from galeph.deferred._waiting import wait_untaken
 from galeph.deferred.producer import owns
 
 __all__ = ["flow"]
@@ -78,16 +80,48 @@ def _run(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
+    call = partial(fn, *args, **kwargs)
+    arriving = None
     if any(map(is_deferrable, args)) or any(map(is_deferrable, kwargs.values())):
-        values = zip(*args, *kwargs.values()).get()
-        kwargs = dict(builtins.zip(kwargs, values[len(args) :], strict=True))
-        args = tuple(values[: len(args)])
-    if executor is not None:
-        work = future_with(executor, fn, *args, **kwargs)
-        # If the greenlet is killed, so is the work it waits for.
-        owns(work)
-        return _wait_for(work)
-    return _wait_for(fn(*args, **kwargs))
+        arriving = zip(*args, *kwargs.values())
+        call = partial(_call_with, arriving, fn, len(args), kwargs)
+    if executor is None:
+        return _wait_for(call())
+    if arriving is None:
+        return _wait_for(_called_off_with_us(future_with(executor, call)))
+    return _run_there(executor, call, arriving)
+
+
+def _call_with(arriving: Deferred[list[Any]], fn: Any, count: int, names: Iterable[str]) -> Any:
+    values = arriving.get()
+    return fn(*values[:count], **dict(builtins.zip(names, values[count:], strict=True)))
+
+
+def _run_there(executor: Executor, call: Callable[[], Any], arriving: Deferred[list[Any]]) -> Any:
+    """Have an executor call a function with values that it takes when it begins, if it does."""
+    wait_untaken(arriving)
+    if arriving.exception is not None:
+        return arriving.get()
+    # Whoever pops it has the values; it may be a thread that does.
+    turn = [None]
+
+    def begin() -> Any:
+        turn.pop()
+        return call()
+
+    try:
+        return _wait_for(_called_off_with_us(future_with(executor, begin)))
+    except BaseException:
+        with suppress(IndexError):
+            turn.pop()
+            arriving._let_go(None)
+        raise
+
+
+def _called_off_with_us(work: Deferred[Any]) -> Deferred[Any]:
+    """If the greenlet is killed, so is the work it waits for."""
+    owns(work)
+    return work
 
 
 def _wait_for(value: Any) -> Any:

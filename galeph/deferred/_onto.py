@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -22,6 +23,7 @@ from galeph.deferred._entries import check_callable
 from galeph.deferred._listeners import HungListener, Listener
 from galeph.deferred._make import to_deferred
 from galeph.deferred._outcome import NOTHING
+from galeph.deferred._ownership import take
 from galeph.deferred._stages import Chain, Finally
 from galeph.deferred.producer import on_cancel, on_ready
 from galeph.errors import Cancelled
@@ -66,7 +68,7 @@ class OntoDeferred(Deferred[T]):
     def chain(self, *fns: Callable[[Any], Any]) -> Deferred[Any]:
         for fn in fns:
             check_callable("fns", fn)
-        return self._derive(super().chain(*[partial(submitted, self._executor, fn) for fn in fns]))
+        return self._derive(super().chain(*[_Submitting(self._executor, fn) for fn in fns]))
 
     def catch(self, types: Any, handler: Any = None, /) -> Deferred[Any]:
         if handler is None:
@@ -105,6 +107,42 @@ class OntoDeferred(Deferred[T]):
 
     def _derive(self, result: Deferred[Any]) -> Deferred[Any]:
         return _moved(result, self._executor, copy_context())
+
+
+class _Submitting:
+    """A function of a chain, called on an executor."""
+
+    __slots__ = ("_executor", "_fn")
+
+    def __init__(self, executor: Executor, fn: Callable[[Any], Any]) -> None:
+        self._executor = executor
+        self._fn = fn
+
+    def __call__(self, value: Any) -> Deferred[Any]:
+        return submitted(self._executor, self._fn, value)
+
+    def deliver_from(self, owner: Deferred[Any], value: Any) -> Deferred[Any]:
+        """Call it with the value of an owner: its own when it begins, else given back."""
+        # Whoever pops it has the value; it may be a thread that does.
+        turn = [None]
+
+        def begin() -> Any:
+            turn.pop()
+            take(owner)
+            return self._fn(value)
+
+        def end() -> None:
+            with suppress(IndexError):
+                turn.pop()
+                owner._let_go(None)
+
+        try:
+            work = submitted(self._executor, begin)
+        except BaseException:
+            end()
+            raise
+        on_ready(work, end)
+        return work
 
 
 class _FinallyOnto(Finally):

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gevent import GreenletExit, get_hub
@@ -213,7 +214,7 @@ class Chain(Stage):
                 break
             if bottom is not None:
                 if bottom._is_owner:
-                    take(bottom)
+                    fn = _delivery(fn, bottom)  # noqa: PLW2901  (what it means for this value)
                 bottom = None
             value = call(fn, value)
             if type(value) not in PLAIN and isinstance(value, DEFERRABLE):
@@ -225,6 +226,15 @@ class Chain(Stage):
             result.success(value)
         else:
             self.end_as(bottom)
+
+
+def _delivery(fn: Any, bottom: Deferred[Any]) -> Callable[[Any], Any]:
+    """Have a function take its value from the owner: now, unless it says when itself."""
+    deliver = getattr(fn, "deliver_from", None)
+    if deliver is not None:
+        return partial(deliver, bottom)
+    take(bottom)
+    return fn  # type: ignore[no-any-return]
 
 
 def feed(

@@ -22,7 +22,7 @@ from galeph.errors import TimedOut
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["MISSING", "set_limit", "wait", "wait_by_clock"]
+__all__ = ["MISSING", "set_limit", "wait", "wait_by_clock", "wait_untaken"]
 
 MISSING: Any = object()
 
@@ -68,13 +68,19 @@ def _wait_seconds(deferred: Deferred[Any], timeout: float) -> Timeout | None:
 def wait_by_clock(deferred: Deferred[Any], timeout: float) -> bool:
     """Block until there is an outcome, at most so long by galeph's clock; False if none came."""
     clock.check_limit("timeout", timeout)
-    if timeout <= 0:
-        return False
+    return timeout > 0 and wait_untaken(deferred, timeout)
+
+
+def wait_untaken(deferred: Deferred[Any], timeout: float | None = None) -> bool:
+    """Do so, or without a limit, and leave the value to whoever takes it."""
+    if deferred.ready():
+        return True
     waiter: Waiter[Any] = Waiter()
     deferred.rawlink(waiter.switch)
     timer = None
     try:
-        timer = clock.default().start_timer(timeout, waiter.switch, None)
+        if timeout is not None:
+            timer = clock.default().start_timer(timeout, waiter.switch, None)
         waiter.get()
     except BaseException as error:
         deferred.unlink(waiter.switch)

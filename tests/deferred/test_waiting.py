@@ -7,6 +7,8 @@ import pytest
 
 from galeph import clock, deferred
 from galeph.deferred import Deferred
+from galeph.deferred._waiting import wait_untaken
+from galeph.deferred.producer import owns
 from galeph.errors import Deadlock, TimedOut
 from galeph.testing import ManualClock
 
@@ -18,6 +20,7 @@ WAYS = [
     lambda d: d.result(),
     lambda d: d.result(20),
     lambda d: gevent.wait([d]),
+    wait_untaken,
 ]
 
 
@@ -293,3 +296,16 @@ class TestTimeout:
             Deferred().timeout(0.01).get()
 
         assert clock.default().monotonic() - before >= 0.009
+
+
+def test_without_taking():
+    """To wait so takes nothing of an owner's: whoever leaves it then has it given back."""
+    d, given_back = Deferred(), []
+    owns(d, given_back.append)
+    gevent.spawn(d.success, "thing")
+
+    assert wait_untaken(d)
+    assert wait_untaken(d)
+    assert [] == given_back
+    d._let_go(None)
+    assert ["thing"] == given_back

@@ -14,7 +14,7 @@ from gevent import get_hub
 from gevent.event import Event
 
 from galeph import deferred, executor
-from galeph.errors import Cancelled, PoolFull, ResourceClosed, TimedOut
+from galeph.errors import Cancelled, PoolFull, Rejected, ResourceClosed, TimedOut
 from galeph.executor import InstrumentedPool, PoolUtilizationController
 from galeph.testing import ManualClock
 from tests.deferred import threads
@@ -430,6 +430,50 @@ class TestAcquire:
 
         assert "1 lent, 0 idle" in repr(pool)
         pool.release("a", thing[0] if isinstance(thing, list) else thing)
+
+    @pytest.mark.parity("EXEC-24")
+    @pytest.mark.parametrize("in_threads", [False, True], ids=["greenlets", "threads"])
+    @pytest.mark.parametrize("queue_length", [0, 1], ids=["full", "called off"])
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda asked, there, fn: asked.onto(there).chain(fn),
+            lambda asked, there, fn: deferred.flow(executor=there)(fn)(asked),
+        ],
+        ids=["onto", "flow"],
+    )
+    def test_for_a_function_that_never_begins(self, make, use, queue_length, in_threads):
+        """It goes back if the executor that was to call the function with it does not."""
+        pool, seen, gate = make(max_per_key=1), [], deferred.deferred(from_thread=True)
+        there = executor.fixed_executor(1, queue_length=queue_length, in_threads=in_threads)
+        busy = there.submit(deferred.to_future(gate).result if in_threads else gate.get)
+        result = use(pool.acquire("a"), there, seen.append)
+        settle()
+        ended = there.shutdown(cancel=True)
+        gate.success(None)
+        with pytest.raises((Rejected, Cancelled)):
+            result.get()
+        ended.get()
+        _ = busy.exception
+
+        assert [] == seen
+        assert "0 lent, 1 idle" in repr(pool)
+
+    @pytest.mark.parity("EXEC-24")
+    @pytest.mark.parametrize("in_threads", [False, True], ids=["greenlets", "threads"])
+    def test_for_a_function_that_begins(self, make, in_threads):
+        """It is that function's, whatever becomes of the deferred."""
+        pool, seen = make(max_per_key=1), []
+        with executor.fixed_executor(1, in_threads=in_threads) as there:
+            pool.acquire("a").onto(there).chain(seen.append).get()
+            settle()
+
+        assert "1 lent, 0 idle" in repr(pool)
+        pool.release("a", seen.pop())
+        with executor.fixed_executor(1, in_threads=in_threads) as there:
+            deferred.flow(executor=there)(seen.append)(pool.acquire("a")).get()
+            settle()
+        assert "1 lent, 0 idle" in repr(pool)
 
     @pytest.mark.parity("EXEC-24")
     def test_left_where_it_is_twice(self, make):
