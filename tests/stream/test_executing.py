@@ -26,7 +26,7 @@ class Here:
 
 
 class TestOnto:
-    @pytest.mark.parity("STR-21")
+    @pytest.mark.parity("STR-02", "STR-21")
     @pytest.mark.parametrize("make", [Stream, lambda: Stream(1), Wire])
     def test_functions_hung_on_its_deferreds_run_there(self, make):
         """Those of puts and of takes, realized already or later."""

@@ -44,6 +44,7 @@ class TestSequences:
         assert stream.drained
         assert [0, 1, 2] == items
 
+    @pytest.mark.parity("STR-29")
     def test_two_takers_share_the_position(self):
         """Each item is taken once, by whoever comes first."""
         stream = source(list(range(6)))
@@ -121,7 +122,7 @@ class TestIterables:
         assert stream.drained
         assert "end" == stream.take("end")
 
-    @pytest.mark.parity("STR-28")
+    @pytest.mark.parity("STR-27", "STR-28")
     @pytest.mark.parametrize(
         "items", [iter([1, 2]), (n for n in (1, 2))], ids=["list", "generator"]
     )
@@ -216,6 +217,31 @@ class TestIterables:
         settle()
 
         assert [True] == ended
+        assert "end" == stream.take("end")
+
+    @pytest.mark.parity("STR-27")
+    def test_closing_closes_what_else_can_be_closed(self):
+        """A cursor of a database, a file that was wrapped: whatever has a `close`."""
+
+        class Rows:
+            is_closed = False
+
+            def __iter__(self):
+                return self
+
+            def __next__(self):
+                return "row"
+
+            def close(self):
+                self.is_closed = True
+
+        rows = Rows()
+        stream = source(rows)
+        assert "row" == stream.take()
+        stream.close()
+        settle()
+
+        assert rows.is_closed
         assert "end" == stream.take("end")
 
     def test_closing_waits_for_a_take_that_is_inside(self):

@@ -630,6 +630,30 @@ class TestLimitsOnWaiting:
         assert {"late"} == {put.get(timeout=1) for put in puts}
         assert (False, None) == (stream.closed, stream.try_take(0))
 
+    @pytest.mark.parity("STR-13")
+    def test_greenlets_that_have_left_do_not_count(self, clock):
+        """Those of `try_take` and `try_put` go by themselves when their time is over."""
+        stream = Stream()
+        takers = [gevent.spawn(stream.try_take, 1, "end", "late") for _ in range(MOST_WAITING)]
+        settle()
+        assert MOST_WAITING == stream.description()["pending_takes"]
+        clock.advance(1)
+        taker = waiting(stream.try_take, 1, "end", "late")
+        clock.advance(1)
+
+        assert "late" == taker.get(timeout=1)
+        assert {"late"} == {taker.get(timeout=5) for taker in takers}
+        putters = [gevent.spawn(stream.try_put, "x", 1, "late") for _ in range(MOST_WAITING)]
+        settle()
+        assert MOST_WAITING == stream.description()["pending_puts"]
+        clock.advance(1)
+        putter = waiting(stream.try_put, "x", 1, "late")
+        clock.advance(1)
+
+        assert "late" == putter.get(timeout=1)
+        assert {"late"} == {putter.get(timeout=5) for putter in putters}
+        assert (False, None) == (stream.closed, stream.try_take(0))
+
 
 class TestMetric:
     @pytest.mark.parity("STR-49")
