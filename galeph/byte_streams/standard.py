@@ -26,7 +26,16 @@ from galeph.byte_streams.options import (
     READER_CHARACTERS,
     Options,
 )
-from galeph.byte_streams.pieces import Cut, Each, Flat, Messages, Reads, Taken, is_longer, slices
+from galeph.byte_streams.pieces import (
+    Cut,
+    Each,
+    Flat,
+    Messages,
+    Reads,
+    Taken,
+    is_longer,
+    slices,
+)
 from galeph.byte_streams.protocols import BinaryWriter, ByteSink, ByteSource
 from galeph.byte_streams.reading import PiecesReader, TextReader
 from galeph.byte_streams.text import Decoding, Encoding
@@ -60,7 +69,7 @@ def add_standard_conversions(
     for add in (_add_memory, _add_files, _add_pieces, _add_sinks):
         add(graph)
     for shape in _MANY:
-        _add_unknown(graph, shape, each_in_pieces if shape == "iterator" else each)
+        _add_unknown(graph, shape, each if shape == "list" else each_in_pieces)
 
 
 def _one(cls: Any) -> Kind:
@@ -249,7 +258,7 @@ class _Unknown:
     def __call__(self, xs: Any, options: Options) -> Any:
         cls, text = self._cls, self._is_text
         if self._shape == "stream":
-            plain = xs.map(lambda x: self._plain(x, options))
+            plain = xs.mapcat(lambda x: self._pieces_of(x, options))
             stream: Any = (decoded if text else encoded)(plain, options)
             return stream if cls in (bytes, str) else stream.map(self._wrap)
         if self._shape == "list" and all(type(x) is cls for x in xs):
@@ -263,10 +272,24 @@ class _Unknown:
     def _plain(self, x: Any, options: Options) -> Any:
         return x if type(x) in (bytes, str) else self._each(x, options)
 
+    def _pieces_of(self, x: Any, options: Options) -> Iterable[Any]:
+        if type(x) in (bytes, str):
+            return (x,)
+        return _OfMessage(iter((x,)), lambda x: self._each(x, options))
+
     def _wrap(self, x: Any) -> Any:
         if self._cls is TextIO:
             return _string_io(x)
         return x if isinstance(x, self._cls) else self._cls(x)
+
+
+class _OfMessage(Flat):
+    """The pieces of one message; what they are read from is closed when nobody wants the rest."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        self.let_go()
 
 
 # -- sinks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import gc
 import io
 import mmap
 import os
@@ -205,6 +206,27 @@ class TestPieces:
         settle()
         assert before == len(os.listdir("/proc/self/fd"))
         assert not own.closed
+
+    @pytest.mark.parametrize("end", ["read", "close", "drop"])
+    def test_a_file_in_a_stream_is_read_piece_by_piece(self, tmp_path, end):
+        """Read to its end, closed in the middle of it, or dropped, nothing stays open."""
+        path = tmp_path / "file"
+        path.write_bytes(b"b" * 4 * PIECE_BYTES)
+        before = len(os.listdir("/proc/self/fd"))
+        pieces = convert(stream_of(b"a", path, "c"), Source[bytes])
+
+        assert (b"a", b"b" * PIECE_BYTES) == (pieces.take(), pieces.take())
+        with path.open("ab") as file:
+            file.write(b"end")
+        assert before + 1 == len(os.listdir("/proc/self/fd"))
+        if end == "read":
+            assert to_bytes(pieces).endswith(b"bendc")
+        elif end == "close":
+            pieces.close()
+        del pieces
+        gc.collect()
+        settle()
+        assert before == len(os.listdir("/proc/self/fd"))
 
     def test_files_by_files(self):
         """A file object for each piece."""
