@@ -150,6 +150,8 @@ class Derived(Boxed):
     def _take(self, timeout: float | None, *, is_parcel: bool = False) -> Any:
         """Do as any source; with ``is_parcel`` the caller gets the loans, too."""
         box = self.box
+        if box._messages and isinstance(box, Outbox):
+            box.drop_void()
         if not (box._messages or box._putters or box.closed):
             until = None
             if timeout is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from galeph.stream.interfaces import END, Nothing, Source
+from galeph.stream.interfaces import END, Nothing
 from galeph.stream.lanes import Lane
 from galeph.stream.lines import AsyncTaker
 from galeph.stream.loans import Loan, Parcel, are_void, settle
@@ -19,6 +19,7 @@ from galeph.stream.queue_stream import Stream
 from galeph.stream.returning import lend
 
 if TYPE_CHECKING:
+    from galeph.stream.joints import Joint
     from galeph.stream.links import Branch
 
 __all__ = ["Outbox"]
@@ -33,7 +34,7 @@ class Outbox(Stream[Any]):
     # The way to the operator whose box this is, if it is one.
     branch: Branch | None = None
     # The joint whose box this is, if it is one. It has the links; weak, because it holds this.
-    joint: ref[Source[Any]] | None = None
+    joint: ref[Joint] | None = None
     # The lane whose message is being offered.
     _bringer: Lane | None = None
     # The operator. Held from here while something draws on what it has left behind.
@@ -42,7 +43,7 @@ class Outbox(Stream[Any]):
     def _draw(self, timeout: float | None) -> Any:
         """Take a message for somebody further on, and its loans, if it has any: a Parcel."""
         try:
-            while _is_void(message := super()._take(timeout)):
+            while self._is_void(message := super()._take(timeout)):
                 pass
         except BaseException:
             self._resend_left()
@@ -51,7 +52,7 @@ class Outbox(Stream[Any]):
 
     def take(self, default: Any = None) -> Any:
         try:
-            while _is_void(message := super().take(default)):
+            while self._is_void(message := super().take(default)):
                 pass
         except BaseException:
             self._resend_left()
@@ -60,6 +61,23 @@ class Outbox(Stream[Any]):
 
     def _take(self, timeout: float | None) -> Any:
         return _opened(self._draw(timeout))
+
+    def drop_void(self) -> None:
+        """Take out what lies here first, as far as that is nobody's any more. Never switches."""
+        while self._messages and self._is_void(self._messages[0]):
+            self._messages.popleft()
+
+    def _is_void(self, message: Any) -> bool:
+        if type(message) is not Parcel or not are_void(message.loans):
+            return False
+        # Whoever comes for it found something here, and so has not asked for more.
+        derived = None if self.branch is None else self.branch.derived
+        joint = None if self.joint is None else self.joint()
+        if derived is not None:
+            derived.root().kick()
+        elif joint is not None:
+            joint.look_soon()
+        return True
 
     def _take_from_line(self) -> Any:
         first = self._putters[0]
@@ -145,10 +163,6 @@ def _resend(branch: Branch) -> None:
     derived = branch.derived
     if derived is not None and not derived.box._takers:
         derived.resend()
-
-
-def _is_void(message: Any) -> bool:
-    return type(message) is Parcel and are_void(message.loans)
 
 
 def _opened(message: Any) -> Any:

@@ -70,6 +70,31 @@ class TestTaking:
 
         assert "next" == made.box.take()
 
+    @pytest.mark.parametrize("operator", [lambda s: s.map(str), streams.zip], ids=["map", "zip"])
+    @pytest.mark.parametrize("is_served", [False, True], ids=["lying there", "served"])
+    def test_asks_for_more_when_there_was_only_that(self, source, operator, is_served):
+        """Whoever takes found something there, and goes on to wait for what the source gives."""
+        derived = operator(source)
+        branch = next(iter(source._outlet.links))
+        loan = Loan(branch, "void")
+        taker = waiting(derived.take) if is_served else None
+        derived.box._give_back(Parcel("void", [loan]))
+        settle([loan])
+        source.put(1)
+        let_run()
+        if taker is None:
+            taker = waiting(derived.take)
+
+        assert taker.get(timeout=1) in ("1", (1,))
+
+    def test_a_take_that_does_not_wait_finds_what_is_behind_it(self, source, made, loans):
+        """It fetches it, as if nothing had been there."""
+        source.put(1)
+        made.box._give_back(Parcel("void", loans[:1]))
+        settle(loans[:1])
+
+        assert 1 == made.try_take(0)
+
     def test_a_cancelled_take_leaves_it_to_the_next(self, made, loans):
         """As in any stream."""
         cancelled, other = made.box.take_async(), made.box.take_async()
