@@ -133,11 +133,11 @@ class _Reductions:
         return Many((value,), is_one=True)
 
     def _next(self, message: Any) -> Any:
-        if self._awaited.is_waiting:
-            return self._awaited.value_of()
+        if self._awaited.is_waiting_for(message):
+            return self._awaited.value_of(message)
         if self.value is NOT_GIVEN:
             return message
-        return self._awaited.value_of(self._fn(self.value, message))
+        return self._awaited.value_of(message, self._fn(self.value, message))
 
     def finish(self) -> Iterable[Any]:
         return ()
@@ -172,14 +172,14 @@ class _Call:
         return self
 
     def __next__(self) -> Any:
-        if self._awaited.is_waiting:
-            return self._awaited.value_of()
+        if self._awaited.is_waiting_for(None):
+            return self._awaited.value_of(None)
         fn = self._fn
         if fn is None:
             raise StopIteration
         value = fn()
         self._fn = None
-        return self._awaited.value_of(value)
+        return self._awaited.value_of(None, value)
 
 
 class _Reducing(Derived):

@@ -176,33 +176,37 @@ class _Unbroken:
 
 
 class Awaiting:
-    """For a stage: the one thing it waits for, across the times that a step is taken."""
+    """For a stage: what it waits for because of a message, across the times that a step is taken.
 
-    __slots__ = ("_deferred",)
+    The message may be given back meanwhile. Then another one comes, and is not to get its outcome.
+    """
+
+    __slots__ = ("_deferred", "_message")
 
     def __init__(self) -> None:
         self._deferred: Deferred[Any] | None = None
+        self._message: Any = None
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is something that `value_of` was asked for and has not returned."""
-        return self._deferred is not None
+    def is_waiting_for(self, message: Any) -> bool:
+        """Whether `value_of` was asked because of this message, and has not returned."""
+        return self._deferred is not None and self._message is message
 
-    def value_of(self, x: Any = None) -> Any:
-        """Return ``x``, or what it brings if it arrives later. While `is_waiting`, of that before.
+    def value_of(self, message: Any, x: Any = None) -> Any:
+        """Return ``x``, or what it brings if it arrives later. While `is_waiting_for`, of that.
 
         Raises:
             NotYet: it has not arrived; ask again.
             Exception: what it failed with.
         """
         deferred = self._deferred
-        if deferred is None:
+        if deferred is None or self._message is not message:
             if not is_deferrable(x):
                 return x
             deferred = self._deferred = to_deferred(x)
+            self._message = message
         if not deferred.ready():
             raise until_ready(deferred)
-        self._deferred = None
+        self._deferred = self._message = None
         try:
             return deferred.get()
         except Exception:
@@ -219,7 +223,7 @@ class _RealizeEach:
         self._awaited = Awaiting()
 
     def step(self, message: Any) -> Any:
-        return self._awaited.value_of(message)
+        return self._awaited.value_of(message, message)
 
     def finish(self) -> Iterable[Any]:
         return ()

@@ -140,6 +140,36 @@ def test_what_comes_back_to_reductions_is_not_counted_again():
         assert [1, 3, 6] == taken + list(middle)
 
 
+def test_what_is_waited_for_is_forgotten_with_its_message():
+    """The message goes back to the source with an earlier one, and that comes first again."""
+    source, started = Stream(9), []
+    source.put_all([0, 1])
+
+    def start(n):
+        started.append((n, deferred.Deferred()))
+        return started[-1][1]
+
+    late = source.map(start).realize_each()
+    last = late.mapcat(lambda n: [n]).batch(2)
+    taker = last.take_async()
+    settle()
+    started[0][1].success(0)
+    settle()
+    assert [0, 1] == [n for n, _ in started]
+    taker.cancel()
+    del taker, last
+    for _ in range(3):
+        gc.collect()
+        settle()
+    taker = waiting(lambda: [late.take(), late.take()])
+    for _ in range(3):
+        for n, pending in started:
+            pending.success(n)
+        settle()
+
+    assert [0, 1] == taker.get(timeout=1)
+
+
 def test_what_a_closed_output_gets_after_that_goes_back_when_it_is_dropped():
     """From a function that was running when it was closed, and what is connected below, too."""
     for turns in range(1, 5):
