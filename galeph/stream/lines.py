@@ -161,7 +161,7 @@ class AsyncTaker:
 
     def serve(self, outcome: Any) -> bool:
         """Realize the deferred; False if it was cancelled before."""
-        return self.deferred.success(self._default if outcome is END else outcome)
+        return _realize(self.deferred, self._default if outcome is END else outcome)
 
 
 class AsyncPutter:
@@ -176,7 +176,16 @@ class AsyncPutter:
 
     def serve(self, outcome: Any) -> bool:
         """Realize the deferred; False if it was cancelled before."""
-        return self.deferred.success(outcome)
+        return _realize(self.deferred, outcome)
+
+
+def _realize(deferred: Deferred[Any], value: Any) -> bool:
+    if not deferred.success(value):
+        return False
+    if deferred._on_cancel is not None:
+        # It would keep the stream alive for whoever still holds the outcome.
+        deferred._on_cancel = None
+    return True
 
 
 def leave_handed(handed: deque[Waiter], taker: Waiter) -> Any:

@@ -250,6 +250,8 @@ class Link:
         outlet.remove(self)
         # They know each other; see `Outlet.remove`.
         del self.lane
+        # Whoever holds the deferred is not to hold the streams.
+        self.deferred._on_cancel = None
         return True
 
 

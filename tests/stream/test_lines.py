@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import deque
 
+import pytest
 from gevent import get_hub
 
-from galeph.stream import Stream
+from galeph import stream as streams
+from galeph.stream import Stream, connect
 from galeph.stream.interfaces import END
 from galeph.stream.lines import AsyncPutter, AsyncTaker, Putter, hand_out, lay_first, leave_handed
 from galeph.stream.waiters import WAITING, Waiter
-from tests.stream.scenes import waiting
+from tests.stream.scenes import settle, waiting
 
 
 def test_a_putter_waits_with_its_message():
@@ -112,3 +116,37 @@ class TestGivenBack:
 
         assert 3 == stream.description()["buffer_size"]
         assert ["def", "abc"] == [stream.take(), stream.take()]
+
+
+OUTCOMES = {
+    "take": lambda stream: _got(stream.take_async(), stream),
+    "take of a map": lambda stream: _got(stream.map(str).take_async(), stream),
+    "take of a zip": lambda stream: _got(streams.zip(stream).take_async(), stream),
+    "put": lambda stream: (stream.put_async(1), stream.take())[0],
+    "connection": lambda stream: _ended(connect(stream, sink := Stream()), sink),
+}
+
+
+def _got(taken, stream):
+    settle()
+    stream.put(1)
+    return taken
+
+
+def _ended(connection, sink):
+    sink.close()
+    return connection
+
+
+@pytest.mark.parametrize("name", sorted(OUTCOMES))
+def test_an_outcome_does_not_keep_the_stream(name):
+    """What lies there would not go back from an operator, although nobody holds that."""
+    stream = Stream()
+    outcome = OUTCOMES[name](stream)
+    settle()
+    assert outcome.ready()
+    alive = weakref.ref(stream)
+    del stream
+    gc.collect()
+
+    assert alive() is None
