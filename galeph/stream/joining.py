@@ -115,7 +115,7 @@ class _Unwrap:
     def step(self, stream: Any) -> Any:
         if isinstance(stream, Collection) and not isinstance(stream, _TEXT):
             # It has nothing to wait for, and nothing to close.
-            return Many(stream)
+            return Many(stream, is_one=True)
         self._messages = Taking(to_source(stream), self.reader())
         return Many(self._messages)
 

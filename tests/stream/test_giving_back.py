@@ -313,6 +313,8 @@ COMPOSED = {
     "mapcat of streams": lambda s, _: s.mapcat(lambda n: streams.source([n]).map(same)),
     "mapcat of late streams": lambda s, _: s.mapcat(late_stream),
     "map mapcat of streams map": lambda s, _: s.map(same).mapcat(late_stream).map(same),
+    "concat of lists": lambda s, _: streams.concat(s.map(whole)),
+    "concat of lists map": lambda s, _: streams.concat(s.map(whole)).map(same).batch(2),
     "map mapcat map": lambda s, _: s.map(same).mapcat(whole).map(same),
     "mapcat of streams batch": lambda s, _: s.mapcat(late_stream).batch(2).map(same),
     "zip of mapcats of streams": (
