@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar, overload
+from weakref import ref
 
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel
@@ -68,7 +69,9 @@ def reductions(
         initial: the first value; the first message if left out.
     """
     check_callable("fn", fn)
-    derived = Derived(to_source(source), _Reductions(fn, initial), "reductions")
+    stage = _Reductions(fn, initial)
+    derived = Derived(to_source(source), stage, "reductions")
+    stage.reader = ref(derived)
     if initial is not NOT_GIVEN:
         # Lying there it is before all that comes, on whichever way.
         derived.box._store(initial, 1)
@@ -116,10 +119,12 @@ def reduce(
 class _Reductions:
     """The stage that gives every value."""
 
-    __slots__ = ("_awaited", "_fn", "value")
+    __slots__ = ("_awaited", "_fn", "reader", "value")
 
     def __init__(self, fn: Callable[..., Any], initial: Any) -> None:
         self._fn = fn
+        # Gives the operator whose stage this is; while a step is taken it is there.
+        self.reader: Callable[[], Any]
         self._awaited = Awaiting()
         self.value = initial
 
@@ -128,6 +133,9 @@ class _Reductions:
         if type(value) is Reduced:
             return Many((value.value, ENOUGH))
         self.value = value
+        if self.reader()._outlet is None:
+            # There is nothing further down.
+            return value
         # As a series, so that it has a name of its own further down: what comes back from there
         # comes back here, and the message is not counted twice.
         return Many((value,), is_one=True)
