@@ -150,9 +150,10 @@ class Derived(Boxed):
     def _take(self, timeout: float | None, *, is_parcel: bool = False) -> Any:
         """Do as any source; with ``is_parcel`` the caller gets the loans, too."""
         box = self.box
-        if box._messages and isinstance(box, Outbox):
-            box.drop_void()
-        if not (box._messages or box._putters or box.closed):
+        if box._messages or box._putters or box.closed:
+            if box._messages and isinstance(box, Outbox) and box.drop_void():
+                return self._take(timeout, is_parcel=is_parcel)
+        else:
             until = None
             if timeout is not None:
                 now = clock.default().monotonic

@@ -62,10 +62,15 @@ class Outbox(Stream[Any]):
     def _take(self, timeout: float | None) -> Any:
         return _opened(self._draw(timeout))
 
-    def drop_void(self) -> None:
-        """Take out what lies here first, as far as that is nobody's any more. Never switches."""
+    def drop_void(self) -> bool:
+        """Take out what lies here first, as far as that is nobody's any more. Never switches.
+
+        Returns whether that was something.
+        """
+        count = len(self._messages)
         while self._messages and self._is_void(self._messages[0]):
             self._messages.popleft()
+        return len(self._messages) < count
 
     def _is_void(self, message: Any) -> bool:
         if type(message) is not Parcel or not are_void(message.loans):
