@@ -349,6 +349,8 @@ class Branch:
     def put(self, value: Any, lane: Lane) -> bool:
         """Leave a message on its way to an operator that is gone with the source."""
         return_value(lane, self, value)
+        # At once: what the lane brings next lies there behind it, and does not come here.
+        outlet_of(self.source).drop_dead(is_sure=True)
         return True
 
     def served(self) -> None:

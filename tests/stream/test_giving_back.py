@@ -170,6 +170,32 @@ def test_what_is_waited_for_is_forgotten_with_its_message():
     assert [0, 1] == taker.get(timeout=1)
 
 
+@pytest.mark.parametrize("middle", ["map", "mapcat", "reductions"])
+def test_what_is_on_its_way_to_what_is_dropped_keeps_its_order(middle):
+    """It comes back one by one, to an operator that is still held."""
+    for turns in range(12):
+        source = Stream(9)
+        source.put_all(MESSAGES)
+        held = {
+            "map": lambda s: s.map(same),
+            "mapcat": lambda s: s.mapcat(whole),
+            "reductions": lambda s: s.reductions(lambda _, n: same(n)),
+        }[middle](source)
+        dropped = [held.map(later).realize_each().batch(9, latency=60)]
+        taker = gevent.spawn(lambda taken: taken.pop().take(), dropped)
+        for _ in range(turns):
+            gevent.sleep(0)
+        taker.kill()
+        del taker
+        dropped.clear()
+        for _ in range(4):
+            gc.collect()
+            settle()
+        source.close()
+
+        assert MESSAGES == list(held), turns
+
+
 def test_what_a_closed_output_gets_after_that_goes_back_when_it_is_dropped():
     """From a function that was running when it was closed, and what is connected below, too."""
     for turns in range(1, 5):
