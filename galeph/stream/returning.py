@@ -98,7 +98,7 @@ def taken_from_dead(lane: Lane) -> Sequence[Loan]:
             if lane._pause is not None:
                 # Or it would be resumed by what is dropped.
                 lane._pause.call_off()
-            for branch, messages in lane._folded[-1:]:
+            for branch, messages in lane._folded[::-1]:
                 branch.drop(messages)
             if lane._resting is box_gone:
                 loans = _taken_out(lane)

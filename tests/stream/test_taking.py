@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 
 import gevent
 import pytest
 
 from galeph import stream as streams
-from galeph.stream import Stream
+from galeph.stream import Stream, connect
 from galeph.stream.interfaces import END
 from galeph.stream.steps import NotYet
 from galeph.stream.taking import Taking
 from tests.stream.scenes import settle, waiting
-from tests.stream.wires import Wire
+from tests.stream.wires import Wire, yielding
 
 
 def same(message):
@@ -128,3 +129,26 @@ class TestTaking:
 
         assert 0 == stream.link_count
         assert "a" == stream.take()
+
+
+def test_what_was_under_way_to_a_sink_comes_back_in_order():
+    """From a chain that is dropped when its connection was cancelled."""
+    for turns in range(12):
+        inner, sink = Stream(9), Stream()
+        inner.put_all(range(4))
+        joined = streams.concat(streams.source([inner]))
+        held = [joined.map(yielding(int)).map(yielding(int))]
+        del joined
+        connection = connect(held[0], sink)
+        for _ in range(turns):
+            gevent.sleep(0)
+        connection.cancel()
+        settle()
+        taken = list(iter(partial(sink.try_take, 0, None, None), None))
+        held.clear()
+        for _ in range(4):
+            gc.collect()
+            settle()
+        inner.close()
+
+        assert [0, 1, 2, 3] == taken + list(inner), turns
