@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 import sys
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from typing import Any
 
 __all__ = [
     "check_buffer",
+    "check_callable",
     "check_count",
     "check_exception",
     "check_finite",
@@ -26,11 +28,30 @@ __all__ = [
     "named",
 ]
 
+_ASYNC = CO_COROUTINE | CO_ASYNC_GENERATOR
+
 
 def check_flag(name: str, value: Any) -> None:
     """Raise TypeError unless ``value`` is True or False: "no" would count as yes."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
+def check_callable(name: str, fn: object, *, optional: bool = False) -> None:
+    """Raise TypeError unless ``fn`` can be called, and is not a function of asyncio's world.
+
+    That returns what nobody here would ever run.
+    """
+    if fn is None and optional:
+        return
+    if not callable(fn):
+        raise TypeError(f"{name} must be callable, not {fn!r}")
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & _ASYNC:
+        raise TypeError(
+            f"{name} must block and not await: {fn!r} is an async function (from_asyncio() runs "
+            "what it returns)"
+        )
 
 
 def check_count(

@@ -27,6 +27,7 @@ from weakref import ref
 
 from gevent import get_hub
 
+from galeph._arguments import check_callable
 from galeph.deferred import Deferred
 from galeph.deferred.producer import call_in_hub, give_way
 from galeph.errors import ResourceBusy
@@ -119,8 +120,7 @@ class EventBus:
     """
 
     def __init__(self, stream_generator: Callable[[], Any] | None = None) -> None:
-        if stream_generator is not None and not callable(stream_generator):
-            raise TypeError(f"stream_generator must be callable, not {stream_generator!r}")
+        check_callable("stream_generator", stream_generator, optional=True)
         self._hub: Any = get_hub()
         self._generate: Callable[[], Any] = stream_generator or Stream
         self._topics: dict[Hashable, _Topic] = {}

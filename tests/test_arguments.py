@@ -5,8 +5,10 @@ from http import HTTPStatus
 
 import pytest
 
+from galeph import bus, clock, executor, stream
 from galeph._arguments import (
     check_buffer,
+    check_callable,
     check_count,
     check_exception,
     check_finite,
@@ -32,6 +34,42 @@ class TestFlags:
         """Nothing else is, whether or not it counts as true."""
         with pytest.raises(TypeError, match=r"^f must be True or False, not "):
             check_flag("f", value)
+
+
+async def wait(*_):
+    pass
+
+
+async def generate(*_):
+    yield
+
+
+class TestFunctions:
+    def test_can_be_called(self):
+        """Functions, classes, objects with a call; where it is optional, None."""
+        for fn in (len, int, lambda: None, wait.__call__):
+            check_callable("fn", fn)
+        check_callable("fn", None, optional=True)
+        for wrong in (None, 5, "f"):
+            with pytest.raises(TypeError, match=f"fn must be callable, not {wrong!r}"):
+                check_callable("fn", wrong)
+
+    @pytest.mark.parametrize("fn", [wait, generate])
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda fn: stream.map(fn, []),
+            lambda fn: stream.consume([], fn),
+            lambda fn: clock.call_later(1, fn),
+            lambda fn: executor.fixed_executor(1).submit(fn),
+            bus.EventBus,
+        ],
+        ids=["map", "consume", "call_later", "submit", "bus"],
+    )
+    def test_of_asyncio_are_refused(self, call, fn):
+        """What they return nobody here would ever run."""
+        with pytest.raises(TypeError, match=r"must block and not await: .* is an async function"):
+            call(fn)
 
 
 class TestCounts:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar, overload
 
-from galeph._arguments import check_finite, check_seconds
+from galeph._arguments import check_callable, check_finite, check_seconds
 from galeph._clock import Timer, default
 from galeph.deferred import Deferred, connect, future
 from galeph.deferred.producer import on_cancel, on_ready
@@ -58,7 +58,7 @@ def call_later(
         TypeError: ``fn`` is not callable.
         ValueError: ``seconds`` is infinite or no number.
     """
-    _check_callable(fn)
+    check_callable("fn", fn)
     check_finite("seconds", seconds)
     made: Deferred[Any] = Deferred()
     context = copy_context()
@@ -126,17 +126,12 @@ def every(period: float, fn: Callable[[], object], *, initial_delay: float = 0.0
         TypeError: ``fn`` is not callable.
         ValueError: ``period`` is not positive, or ``initial_delay`` is negative.
     """
-    _check_callable(fn)
+    check_callable("fn", fn)
     check_seconds("period", period, optional=False, finite=True)
     check_seconds("initial_delay", initial_delay, zero=True, optional=False, finite=True)
     job = _Job(period, fn)
     job.begin(initial_delay)
     return job.end
-
-
-def _check_callable(fn: object) -> None:
-    if not callable(fn):
-        raise TypeError(f"fn must be callable, not {fn!r}")
 
 
 class _Job:

@@ -29,9 +29,10 @@ from gevent.event import AsyncResult
 from gevent.hub import Hub
 from greenlet import getcurrent
 
+from galeph._arguments import check_callable
 from galeph.deferred._coerce import copy_outcome
 from galeph.deferred._dropped import DROPPED, Witness, witness
-from galeph.deferred._entries import Callbacks, Entry, EntryQueue, Link, check_callable
+from galeph.deferred._entries import Callbacks, Entry, EntryQueue, Link
 from galeph.deferred._hanging import dispatch, has_company, is_free, link_raw, listen, unlink_raw
 from galeph.deferred._listeners import HungListener, Listener, take_off
 from galeph.deferred._origins import notes_origin

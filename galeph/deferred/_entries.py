@@ -13,7 +13,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
-from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from typing import TYPE_CHECKING, Any
 
 from gevent import Timeout, get_hub
@@ -23,9 +22,7 @@ from galeph.deferred._outcome import NOTHING
 if TYPE_CHECKING:
     from galeph.deferred._deferred import Deferred
 
-__all__ = ["Callbacks", "Entry", "EntryQueue", "Inline", "Link", "check_callable", "pass_on"]
-
-_ASYNC = CO_COROUTINE | CO_ASYNC_GENERATOR
+__all__ = ["Callbacks", "Entry", "EntryQueue", "Inline", "Link", "pass_on"]
 
 _log = logging.getLogger("galeph.deferred")
 
@@ -119,21 +116,6 @@ class EntryQueue(deque[Entry]):
     def __init__(self, entries: Iterable[Entry]) -> None:
         super().__init__(entries)
         self.has_inline = False
-
-
-def check_callable(name: str, fn: object) -> None:
-    """See that an argument can be called, and is not a function of asyncio's world.
-
-    That returns what nobody here would ever run.
-    """
-    if not callable(fn):
-        raise TypeError(f"{name} must be callable, not {fn!r}")
-    code = getattr(fn, "__code__", None)
-    if code is not None and code.co_flags & _ASYNC:
-        raise TypeError(
-            f"{name} must block and not await: {fn!r} is an async function (from_asyncio() runs "
-            "what it returns)"
-        )
 
 
 def pass_on(error: BaseException, entry: Entry) -> None:

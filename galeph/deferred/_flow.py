@@ -14,10 +14,10 @@ from functools import partial, wraps
 from inspect import isgeneratorfunction
 from typing import Any, TypeVar, overload
 
+from galeph._arguments import check_callable
 from galeph.deferred._combine import zip
 from galeph.deferred._deadlock import Descent, circular
 from galeph.deferred._deferred import Deferred
-from galeph.deferred._entries import check_callable
 from galeph.deferred._make import future, is_deferrable, to_deferred
 from galeph.deferred._onto import Executor, check_executor, future_with
 from galeph.deferred._waiting import wait_untaken

@@ -32,8 +32,9 @@ from gevent.hub import Hub
 from gevent.monkey import get_original
 from greenlet import getcurrent
 
+from galeph._arguments import check_callable
 from galeph.deferred._crossing import call_in_hub
-from galeph.deferred._entries import Entry, EntryQueue, check_callable
+from galeph.deferred._entries import Entry, EntryQueue
 from galeph.deferred._runner import Runner, runner_of
 
 if TYPE_CHECKING:

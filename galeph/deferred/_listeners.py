@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.event import AsyncResult
 
-from galeph.deferred._entries import Callbacks, EntryQueue, check_callable
+from galeph._arguments import check_callable
+from galeph.deferred._entries import Callbacks, EntryQueue
 from galeph.deferred._hanging import adopt, unlisten
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import Any
 from gevent import get_hub, getcurrent
 from gevent.event import AsyncResult
 
+from galeph._arguments import check_callable
 from galeph.deferred._deadlock import Descent, circular
 from galeph.deferred._deferred import Deferred
-from galeph.deferred._entries import check_callable
 from galeph.deferred._fairness import give_way
 from galeph.deferred._stages import Stage
 

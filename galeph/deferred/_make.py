@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from gevent import Greenlet
 
-from galeph._arguments import check_flag
+from galeph._arguments import check_callable, check_flag
 from galeph.deferred._coerce import copy_when_ready, said_by
 from galeph.deferred._deadlock import Descent, circular
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import DROPPED, report_soon
-from galeph.deferred._entries import check_callable
 from galeph.deferred._outcome import DEFERRABLE, Deferrable, keep, stopped
 from galeph.deferred._waiting import MISSING
 from galeph.deferred.producer import hold_hub, on_cancel

@@ -17,9 +17,9 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from galeph._arguments import check_callable
 from galeph.deferred._coerce import copy_outcome
 from galeph.deferred._deferred import Deferred
-from galeph.deferred._entries import check_callable
 from galeph.deferred._listeners import HungListener, Listener
 from galeph.deferred._make import to_deferred
 from galeph.deferred._outcome import NOTHING

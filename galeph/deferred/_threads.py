@@ -22,10 +22,9 @@ from typing import Any, ParamSpec, TypeVar
 from gevent._hub_local import get_hub_if_exists
 from gevent.monkey import get_original
 
-from galeph._arguments import check_count
+from galeph._arguments import check_callable, check_count
 from galeph.deferred._deferred import Deferred
 from galeph.deferred._dropped import DROPPED, report_soon
-from galeph.deferred._entries import check_callable
 from galeph.deferred._outcome import keep, stopped
 from galeph.deferred.producer import hold_hub, on_cancel
 from galeph.errors import Rejected

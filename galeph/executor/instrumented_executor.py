@@ -21,7 +21,7 @@ from gevent import Greenlet, get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from galeph import clock
-from galeph._arguments import check_count, check_flag, check_type
+from galeph._arguments import check_callable, check_count, check_flag, check_type
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_ready
 from galeph.errors import Rejected, ResourceClosed
@@ -34,7 +34,7 @@ from galeph.executor.controllers import (
 from galeph.executor.crossing import submit_across
 from galeph.executor.current import HERE
 from galeph.executor.stats import METRICS, Meter, Metric, Stats, check_metrics
-from galeph.executor.ticker import Ticker, check_callable, check_period
+from galeph.executor.ticker import Ticker, check_period
 from galeph.executor.workers import GreenletWorkers, Task, ThreadWorkers, Workers
 
 __all__ = ["InstrumentedExecutor", "fixed_executor", "utilization_executor"]
@@ -97,7 +97,7 @@ class InstrumentedExecutor:
     ) -> None:
         check_methods(controller, "Controller", "can_grow", "adjustment")
         check_count("queue_length", queue_length, least=0, optional=True)
-        check_callable("stats_callback", stats_callback)
+        check_callable("stats_callback", stats_callback, optional=True)
         check_count("initial_count", initial_count, least=1)
         check_flag("onto", onto)
         check_flag("in_threads", in_threads)
@@ -168,8 +168,7 @@ class InstrumentedExecutor:
                 in tasks that run in OS threads, it takes work from these: `Rejected` and
                 `ResourceClosed` are then the error of the deferred.)
         """
-        if not callable(fn):
-            raise TypeError(f"fn must be callable, not {fn!r}")
+        check_callable("fn", fn)
         if get_hub_if_exists() is not self._hub and HERE.get() is self:
             return submit_across(self._hub, self, fn, args, kwargs)
         self._check_thread("submit")

@@ -24,14 +24,14 @@ from gevent import get_hub
 from gevent._hub_local import get_hub_if_exists
 
 from galeph import clock
-from galeph._arguments import check_count
+from galeph._arguments import check_callable, check_count
 from galeph.deferred import Deferred, future
 from galeph.deferred.producer import on_dropped, on_ready, owns
 from galeph.errors import PoolFull, ResourceClosed
 from galeph.executor.controllers import PoolController, changes_of, check_methods
 from galeph.executor.shelves import Receipt, Shelf, Shelves
 from galeph.executor.stats import Stats
-from galeph.executor.ticker import Ticker, check_callable, check_period
+from galeph.executor.ticker import Ticker, check_period
 
 __all__ = ["InstrumentedPool"]
 
@@ -75,11 +75,10 @@ class InstrumentedPool(Generic[K, T]):
         sample_period: float = 0.01,
         control_period: float = 10.0,
     ) -> None:
-        if not callable(generate):
-            raise TypeError(f"generate must be callable, not {generate!r}")
+        check_callable("generate", generate)
         check_methods(controller, "PoolController", "can_grow", "adjustments")
-        check_callable("destroy", destroy)
-        check_callable("stats_callback", stats_callback)
+        check_callable("destroy", destroy, optional=True)
+        check_callable("stats_callback", stats_callback, optional=True)
         check_count("max_queue_size", max_queue_size, least=1)
         check_period("sample_period", sample_period)
         check_period("control_period", control_period)

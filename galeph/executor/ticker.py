@@ -16,7 +16,7 @@ from galeph._arguments import check_seconds
 from galeph.clock import Clock, Timer
 from galeph.deferred import future
 
-__all__ = ["Ticker", "check_callable", "check_period"]
+__all__ = ["Ticker", "check_period"]
 
 _log = logging.getLogger("galeph.executor")
 
@@ -121,9 +121,3 @@ class Ticker(Generic[S]):
 def check_period(name: str, seconds: float) -> None:
     """See that an argument is a period."""
     check_seconds(name, seconds, optional=False, finite=True)
-
-
-def check_callable(name: str, fn: object) -> None:
-    """See that an argument is None or can be called."""
-    if fn is not None and not callable(fn):
-        raise TypeError(f"{name} must be callable, not {fn!r}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from weakref import ref
 
-from galeph._arguments import check_number, check_seconds, check_weight
+from galeph._arguments import check_callable, check_number, check_seconds, check_weight
 from galeph.clock import Timer
 from galeph.clock import default as default_clock
 from galeph.deferred.producer import call_in_hub
@@ -18,7 +18,7 @@ from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.joints import Joint
 from galeph.stream.loans import Loan, Made, Parcel, Returns, give_back
-from galeph.stream.operators import Derived, check_callable
+from galeph.stream.operators import Derived
 from galeph.stream.steps import Many
 
 __all__ = ["batch"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from galeph._arguments import check_flag, check_seconds
+from galeph._arguments import check_callable, check_flag, check_seconds
 from galeph.deferred import Deferred
 from galeph.stream.callbacks import Callback, Function
 from galeph.stream.coerce import sink as to_sink
@@ -86,7 +86,7 @@ def consume(source: CanBeSource[T], fn: Callable[[T], object]) -> Deferred[bool]
     Raises:
         TypeError: ``source`` cannot be made a source, or ``fn`` is not callable.
     """
-    _check_callable(fn)
+    check_callable("fn", fn)
     return connect(source, Function(fn), description={"op": "consume"})
 
 
@@ -106,7 +106,7 @@ def consume_async(source: CanBeSource[T], fn: Callable[[T], object]) -> Deferred
     Raises:
         TypeError: ``source`` cannot be made a source, or ``fn`` is not callable.
     """
-    _check_callable(fn)
+    check_callable("fn", fn)
     return connect(source, Function(fn, is_asked=True), description={"op": "consume_async"})
 
 
@@ -148,7 +148,7 @@ def connect_via(
             option is of another type than it should be; the text names it.
         ValueError: ``timeout`` is not above 0.
     """
-    _check_callable(fn)
+    check_callable("fn", fn)
     _check_options(downstream, upstream, timeout)
     origin = to_source(source)
     return connect(
@@ -173,11 +173,6 @@ def drain_into(source: CanBeSource[T], sink: CanBeSink[T]) -> Deferred[bool]:
         TypeError: one of the two is no stream and cannot be made one.
     """
     return connect(source, sink, downstream=False, description={"op": "drain_into"})
-
-
-def _check_callable(fn: object) -> None:
-    if not callable(fn):
-        raise TypeError(f"fn must be callable, not {type(fn).__name__}")
 
 
 def _check_options(downstream: object, upstream: object, timeout: object) -> None:

@@ -37,7 +37,7 @@ from galeph.stream.queue_stream import Stream
 from galeph.stream.returning import lend, return_held
 from galeph.stream.steps import SKIP, Ending, Pause, Stage, State
 
-__all__ = ["Derived", "Reservoir", "check_callable"]
+__all__ = ["Derived", "Reservoir"]
 
 
 class Derived(Boxed):
@@ -388,9 +388,3 @@ def _closed_above(node: Derived) -> list[Branch]:
 
 def _has_links(source: Source[Any]) -> bool:
     return source._outlet is not None and bool(source._outlet.links)
-
-
-def check_callable(name: str, fn: Any) -> None:
-    """See that an argument can be called."""
-    if not callable(fn):
-        raise TypeError(f"{name} must be callable, not {type(fn).__name__}")

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from galeph._arguments import check_number, check_seconds
+from galeph._arguments import check_callable, check_number, check_seconds
 from galeph.clock import Timer
 from galeph.clock import default as default_clock
 from galeph.deferred import Deferred
@@ -20,7 +20,7 @@ from galeph.deferred.producer import on_ready, stopped
 from galeph.stream.boxed import Boxed
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
-from galeph.stream.operators import Derived, check_callable
+from galeph.stream.operators import Derived
 from galeph.stream.queue_stream import Stream
 from galeph.stream.running import pass_on, run_soon
 from galeph.stream.steps import NotYet

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from galeph._arguments import check_callable
 from galeph.deferred import Deferred
 from galeph.stream.boxed import Pool
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
-from galeph.stream.operators import Reservoir, check_callable
+from galeph.stream.operators import Reservoir
 from galeph.stream.queue_stream import Stream
 from galeph.stream.steps import SKIP, until_ready
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar, overload
 from weakref import ref
 
+from galeph._arguments import check_callable
 from galeph.deferred import Deferred
 from galeph.deferred.producer import on_cancel
 from galeph.stream.active import ActiveSink
@@ -17,7 +18,7 @@ from galeph.stream.coerce import source as to_source
 from galeph.stream.connect import connect
 from galeph.stream.interfaces import Source
 from galeph.stream.operable import NOT_GIVEN
-from galeph.stream.operators import Derived, check_callable
+from galeph.stream.operators import Derived
 from galeph.stream.stages import Awaiting
 from galeph.stream.steps import ENOUGH, SKIP, Many
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, overload
 from weakref import ref
 
+from galeph._arguments import check_callable
 from galeph.deferred import Deferred, is_deferrable, to_deferred
 from galeph.deferred.producer import stopped
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
 from galeph.stream.joining import zip
-from galeph.stream.operators import Derived, check_callable
+from galeph.stream.operators import Derived
 from galeph.stream.steps import SKIP, Many, until_ready
 from galeph.stream.taking import Taking
 

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from gevent.exceptions import LoopExit
 
-from galeph._arguments import check_buffer
+from galeph._arguments import check_buffer, check_callable
 from galeph.deferred.producer import raise_deadlock
 from galeph.stream.boxed import Pool
 from galeph.stream.coerce import source as to_source
 from galeph.stream.interfaces import Source
 from galeph.stream.inverted import Inverted
-from galeph.stream.operators import Derived, Reservoir, check_callable
+from galeph.stream.operators import Derived, Reservoir
 from galeph.stream.steps import ENOUGH, Many
 
 __all__ = ["raise_stuck", "transform"]
