@@ -82,8 +82,8 @@ def concat(source: Source[_Some[A]] | Iterable[_Some[A]]) -> Source[A]:
     the stream that it is at, and ``source`` if nothing else is connected to it. What one of the
     streams fails with fails the returned source, and closes ``source``.
 
-    When nobody holds it any more, the stream that it is at stays open, and has again what was
-    taken there for nobody.
+    When nobody holds it any more, the stream that it is at stays open. Closed or not, that has
+    again what was taken there for nobody.
     """
     return _Concat(to_source(source), _Unwrap(), "concat")
 

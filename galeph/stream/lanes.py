@@ -26,7 +26,14 @@ from galeph.deferred.producer import call_in_hub, give_way, stopped
 from galeph.stream.interfaces import EXPIRED
 from galeph.stream.loans import First, Loan, Parcel, are_void, settle
 from galeph.stream.precedence import put_behind
-from galeph.stream.returning import drop_series, lend, name_again, return_from, return_value
+from galeph.stream.returning import (
+    drop_series,
+    leave_with,
+    lend,
+    name_again,
+    return_from,
+    return_value,
+)
 from galeph.stream.running import LOOKS_AT_CLOCK, SLICE, SliceOver, pass_on, run_soon
 from galeph.stream.steps import ENOUGH, RETURNED, SKIP, Ending, Many, NotYet, Pause, State
 
@@ -111,6 +118,7 @@ class Lane:
             value, self._loans = value.value, value.loans
         self._entering = self.link
         self._value = self._loaded = value
+        self._way = None
         self.state = State.STALLED
 
     def wait_with(self, value: Any) -> None:
@@ -248,7 +256,7 @@ class Lane:
             if type(message) is Parcel:
                 if message.loans and are_void(message.loans):
                     continue
-                self._leave_with(derived, message)
+                leave_with(self, derived, message)
                 return True
             if message is not SKIP:
                 self._leave(derived, message)
@@ -315,13 +323,6 @@ class Lane:
                 self._unfolded = 0
             derived.branch.unfolded_by = self
             self._folded.append((derived.branch, iter(messages)))
-
-    def _leave_with(self, derived: Derived, parcel: Parcel) -> None:
-        """Have a message leave an operator that has made it, or that it has come back to."""
-        self._leave(derived, parcel.value)
-        self._loans = parcel.loans
-        if self._entering is not None:
-            self._loaded, self._way = parcel.value, self._entering
 
     def _leave(self, derived: Derived, value: Any) -> None:
         if type(value) is Ending:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from galeph.stream.loans import UNKNOWN, First, Loan, Made, Returns, give_back
+from galeph.stream.loans import UNKNOWN, First, Loan, Made, Parcel, Returns, give_back
 from galeph.stream.steps import RETURNED, SKIP, Ending, State
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "drop_series",
+    "leave_with",
     "lend",
     "name_again",
     "return_from",
@@ -44,6 +45,41 @@ def lend(lane: Lane, at: Branch | None, value: Any = UNKNOWN) -> Sequence[Loan]:
     if message is not SKIP and way.lends and type(message) is not Ending:
         return (Loan(way, message, loans, at, value),)  # type: ignore[arg-type]  # it is a branch
     return loans if value is UNKNOWN else (Loan(at, value, loans),)  # type: ignore[arg-type]
+
+
+def leave_with(lane: Lane, derived: Derived, parcel: Parcel) -> None:
+    """Have a message leave an operator that has made it, or drawn it, or had it come back."""
+    if parcel.way is not None:
+        _leave_drawn(lane, derived, parcel.value, parcel.way)
+        return
+    lane._leave(derived, parcel.value)
+    lane._loans = parcel.loans
+    if lane._entering is not None:
+        lane._loaded, lane._way = parcel.value, lane._entering
+
+
+def _leave_drawn(lane: Lane, derived: Derived, value: Any, way: Branch) -> None:
+    """Have a message leave that has come by ``way`` from a stream which the operator was given."""
+    loans: Sequence[Loan] = ()
+    if lane._loaded is RETURNED:
+        # So is this, and it comes to nothing here.
+        returns = Returns()
+        give_back((Loan(way, value),), returns)
+        returns.send()
+        lane._leave(derived, value)
+        return
+    if lane._loaded is not SKIP or lane._loans:
+        # It stands for the message that the stream was made of.
+        loans = lend(lane, derived.branch)
+    lane._leave(derived, value)
+    if not loans and (lane._goal is derived or derived._outlet is None):
+        # As of a link: a loan is made only where it has to wait.
+        lane._loaded, lane._way = value, way
+        return
+    loan = Loan(way, value)
+    lane._loans = (*loans, loan) if loans else (loan,)
+    if lane._entering is not None:
+        lane._loaded, lane._way = value, lane._entering
 
 
 def name_again(lane: Lane, derived: Derived, message: Any) -> None:

@@ -143,7 +143,7 @@ class _MapCat:
         if isinstance(items, _COLLECTIONS):
             return Many(items, is_one=True)
         if isinstance(items, Source):
-            return Many(Taking(items, self.reader(), is_one=True), is_one=True)
+            return Many(Taking(items, self.reader()), is_one=True)
         return Many(_Unbroken(iter(items)), is_one=True)
 
     def finish(self) -> Iterable[Any]:

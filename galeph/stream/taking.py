@@ -1,8 +1,8 @@
 """`Taking`: what a stream gives, as the series of an operator that was given the stream.
 
 `concat` and `mapcat` draw on streams that are no part of the graph. Each message is known by itself
-from there on: from further down it goes back to the operator, and if nobody holds that to the
-stream.
+from there on, and stands in the ledger of a `Draft`, a way from the stream to the operator: from
+further down it goes back to the operator, and if nobody holds that to the stream.
 """
 
 from __future__ import annotations
@@ -16,16 +16,63 @@ from galeph.deferred import Deferred
 from galeph.deferred.producer import call_in_hub, on_ready
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import Lane
-from galeph.stream.loans import Parcel
+from galeph.stream.links import Branch
+from galeph.stream.loans import Loan, Parcel, Returns, give_back, ledger
 from galeph.stream.nesting import call_in_turn, take_inside
 from galeph.stream.queue_stream import Stream
-from galeph.stream.returning import return_value
-from galeph.stream.steps import Drawing, NotYet
+from galeph.stream.returning import lend, rewind
+from galeph.stream.steps import SKIP, Drawing, NotYet
 
 if TYPE_CHECKING:
     from galeph.stream.operators import Derived
 
-__all__ = ["Taking"]
+__all__ = ["Draft", "Taking"]
+
+
+class Draft(Branch):
+    """The way that the messages of a stream go to an operator which is not connected to it.
+
+    The stream's outlet does not know it before `leave`: with an outlet a put takes longer.
+    """
+
+    __slots__ = ("_box", "_taking")
+
+    def __init__(self, source: Source[Any], derived: Derived, taking: Taking) -> None:
+        self.source = source
+        self._taking: Taking | None = taking
+        # The lane that a message waits in is in its line.
+        self._box: Stream[Any] | None = derived.box
+        self._held = None
+        self._derived = ref(derived, taking._let_go_soon)
+        self.lent = {}
+        self.loan_count = 0
+        self.is_out = self.is_indebted = False
+        self.unfolded_by = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Always: whatever else draws on the stream gets other messages."""
+        return True
+
+    def take_back(self) -> list[Loan]:
+        loans = [loan for lane in self._lanes() for loan in rewind(lane, self)]
+        if self._taking is not None:
+            loans.extend(self._taking.take_out())
+        return loans
+
+    def leave(self) -> None:
+        """Be known to the stream alone from now on, as long as something stands here."""
+        for lane in self._lanes():
+            if lane._way is self and lane._loaded is not SKIP:
+                lane._loans = lend(lane, None)
+        self._box = self._taking = None
+        self.is_out = True
+        if self.lent:
+            self.owe()
+
+    def _lanes(self) -> list[Lane]:
+        receipts = () if self._box is None else self._box._putters
+        return [receipt for receipt in receipts if type(receipt) is Lane]
 
 
 class Taking(Drawing):
@@ -37,35 +84,29 @@ class Taking(Drawing):
     Args:
         stream: where they are.
         reader: the operator whose series it is.
-        is_one: whether they stand for a message that was given for them; see `Many`.
     """
 
     __slots__ = (
-        "_box",
-        "_given",
-        "_is_one",
         "_is_over",
-        "_reader",
         "_source",
         "_stream",
         "_take",
         "_taken",
+        "_way",
     )
 
-    def __init__(self, stream: Source[Any], reader: Derived, *, is_one: bool = False) -> None:
+    def __init__(self, stream: Source[Any], reader: Derived) -> None:
         self._stream = stream
         self._source = source = stream._real_source()
-        self._is_one = is_one
         self._is_over = False
-        self._reader: ref[Derived] | None = ref(reader, self._let_go_soon)
-        # Where what is given lies until somebody has it, and how much was given.
-        self._box = reader.box
-        self._given = 0
+        self._way = Draft(source, reader, self)
         # A queue takes from nobody else, and need not be counted: a tenth of what a message costs.
         is_queue = isinstance(source, Stream)
         self._take = source._take if is_queue else partial(take_inside, source._take)
         # A take that is under way.
         self._taken: Deferred[Any] | None = None
+        if isinstance(source._drawn_by, Taking):
+            source._drawn_by._way.leave()
         source._drawn_by = self
 
     def __next__(self) -> Any:
@@ -73,12 +114,7 @@ class Taking(Drawing):
         if message is END:
             self._end()
             raise StopIteration
-        self._given += 1
-        if self._is_one:
-            # The first is known by what was given.
-            self._is_one = False
-            return message
-        return Parcel(message, ())
+        return Parcel(message, (), self._way)
 
     def _next(self) -> Any:
         taken = self._taken
@@ -105,10 +141,17 @@ class Taking(Drawing):
         if taken.exception is None and taken.value is not END:
             self._source._give_back(taken.value)
 
+    def take_out(self) -> list[Loan]:
+        """Take out what a take has got and nobody has asked for yet. Never switches."""
+        taken = self._taken
+        if taken is None or not taken.ready() or taken.exception or taken.value is END:
+            return []
+        self._taken = None
+        return [Loan(self._way, taken.value)]
+
     def _end(self) -> None:
         self._is_over = True
-        # One whose operator the collector has found keeps its callback, and so this.
-        self._reader = None
+        self._way.leave()
         if self._source._drawn_by is self:
             self._source._drawn_by = None
 
@@ -126,23 +169,8 @@ class Taking(Drawing):
         call_in_hub(self._source._hub, self.let_go)
 
     def let_go(self) -> None:
-        # From the last to the first: each becomes the stream's next.
         self._withdraw()
-        box = self._box
-        for receipt in reversed(tuple(box._putters)):
-            message = receipt.message
-            box._withdraw(receipt)
-            if type(receipt) is Lane:
-                # What it stands for.
-                return_value(receipt, None)
-            receipt.release()
-            self._give_back(message)
-        while box._messages:
-            self._give_back(box._messages.pop())
+        returns = Returns()
+        give_back([*ledger(self._way), *self._way.take_back()], returns)
+        returns.send()
         self._end()
-
-    def _give_back(self, message: Any) -> None:
-        # What it has not given was the last of a stream before.
-        if self._given:
-            self._given -= 1
-            self._source._give_back(message.value if type(message) is Parcel else message)

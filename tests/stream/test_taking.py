@@ -9,6 +9,7 @@ import gevent
 import pytest
 
 from galeph import stream as streams
+from galeph.deferred import future
 from galeph.stream import Stream, connect
 from galeph.stream.interfaces import END
 from galeph.stream.steps import NotYet
@@ -37,15 +38,6 @@ class TestTaking:
 
         assert ["a", "b"] == [each.open() for each in taking]
         assert END is next(taking, END)
-
-    def test_the_first_may_stand_for_what_was_given(self, reader):
-        """It is not a message of its own."""
-        stream = Stream(9)
-        stream.put_all("ab")
-        taking = Taking(stream, reader, is_one=True)
-
-        assert "a" == next(taking)
-        assert "b" == next(taking).open()
 
     @pytest.mark.parametrize("make", [Stream, Wire])
     def test_says_when_to_ask_again(self, reader, make):
@@ -152,3 +144,176 @@ def test_what_was_under_way_to_a_sink_comes_back_in_order():
         inner.close()
 
         assert [0, 1, 2, 3] == taken + list(inner), turns
+
+
+BELOW = {
+    "nothing": lambda made: made,
+    "map": lambda made: made.map(yielding(int)),
+    "two maps": lambda made: made.map(yielding(int)).map(yielding(int)),
+    "batch": lambda made: made.map(yielding(int)).batch(3),
+    "zip": streams.zip,
+    "map zip": lambda made: streams.zip(made.map(yielding(int))),
+    "realize_each": lambda made: made.map(partial(future, yielding(int))).realize_each(),
+}
+
+
+def flat(message):
+    """Everything that a message holds, in order."""
+    return (
+        [one for each in message for one in flat(each)]
+        if type(message) in (list, tuple)
+        else [message]
+    )
+
+
+def rest(source):
+    """Everything that can be taken there without waiting."""
+    taken = []
+    while (message := source.try_take(0, None, None)) is not None:
+        taken.extend(flat(message))
+        settle()
+    return taken
+
+
+def begin(made, way, got):
+    """Have somebody want a message; return what ends that, and sees to what it has got already."""
+    if way == "take":
+        taker = gevent.spawn(lambda made: got.extend(flat(made.pop().take([]))), [made])
+        return taker.kill
+    if way == "take_async":
+        taken = made.take_async()
+
+        def cancel():
+            if not taken.cancel() and taken.get() is not None:
+                got.extend(flat(taken.get()))
+
+        return cancel
+    sink = Stream()
+    connection = connect(made, sink)
+
+    def disconnect():
+        connection.cancel()
+        settle()
+        got.extend(rest(sink))
+
+    return disconnect
+
+
+@pytest.mark.parametrize("first", ["concat", "mapcat"])
+@pytest.mark.parametrize("below", BELOW)
+@pytest.mark.parametrize("way", ["take", "take_async", "connect"])
+class TestNothingIsLost:
+    """At whatever turn of the loop it happens."""
+
+    def made(self, first, outer):
+        return streams.concat(outer) if first == "concat" else streams.mapcat(same, outer)
+
+    @pytest.mark.parametrize("is_held", [True, False])
+    def test_when_it_is_dropped(self, first, below, way, is_held):
+        """What nobody has got is the stream's next, whoever holds the source of the streams."""
+        for turns in range(12):
+            inner, got = Stream(9), []
+            outer = [streams.source([inner])]
+            made = [BELOW[below](self.made(first, outer[0]))]
+            if not is_held:
+                outer.clear()
+            inner.put_all(range(4))
+            end = begin(made[0], way, got)
+            for _ in range(turns):
+                gevent.sleep(0)
+            end()
+            made.clear()
+            del end
+            for _ in range(4):
+                settle()
+                gc.collect()
+            settle()
+            inner.close()
+
+            assert [0, 1, 2, 3] == got + list(inner), turns
+
+    def test_when_what_is_below_is_dropped(self, first, below, way):
+        """What nobody has got is the next of the operator that is still held."""
+        for turns in range(12):
+            inner, got = Stream(9), []
+            made = self.made(first, streams.source([inner]))
+            chain = [BELOW[below](made)]
+            inner.put_all(range(4))
+            end = begin(chain[0], way, got)
+            for _ in range(turns):
+                gevent.sleep(0)
+            end()
+            chain.clear()
+            del end
+            for _ in range(4):
+                settle()
+                gc.collect()
+            settle()
+            inner.close()
+
+            assert [0, 1, 2, 3] == got + list(made), turns
+
+    def test_when_it_is_closed(self, first, below, way):
+        """The stream has again what nobody has got, though it may be closed, too."""
+        for turns in range(12):
+            inner, got = Stream(9), []
+            outer = Stream(9)
+            outer.put(inner)
+            made = BELOW[below](self.made(first, outer))
+            inner.put_all(range(4))
+            end = begin(made, way, got)
+            for _ in range(turns):
+                gevent.sleep(0)
+            made.close()
+            settle()
+            end()
+            left = rest(made)
+            returned = rest(inner)
+
+            assert sorted(returned) == returned, turns
+            assert [0, 1, 2, 3] == sorted(got + left + returned), turns
+            assert (first == "concat" and outer.empty()) is inner.closed, turns
+
+
+def test_a_stream_that_has_ended_has_its_messages_again():
+    """When they lie further down, and the next stream was begun."""
+    first, second = Stream(9), Stream(9)
+    first.put_all([1, 2])
+    first.close()
+    chain = [streams.concat(streams.source([first, second])).batch(9)]
+    connection = connect(chain[0], Stream())
+    settle()
+    second.put_async(3)
+    settle()
+    connection.cancel()
+    chain.clear()
+    for _ in range(4):
+        settle()
+        gc.collect()
+    settle()
+    second.close()
+
+    assert [1, 2] == list(first)
+    assert [3] == list(second)
+
+
+def test_two_may_draw_on_one_stream():
+    """Both leave there what nobody has got."""
+    inner = Stream(9)
+    chains = [streams.concat([inner]).batch(9) for _ in range(2)]
+    connections = [connect(chain, Stream()) for chain in chains]
+    settle()
+    for message in range(4):
+        inner.put_async(message)
+        settle()
+    for connection in connections:
+        connection.cancel()
+    chains.clear()
+    del connections, connection
+    for _ in range(4):
+        settle()
+        gc.collect()
+    settle()
+    inner.close()
+
+    assert [0, 1, 2, 3] == sorted(inner)
