@@ -50,7 +50,7 @@ def lend(lane: Lane, at: Branch | None, value: Any = UNKNOWN) -> Sequence[Loan]:
 def leave_with(lane: Lane, derived: Derived, parcel: Parcel) -> None:
     """Have a message leave an operator that has made it, or drawn it, or had it come back."""
     if parcel.way is not None:
-        _leave_drawn(lane, derived, parcel.value, parcel.way)
+        _leave_drawn(lane, derived, parcel)
         return
     lane._leave(derived, parcel.value)
     lane._loans = parcel.loans
@@ -58,13 +58,15 @@ def leave_with(lane: Lane, derived: Derived, parcel: Parcel) -> None:
         lane._loaded, lane._way = parcel.value, lane._entering
 
 
-def _leave_drawn(lane: Lane, derived: Derived, value: Any, way: Branch) -> None:
-    """Have a message leave that has come by ``way`` from a stream which the operator was given."""
+def _leave_drawn(lane: Lane, derived: Derived, parcel: Parcel) -> None:
+    """Have a message leave that has come from a stream which the operator was given."""
+    value, inner = parcel.value, parcel.loans
+    way: Branch = parcel.way  # type: ignore[assignment]  # it has one
     loans: Sequence[Loan] = ()
     if lane._loaded is RETURNED:
         # So is this, and it comes to nothing here.
         returns = Returns()
-        give_back((Loan(way, value),), returns)
+        give_back((Loan(way, value, inner),), returns)
         returns.send()
         lane._leave(derived, value)
         return
@@ -74,9 +76,9 @@ def _leave_drawn(lane: Lane, derived: Derived, value: Any, way: Branch) -> None:
     lane._leave(derived, value)
     if not loans and (lane._goal is derived or derived._outlet is None):
         # As of a link: a loan is made only where it has to wait.
-        lane._loaded, lane._way = value, way
+        lane._loaded, lane._way, lane._loans = value, way, inner
         return
-    loan = Loan(way, value)
+    loan = Loan(way, value, inner)
     lane._loans = (*loans, loan) if loans else (loan,)
     if lane._entering is not None:
         lane._loaded, lane._way = value, lane._entering

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 from galeph.deferred import Deferred
-from galeph.deferred.producer import call_in_hub, on_ready
+from galeph.deferred.producer import call_in_hub, on_cancel, on_ready
+from galeph.stream.active import in_greenlet
 from galeph.stream.interfaces import END, EXPIRED, Source
+from galeph.stream.joints import Joint
 from galeph.stream.lanes import Lane
+from galeph.stream.lines import AsyncTaker
 from galeph.stream.links import Branch
 from galeph.stream.loans import Loan, Parcel, Returns, give_back, ledger
 from galeph.stream.nesting import call_in_turn, take_inside
+from galeph.stream.operators import Derived
+from galeph.stream.outbox import Outbox
 from galeph.stream.queue_stream import Stream
 from galeph.stream.returning import lend, rewind
 from galeph.stream.steps import SKIP, Drawing, NotYet
-
-if TYPE_CHECKING:
-    from galeph.stream.operators import Derived
 
 __all__ = ["Draft", "Taking"]
 
@@ -102,7 +104,7 @@ class Taking(Drawing):
         self._way = Draft(source, reader, self)
         # A queue takes from nobody else, and need not be counted: a tenth of what a message costs.
         is_queue = isinstance(source, Stream)
-        self._take = source._take if is_queue else partial(take_inside, source._take)
+        self._take = source._take if is_queue else partial(take_inside, _drawing_from(source))
         # A take that is under way.
         self._taken: Deferred[Any] | None = None
         if isinstance(source._drawn_by, Taking):
@@ -114,6 +116,9 @@ class Taking(Drawing):
         if message is END:
             self._end()
             raise StopIteration
+        if type(message) is Parcel:
+            message.way = self._way
+            return message
         return Parcel(message, (), self._way)
 
     def _next(self) -> Any:
@@ -122,7 +127,7 @@ class Taking(Drawing):
             message = self._take(0)
             if message is not EXPIRED:
                 return message
-            taken = self._taken = self._source.take_async(END)
+            taken = self._taken = _draw_async(self._source)
         if not taken.ready():
             raise NotYet(self._wait)
         self._taken = None
@@ -147,7 +152,10 @@ class Taking(Drawing):
         if taken is None or not taken.ready() or taken.exception or taken.value is END:
             return []
         self._taken = None
-        return [Loan(self._way, taken.value)]
+        message = taken.value
+        if type(message) is Parcel:
+            return [Loan(self._way, message.value, message.loans)]
+        return [Loan(self._way, message)]
 
     def _end(self) -> None:
         self._is_over = True
@@ -174,3 +182,62 @@ class Taking(Drawing):
         give_back([*ledger(self._way), *self._way.take_back()], returns)
         returns.send()
         self._end()
+
+
+# -- taking from an operator, with the loans
+
+
+class _ParcelTaker(AsyncTaker):
+    """A take in the line of a joint's box, which gets the loans, too."""
+
+    __slots__ = ("_box",)
+
+    def __init__(self, box: Outbox) -> None:
+        super().__init__(END)
+        self._box = box
+
+    def begin(self) -> None:
+        """Take what is there, or stand in line."""
+        box = self._box
+        try:
+            message = box._draw(0)
+        except Exception as error:
+            self.deferred.error(error)
+            return
+        if message is EXPIRED and box._stand_in_line(self):
+            on_cancel(self.deferred, lambda _: box._leave_line(self))
+        else:
+            self.serve(END if message is EXPIRED else message)
+
+    def serve(self, outcome: Any) -> bool:
+        failure = self._box._failure
+        if outcome is END and failure is not None:
+            self.deferred._fail(failure, self._box._failure_trace)
+            return True
+        return super().serve(outcome)
+
+
+def _drawing_from(source: Source[Any]) -> Callable[[float | None], Any]:
+    if isinstance(source, Derived):
+        return partial(source._take, is_parcel=True)
+    return source._draw if isinstance(source, Joint) else source._take
+
+
+def _draw_async(source: Source[Any]) -> Deferred[Any]:
+    """Return a Deferred of the next message, a Parcel if it has loans, or END."""
+    if isinstance(source, Derived) and isinstance(source.box, Outbox):
+        return in_greenlet(source.root().source, _draw_for, source)
+    if isinstance(source, Joint):
+        taker = _ParcelTaker(source.box)
+        taker.begin()
+        if not taker.deferred.ready():
+            source.look_soon()
+        return taker.deferred
+    return source.take_async(END)
+
+
+def _draw_for(deferred: Deferred[Any], source: Derived) -> None:
+    message = source._take(None, is_parcel=True)
+    if not deferred.success(message) and message is not END:
+        source._give_back(message)
+        source.resend()

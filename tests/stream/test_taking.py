@@ -7,6 +7,7 @@ from functools import partial
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from galeph import stream as streams
 from galeph.deferred import future
@@ -148,12 +149,12 @@ def test_what_was_under_way_to_a_sink_comes_back_in_order():
 
 BELOW = {
     "nothing": lambda made: made,
-    "map": lambda made: made.map(yielding(int)),
-    "two maps": lambda made: made.map(yielding(int)).map(yielding(int)),
-    "batch": lambda made: made.map(yielding(int)).batch(3),
+    "map": lambda made: made.map(yielding(same)),
+    "two maps": lambda made: made.map(yielding(same)).map(yielding(same)),
+    "batch": lambda made: made.map(yielding(same)).batch(3),
     "zip": streams.zip,
-    "map zip": lambda made: streams.zip(made.map(yielding(int))),
-    "realize_each": lambda made: made.map(partial(future, yielding(int))).realize_each(),
+    "map zip": lambda made: streams.zip(made.map(yielding(same))),
+    "realize_each": lambda made: made.map(partial(future, yielding(same))).realize_each(),
 }
 
 
@@ -275,6 +276,53 @@ class TestNothingIsLost:
             assert (first == "concat" and outer.empty()) is inner.closed, turns
 
 
+@pytest.mark.parametrize("first", [streams.concat, partial(streams.mapcat, same)])
+@pytest.mark.parametrize("above", BELOW)
+@pytest.mark.parametrize("below", BELOW)
+def test_what_an_operator_has_given_goes_back_to_its_source(first, above, below):
+    """When that is dropped together with all that was made of it."""
+    for way in ("take", "take_async", "connect"):
+        for turns in range(12):
+            source, got = Stream(9), []
+            made = [BELOW[below](first(streams.source([BELOW[above](source)])))]
+            source.put_all(range(4))
+            end = begin(made[0], way, got)
+            for _ in range(turns):
+                gevent.sleep(0)
+            end()
+            made.clear()
+            del end
+            for _ in range(4):
+                settle()
+                gc.collect()
+            settle()
+            source.close()
+
+            assert [0, 1, 2, 3] == got + list(source), (way, turns)
+
+
+def test_what_an_operator_has_given_can_be_taken_there_again():
+    """When it is held; and it goes on to its source when that is dropped, too."""
+    source = Stream(9)
+    operator = [source.map(str)]
+    chain = [streams.concat(streams.source(operator)).batch(9)]
+    connection = connect(chain[0], Stream())
+    source.put_all(range(4))
+    settle()
+    connection.cancel()
+    chain.clear()
+    for _ in range(4):
+        settle()
+        gc.collect()
+
+    assert ["0", "1"] == [operator[0].take(), operator[0].take()]
+    operator.clear()
+    for _ in range(4):
+        settle()
+        gc.collect()
+    assert [2, 3] == [source.try_take(0), source.try_take(0)]
+
+
 def test_a_stream_that_has_ended_has_its_messages_again():
     """When they lie further down, and the next stream was begun."""
     first, second = Stream(9), Stream(9)
@@ -317,3 +365,48 @@ def test_two_may_draw_on_one_stream():
     inner.close()
 
     assert [0, 1, 2, 3] == sorted(inner)
+
+
+@pytest.mark.parametrize("make", [streams.zip, lambda source: source.batch(2, latency=1)])
+def test_what_fails_while_it_is_waited_for(make):
+    """The failure is that of what was made of it."""
+    source = Stream()
+    made = streams.concat(streams.source([make(source)]))
+    taker = waiting(partial(pytest.raises, ValueError, made.take))
+    source.fail(ValueError("cut"))
+
+    assert "cut" == str(taker.get().value)
+
+
+def test_what_is_being_made_for_one_that_is_closed_goes_back():
+    """To the operator that is just about to give it, beside the message that it stands for."""
+    source, outer, gate = Stream(9), Stream(9), Event()
+    source.put("a")
+    outer.put("o")
+    inner = source.map(lambda message: (gate.wait(), message)[1])
+    made = outer.mapcat(lambda _: inner)
+    taker = waiting(made.take, "END")
+    made.close()
+    gate.set()
+
+    assert "END" == taker.get()
+    assert "o" == outer.take()
+    assert "a" == inner.take()
+
+
+def test_what_waits_in_one_is_not_lost_to_another_on_the_same_stream():
+    """Which has begun to draw on that later: whatever of the first the collector finds at once."""
+    inner = Stream(9)
+    first, second = [streams.concat([inner])], streams.concat([inner])
+    first.append(first)
+    taker = waiting(first[0].take)
+    taker.kill()
+    inner.put_async("a")
+    settle()
+    other = waiting(second.take)
+    del taker, first
+    for _ in range(4):
+        settle()
+        gc.collect()
+
+    assert "a" == other.get()
