@@ -249,17 +249,24 @@ class Derived(Boxed):
         """Come off the source, and close that if nothing else is connected to it."""
         if self.is_detached:
             return
-        alone = self._alone()
+        self._leave(self._alone([self]))
+
+    def _leave(self, alone: list[Derived]) -> None:
         for node in alone:
             node.is_detached = True
-        top = alone[-1].branch
-        if isinstance(top.source, Boxed) and not top.source._is_fed and top.is_alone:
-            call_in_turn(top.source.dissolve)
+        joint = _joint_above(alone[-1])
+        if joint is not None:
+            call_in_turn(joint.dissolve)
         # What this holds goes back behind what that does, and so before it.
-        call_in_turn(partial(self._come_off, alone))
+        call_in_turn(partial(self._come_off, alone, joint))
 
-    def _come_off(self, alone: list[Derived]) -> None:
+    def _come_off(self, alone: list[Derived], joint: Boxed | None) -> None:
         """Come off the source, with those above that nothing else is connected to."""
+        further = self._alone(alone)
+        if len(further) > len(alone) or _joint_above(alone[-1]) is not joint:
+            # What else was connected there has come off meanwhile.
+            self._leave(further)
+            return
         # Before the source hears of it: what they hold is its next.
         lanes = {node.branch.lane: None for node in alone if not node.branch.lane.is_idle}
         lanes[self._end_of_lane()] = None
@@ -276,9 +283,9 @@ class Derived(Boxed):
             if node is not self:
                 node._end_here()
 
-    def _alone(self) -> list[Derived]:
-        """List this operator, and those above that nothing else is connected to."""
-        alone = [self]
+    def _alone(self, below: list[Derived]) -> list[Derived]:
+        """List these operators, and those above that nothing else is connected to."""
+        alone = [*below]
         while isinstance(source := alone[-1].branch.source, Derived):
             if source.is_detached or outlet_of(source).links != [alone[-1].branch]:
                 break
@@ -384,6 +391,13 @@ def _closed_above(node: Derived) -> list[Branch]:
         ways.append(source.branch)
         node = source
     return ways
+
+
+def _joint_above(top: Derived) -> Boxed | None:
+    """Return the joint that an operator takes from, if nothing else does."""
+    source = top.branch.source
+    is_joint = isinstance(source, Boxed) and not source._is_fed
+    return source if is_joint and top.branch.is_alone else None  # type: ignore[return-value]
 
 
 def _has_links(source: Source[Any]) -> bool:

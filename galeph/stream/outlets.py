@@ -459,7 +459,8 @@ class Outlet:
         """Hear that a lane has delivered its message. Never switches."""
         self.busy.pop(lane, None)
         for other in self.busy:
-            if other.state is not State.STALLED:
+            # A parent with something to send first stands there, too.
+            if other.state is not State.STALLED and other not in self.parents:
                 return
         if self.parents:
             parents, self.parents = self.parents, {}
@@ -485,11 +486,9 @@ class Outlet:
 
 
 def _tell_above(source: ref[Source[Any]]) -> None:
-    alive = source()
-    if alive is not None:
-        outlet = outlet_of(alive)
-        outlet._tell_above()
-        outlet._vanish()
+    if (alive := source()) is not None:
+        outlet_of(alive)._tell_above()
+        outlet_of(alive)._vanish()
 
 
 def outlet_of(source: Source[Any]) -> Outlet:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gevent
 import pytest
 
+from galeph import stream as streams
+from galeph.deferred import future
 from galeph.stream import Stream, connect, consume
 from galeph.stream.interfaces import END, EXPIRED
 from galeph.stream.joints import Joint
@@ -152,3 +154,29 @@ def test_is_connected_as_often_as_it_leads_somewhere():
         each.cancel()
     assert (0, 0) == (source.link_count, other.link_count)
     pairs.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("shape", ["batch", "late reductions", "map"])
+def test_closing_it_closes_what_only_its_sources_share(shape, turns):
+    """An operator that it draws on twice; what else is connected further up goes on."""
+    source, branch, seen = Stream(), Stream(2), []
+    putting = gevent.spawn(lambda: source.put_all(range(10)) and source.close())
+    connect(source, branch)
+    done = consume(branch, seen.append)
+    shared = {
+        "batch": lambda s: s.batch(2).map(sum),
+        "late reductions": lambda s: s.reductions(lambda a, b: future(yielding(sum), (a, b))),
+        "map": lambda s: s.map(yielding(abs)),
+    }[shape](branch)
+    joint = streams.zip(shared, shared.map(yielding(abs)))
+    joined = consume(joint.map(sum), lambda _: None)
+    for _ in range(turns):
+        gevent.sleep(0)
+    joint.close()
+    gevent.wait([putting, done, joined], timeout=2)
+
+    assert done.ready()
+    assert joined.ready()
+    assert shared.drained
+    assert list(range(10)) == seen
