@@ -62,7 +62,10 @@ def used_pair():
 def weight_of(make):
     """How many bytes each of many weighs."""
     kept = [make() for _ in range(20)]
-    gc.collect()
+    # What others have left behind may set something going when it is collected.
+    for _ in range(3):
+        gc.collect()
+        gevent.sleep(0)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
