@@ -200,6 +200,15 @@ def begin(made, way, got):
     return disconnect
 
 
+def let_go(held):
+    """Drop what is held, and wait until all that dies with it is gone."""
+    held.clear()
+    for _ in range(4):
+        settle()
+        gc.collect()
+    settle()
+
+
 @pytest.mark.parametrize("first", ["concat", "mapcat"])
 @pytest.mark.parametrize("below", BELOW)
 @pytest.mark.parametrize("way", ["take", "take_async", "connect"])
@@ -223,12 +232,8 @@ class TestNothingIsLost:
             for _ in range(turns):
                 gevent.sleep(0)
             end()
-            made.clear()
             del end
-            for _ in range(4):
-                settle()
-                gc.collect()
-            settle()
+            let_go(made)
             inner.close()
 
             assert [0, 1, 2, 3] == got + list(inner), turns
@@ -244,12 +249,8 @@ class TestNothingIsLost:
             for _ in range(turns):
                 gevent.sleep(0)
             end()
-            chain.clear()
             del end
-            for _ in range(4):
-                settle()
-                gc.collect()
-            settle()
+            let_go(chain)
             inner.close()
 
             assert [0, 1, 2, 3] == got + list(made), turns
@@ -290,12 +291,8 @@ def test_what_an_operator_has_given_goes_back_to_its_source(first, above, below)
             for _ in range(turns):
                 gevent.sleep(0)
             end()
-            made.clear()
             del end
-            for _ in range(4):
-                settle()
-                gc.collect()
-            settle()
+            let_go(made)
             source.close()
 
             assert [0, 1, 2, 3] == got + list(source), (way, turns)
