@@ -23,7 +23,7 @@ from galeph.deferred.producer import on_cancel
 from galeph.errors import TimedOut
 from galeph.stream.interfaces import EXPIRED, Sink, Source
 from galeph.stream.lanes import Lane
-from galeph.stream.loans import Loan, Parcel
+from galeph.stream.loans import First, Loan, Parcel
 from galeph.stream.outlets import outlet_of
 from galeph.stream.returning import lend, return_value, rewind
 from galeph.stream.steps import Drawing, Ending
@@ -392,6 +392,6 @@ class Branch:
             self.unfolded_by = None
 
     def drop(self, messages: Iterator[Any]) -> None:
-        """Have the rest of a series go back to where it comes from, if the operator is gone."""
-        if self.is_dead and isinstance(messages, Drawing):
+        """Forget a series; have what it draws go back, if the operator is gone. Never switches."""
+        if type(messages) is First or (self.is_dead and isinstance(messages, Drawing)):
             messages.let_go()

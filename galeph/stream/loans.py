@@ -290,8 +290,11 @@ class First(Made):
         self._derived = ref(derived)
 
     def __next__(self) -> Any:
+        self.let_go()
+        return super().__next__()
+
+    def let_go(self) -> None:
+        """Have the lane pass from now on as any does. Never switches."""
         derived = self._derived()
         if derived is not None and derived._outlet is not None:
-            # From now on it passes as anything does.
             derived._outlet.lane_is_idle(self._lane)
-        return super().__next__()

@@ -32,7 +32,7 @@ from galeph.stream.loans import Loan, Parcel, Returns, settle
 from galeph.stream.nesting import call_in_turn
 from galeph.stream.outbox import Outbox
 from galeph.stream.outlets import Outlet, outlet_of
-from galeph.stream.precedence import insert, send_first
+from galeph.stream.precedence import finish_below, insert, send_first
 from galeph.stream.queue_stream import Stream
 from galeph.stream.returning import lend, return_held
 from galeph.stream.steps import SKIP, Ending, Pause, Stage, State
@@ -125,19 +125,27 @@ class Derived(Boxed):
         """The lane that brings messages to this operator, now or next."""
         branch = self.branch
         while branch.lane.is_idle and isinstance(branch.source, Derived):
+            outlet = outlet_of(branch.source)
             # None if the end has passed there, and is still on its way to this.
-            if len(outlet_of(branch.source).links) > 1:
+            if len(outlet.links) > 1:
+                for lane in outlet.busy:
+                    if lane.outlet is not outlet:
+                        # It was below when there was one way on; see `finish_below`.
+                        return lane
                 break
             branch = branch.source.branch
         return branch.lane
 
     def _flush(self) -> None:
         messages: list[Any] = []
+        lane = self._end_of_lane()
+        if len(outlet_of(self).links) > 1:
+            finish_below(lane, self)
         if not self.box.closed:
             while (message := self._draw(0)) is not EXPIRED:
                 messages.append(message)
         if messages:
-            send_first(self._end_of_lane(), self, messages)
+            send_first(lane, self, messages)
 
     def resend(self) -> None:
         """Send what has come back here to the operators on this, if there are any."""

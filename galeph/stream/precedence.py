@@ -1,7 +1,8 @@
 """What a lane sends before all that it brings: what lies in an operator, and ends.
 
 When something is connected to an operator, what lies there untaken goes to that first. When an
-operator is closed, its end goes before what has not come there yet.
+operator is closed, its end goes before what has not come there yet. When one gets a second way on,
+what has left it goes before all that leaves it by lanes of its own.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from galeph.stream.steps import Ending
 if TYPE_CHECKING:
     from galeph.stream.lanes import Lane
     from galeph.stream.operators import Derived
+    from galeph.stream.outlets import Outlet
 
-__all__ = ["insert", "put_behind", "send_first"]
+__all__ = ["finish_below", "insert", "put_behind", "send_first"]
 
 
 def insert(lane: Lane, derived: Derived, messages: Iterable[Any]) -> None:
@@ -51,17 +53,55 @@ def send_first(lane: Lane, derived: Derived, messages: list[Any]) -> None:
     lane.outlet.revive(lane)
 
 
+def finish_below(lane: Lane, derived: Derived) -> None:
+    """Have nothing else leave ``derived`` while the lane has something below. Never switches.
+
+    There are several ways on from there now, which have lanes of their own; and two lanes in one
+    operator would change the order.
+    """
+    outlet: Outlet = derived._outlet  # type: ignore[assignment]  # it has ways on
+    if lane.is_idle or lane in outlet.busy:
+        return
+    below = _series_below(lane, derived)
+    if below or _stands_below(lane, derived):
+        outlet.busy[lane] = None
+        behind = lane._folded.index(below[0]) if below else len(lane._folded)
+        lane._folded.insert(behind, (derived.branch, First(lane, derived, [])))
+
+
 def put_behind(lane: Lane, derived: Derived, value: Any) -> None:
-    """Let what is to be sent first from ``derived`` go before what the lane has brought there."""
+    """Let what is to be sent first from ``derived`` go before what the lane has brought there.
+
+    And what is to be sent first from further down.
+    """
     if type(value) is not Ending:
         value = Parcel.of(value, lend(lane, derived.branch))
     lane._entering = lane._leaving = lane._value = None
-    folded = lane._folded
-    folded.append((derived.branch, Made([value])))
-    for entry in folded:
-        if entry[0] is derived.branch and type(entry[1]) is First:
-            folded.remove(entry)
-            folded.append(entry)
-            return
-    # It was forgotten with the rest, because the lane was.
-    derived._outlet.lane_is_idle(lane)  # type: ignore[union-attr]  # it has one
+    folded, way = lane._folded, derived.branch
+    first = [each for each in folded if each[0] is way and type(each[1]) is First]
+    if first:
+        first += _series_below(lane, derived)
+        for each in first:
+            folded.remove(each)
+    else:
+        # It was forgotten with the rest, because the lane was.
+        derived._outlet.lane_is_idle(lane)  # type: ignore[union-attr]  # it has one
+    folded.append((way, Made([value])))
+    folded.extend(first)
+
+
+def _series_below(lane: Lane, derived: Derived) -> list[Any]:
+    """List the lane's series of operators below ``derived``."""
+    above = derived.ways_here()
+    return [each for each in lane._folded if each[0] not in above]
+
+
+def _stands_below(lane: Lane, derived: Derived) -> bool:
+    """Whether the lane's message has left ``derived``."""
+    way = lane._entering
+    if way is None:
+        derived_at = lane._leaving if lane._resting is None else lane._resting()
+        way = None if derived_at is None else derived_at.branch
+    while way is not None and way.source is not derived:
+        way = way.source._branch
+    return way is not None

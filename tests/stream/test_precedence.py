@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from weakref import ref
 
+import gevent
 from gevent.event import Event
 
 from galeph.stream import Stream, connect, consume
 from galeph.stream.loans import First
 from galeph.stream.precedence import insert, send_first
 from galeph.stream.steps import Many
-from tests.stream.scenes import settle
+from tests.stream.scenes import settle, waiting
 from tests.stream.test_lanes import staged
 
 
@@ -109,3 +110,70 @@ def test_the_series_goes_with_the_operator():
     settle()
 
     assert seen() is None
+
+
+class TestASecondWayOn:
+    """What has left an operator before it goes before what leaves it afterwards."""
+
+    @staticmethod
+    def one_by_one(messages):
+        inside = 0
+        for message in messages:
+            inside += 1
+            gevent.sleep(0)
+            assert 1 == inside
+            inside -= 1
+            yield message
+
+    def test_waits_for_what_is_to_be_sent_first_below(self):
+        """A generator gets one message after the other, though two operators have a first one."""
+        source, aside = Stream(9), Stream(9)
+        upper = source.map(lambda n: n)
+        sums = upper.reductions(lambda a, b: a + b, initial=0)
+        sums_of_sums = sums.reductions(lambda a, b: a + b, initial=0)
+        connect(upper, aside)
+        out = sums_of_sums.transform(self.one_by_one)
+        reader = waiting(list, out)
+        source.put_all([1, 2])
+        source.close()
+
+        assert [0, 0, 1, 4] == reader.get(timeout=1)
+        assert [1, 2] == list(aside)
+
+    def test_waits_for_what_is_in_a_function_below(self):
+        """And what is to be sent first there goes before what comes by the new ways."""
+        source, aside, entered, go_on = Stream(9), Stream(9), Event(), Event()
+        upper = source.map(lambda n: entered.set() or (go_on.wait() and n))
+        lower = upper.reductions(lambda _, n: n, initial=0)
+        seen = []
+        done = consume(lower.map(slowly), seen.append)
+        source.put_all([1, 2])
+        source.close()
+        entered.wait()
+        connect(upper, aside)
+        go_on.set()
+
+        assert done.get(timeout=1) is True
+        assert [0, 1, 2] == seen
+        assert [1, 2] == list(aside)
+
+    def test_waits_for_what_stands_further_down(self):
+        """However it got there: in a series, in a function, or in the line of a sink."""
+        source, sink, aside = Stream(9), Stream(), Stream(9)
+        upper = source.mapcat(lambda n: [n, -n])
+        lower = upper.mapcat(lambda n: [n, n])
+        connect(lower, sink)
+        source.put(1)
+        settle()
+        connect(upper, aside)
+        source.close()
+        settle()
+
+        assert 0 == aside.qsize()
+        assert [1, 1, -1, -1] == list(sink)
+        assert [-1] == list(aside)
+
+
+def slowly(message):
+    gevent.sleep(0)
+    return message
