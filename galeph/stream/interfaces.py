@@ -65,6 +65,9 @@ class Source(Operable[T_co]):
     _branch: Branch | None = None
     # Whether its messages are moved by another's pump; see `galeph.stream.outlets`.
     _is_fed = False
+    # The takers that were served and have not run yet. A killed one leaves what is next then, so
+    # nothing is moved further on before they have.
+    _handed: Any = ()
     # What takes them for an operator further on, and must live as long; see `galeph.stream.concat`.
     _drawn_by: object = None
 

@@ -24,9 +24,9 @@ from galeph.clock import default as default_clock
 from galeph.deferred.producer import call_in_hub, give_way, stopped
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.lanes import Lane
-from galeph.stream.loans import Parcel, Returns, give_back, ledger
+from galeph.stream.loans import Parcel
 from galeph.stream.nesting import resume_in_turn
-from galeph.stream.returning import taken_from_dead
+from galeph.stream.returning import return_lent
 from galeph.stream.running import LOOKS_AT_CLOCK, SLICE, pass_on, run_soon
 from galeph.stream.steps import SKIP, Ending, State
 from galeph.stream.waiters import WAITING, Interruption, Waiter
@@ -174,10 +174,10 @@ class Outlet:
         if self._has_dead or is_sure:
             self._has_dead = False
             for branch in [branch for branch in self.indebted if branch.is_dead]:
-                self._return_lent(branch)
+                return_lent(branch, self.links)
             dead = [link for link in self.links if link.is_dead]
             for link in dead:
-                self._return_lent(link)
+                return_lent(link, self.links)  # type: ignore[arg-type]  # only branches die
                 self._take_out(link)
                 link.forget_lanes()  # type: ignore[union-attr]  # only branches die
             if dead:
@@ -185,21 +185,6 @@ class Outlet:
                 # tell all of the rest.
                 self.source._hub.loop.run_callback(_tell_above, ref(self.source))
                 self._vanish()
-
-    def _return_lent(self, link: Any) -> None:
-        """Give back what a dead operator had, and what is on its way to it."""
-        loans = ledger(link)
-        lanes = [link.lane] if link in self.links else []
-        if link.unfolded_by is not None:
-            lanes.append(link.unfolded_by)
-        if loans and self.source._is_fed and self.links == [link]:
-            lanes.append(self.source._end_of_lane())  # type: ignore[attr-defined]  # an operator
-        for lane in lanes:
-            loans.extend(taken_from_dead(lane))
-        if loans:
-            returns = Returns()
-            give_back(loans, returns)
-            returns.send()
 
     def forget_debt(self, link: Branch) -> None:
         """Hear that nothing stands in the ledger of a way any more. Never switches."""
@@ -253,6 +238,9 @@ class Outlet:
         streams would need a deep stack.
         """
         if self._is_moving or self.busy or len(self.links) != 1 or not self.links[0].is_prompt:
+            return False
+        if self.source._handed:
+            # What they leave goes first.
             return False
         self.feed(message)
         return True
@@ -333,7 +321,7 @@ class Outlet:
                             return EXPIRED
                         give_way(self.source._hub)
                         continue
-                if self.links != [link]:
+                if self.links != [link] or self.source._handed:
                     return SKIP
                 value = self.fetch(until and until - now())
                 if value is EXPIRED:
@@ -372,6 +360,10 @@ class Outlet:
         """Take the source's next message: or its Ending, or EXPIRED (also if interrupted)."""
         source = self.source
         if timeout is not None and timeout <= 0:
+            if source._handed:
+                # As in `push`. They are about to run.
+                source._hub.loop.run_callback(self.kick)
+                return EXPIRED
             try:
                 value = self._draw(timeout)
             except Exception as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from galeph.stream.loans import UNKNOWN, First, Loan, Made, Parcel, Returns, give_back
+from galeph.stream.loans import UNKNOWN, First, Loan, Made, Parcel, Returns, give_back, ledger
 from galeph.stream.steps import RETURNED, SKIP, Ending, State
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "name_again",
     "return_from",
     "return_held",
+    "return_lent",
     "return_value",
     "rewind",
     "taken_from_dead",
@@ -113,6 +114,28 @@ def drop_series(lane: Lane) -> None:
 
 
 # -- dropped
+
+
+def return_lent(way: Branch, links: Sequence[Link | Branch]) -> None:
+    """Give back what a dead operator had, and what is on its way to it. Never switches.
+
+    Args:
+        way: leads to the operator.
+        links: all ways on from the same source.
+    """
+    loans = ledger(way)
+    source = way.source
+    lanes = [way.lane] if way in links else []
+    if way.unfolded_by is not None:
+        lanes.append(way.unfolded_by)
+    if loans and source._is_fed and links == [way]:
+        lanes.append(source._end_of_lane())  # type: ignore[attr-defined]  # an operator
+    for lane in lanes:
+        loans.extend(taken_from_dead(lane))
+    if loans:
+        returns = Returns()
+        give_back(loans, returns)
+        returns.send()
 
 
 def return_from(lane: Lane, box_gone: object) -> None:

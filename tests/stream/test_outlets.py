@@ -7,6 +7,7 @@ from itertools import count
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from galeph import clock
 from galeph import stream as streams
@@ -163,6 +164,50 @@ class TestMoving:
         settle()
 
         assert "a" == wire.take()
+
+
+class TestAServedTaker:
+    """One that has not run yet may be killed; what it leaves is the next message then."""
+
+    def test_leaves_what_is_sent_on_first(self):
+        """What goes straight from queue to queue waits as well."""
+        source, sink = Stream(9), Stream()
+        taker = waiting(source.take)
+        moved = connect(source, sink)
+        taker.kill(block=False)
+        source.put_all([1, 2, 3])
+        settle()
+        moved.cancel()
+
+        assert [1, 2, 3] == [source.take() for _ in range(3)]
+
+    def test_leaves_what_an_operator_takes_first(self):
+        """Also if that takes for itself, and gives back."""
+        source, entered, go_on = Stream(9), [], Event()
+        slow = source.map(lambda n: entered.append(n) or go_on.wait())
+        taker = waiting(source.take)
+        reader = gevent.spawn(slow.take)
+        taker.kill(block=False)
+        source.put_all([1, 2, 3])
+        settle()
+
+        assert [1] == entered
+        reader.kill()
+        slow.close()
+        assert [1, 2, 3] == [source.take() for _ in range(3)]
+        go_on.set()
+        settle()
+
+    def test_holds_up_nothing_once_it_has_run(self):
+        """Whether it has taken its message or left it."""
+        source, seen = Stream(9), []
+        taker = waiting(source.take)
+        consume(source, seen.append)
+        source.put_all([1, 2, 3])
+        settle()
+
+        assert 1 == taker.get(timeout=1)
+        assert [2, 3] == seen
 
 
 class TestSendingOn:
