@@ -67,6 +67,7 @@ class Lane:
         "_unfolded",
         "_value",
         "_way",
+        "is_shared",
         "link",
         "message",
         "outlet",
@@ -86,6 +87,8 @@ class Lane:
         # of the link it starts with, but of `_way`, if that is a message made further down.
         self._loaded: Any = SKIP
         self._way: Link | Branch | None = None
+        # Whether other ways from where it starts were given the same.
+        self.is_shared = False
         # The loans of what that was made of; or of what it carries, where that has just been made.
         self._loans: Sequence[Loan] = ()
         # Whether nothing has left the last series yet.
@@ -119,11 +122,13 @@ class Lane:
         self._entering = self.link
         self._value = self._loaded = value
         self._way = None
+        self.is_shared = False
         self.state = State.STALLED
 
     def wait_with(self, value: Any) -> None:
         """Wait at the link this lane starts with, which has the message in its sink's line."""
         self._entering, self._value, self.state = self.link, value, State.WAITING
+        self.is_shared = False
 
     def carry(self) -> bool:
         """Carry the message on, in this greenlet, until the lane is idle or must wait.
@@ -329,18 +334,13 @@ class Lane:
             if derived._outlet is not None and self in derived._outlet.busy:
                 put_behind(self, derived, value)
                 return
-            value = self._conclude(derived, value)
+            if value is ENOUGH:
+                derived.give_up()
+                value = Ending()
+            derived.conclude(value.error)
         self._value = value
         self._entering = None if derived is self._goal else derived.way_on()
         self._leaving = derived if self._entering is None else None
-
-    def _conclude(self, derived: Derived, ending: Ending) -> Ending:
-        """End an operator's output; return what those below are told."""
-        if ending is ENOUGH:
-            derived.give_up()
-            ending = Ending()
-        derived.conclude(ending.error)
-        return ending
 
     def _break(self, derived: Derived, error: Exception) -> None:
         """Fail an operator's output with what its function raised, and close its source."""

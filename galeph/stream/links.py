@@ -167,7 +167,8 @@ class Link:
     def _keep(self, message: Any, lane: Lane) -> None:
         """Give the source back a message that nobody else will get."""
         source = self.source
-        if outlet_of(source).links == [self]:
+        is_shared = lane is self.lane and lane.is_shared
+        if not is_shared or outlet_of(source).links == [self]:
             source._give_back(Parcel.of(message, lend(lane, source._branch)))
 
     # Ending
@@ -327,7 +328,7 @@ class Branch:
 
     @property
     def is_alone(self) -> bool:
-        """Whether nobody else has seen what came by here."""
+        """Whether nobody else sees what comes by here."""
         outlet = self.source._outlet
         return outlet is None or outlet.links in ([], [self])
 

@@ -52,9 +52,10 @@ class Loan:
         inner: the loans of what ``message`` was made of.
         at: the way to the operator that has it (default: ``way``).
         value: what it was before that operator; UNKNOWN if it has passed that.
+        is_shared: whether other ways from where its own begins were given the same.
     """
 
-    __slots__ = ("at", "inner", "message", "number", "value", "way")
+    __slots__ = ("at", "inner", "is_shared", "message", "number", "value", "way")
 
     def __init__(
         self,
@@ -63,8 +64,11 @@ class Loan:
         inner: Sequence[Loan] = (),
         at: Branch | None = None,
         value: Any = UNKNOWN,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self.way = way
+        self.is_shared = is_shared
         self.message = message
         self.inner = inner
         self.value = value
@@ -97,8 +101,7 @@ class Loan:
     def can_lie_above(self) -> bool:
         """Whether it can be taken from what the operator that has it takes from."""
         at = self.at
-        is_known = at is not self.way and self.value is not UNKNOWN
-        return is_known and at.is_alone and _takes_back(at.source)
+        return at is not self.way and self.value is not UNKNOWN and _takes_back(at.source)
 
     def lay_above(self, returns: Returns) -> None:
         """Have it lie there."""
@@ -119,8 +122,8 @@ class Loan:
         """Give it back where its way begins; or return the loans to be given back in its place."""
         way = self.way
         self.strike()
-        if not way.is_alone:
-            # Others have seen it.
+        if self.is_shared and not way.is_alone:
+            # Others have it.
             settle(self.inner)
         elif self.inner and not _takes_back(way.source):
             return self.inner

@@ -409,6 +409,7 @@ class Outlet:
         for lane in lanes:
             self.busy[lane] = None
             lane.load(value)
+            lane.is_shared = True
         # First those that cannot block. The others each get a greenlet, if they do.
         for link, lane in zip(self.links.copy(), lanes, strict=True):
             if link.is_prompt and lane.carry():

@@ -10,7 +10,8 @@ from gevent.event import Event
 
 from galeph import deferred
 from galeph import stream as streams
-from galeph.stream import Stream
+from galeph.errors import TimedOut
+from galeph.stream import Stream, connect
 from galeph.testing import kill_walk
 from tests.stream.scenes import settle, waiting
 from tests.stream.wires import yielding
@@ -464,3 +465,52 @@ class TestAnyInterleaving:
                 getattr(scene, end)()
                 scene.taken.sort()
                 scene.check(4)
+
+
+class TestWhoComesLater:
+    """A connection made meanwhile has not seen what others hold."""
+
+    @pytest.mark.parametrize("end", ["cancelled", "sink closed", "timed out"])
+    def test_gets_what_waits_in_the_line_of_a_sink_that_is_given_up(self, end):
+        """Before what came behind it."""
+        source, full, late = Stream(9), Stream(), Stream(9)
+        limit = 0.001 if end == "timed out" else None
+        first = connect(source, full, timeout=limit)
+        source.put_all([1, 2])
+        settle()
+        connect(source, late)
+        if end == "cancelled":
+            first.cancel()
+        elif end == "sink closed":
+            full._abandon()
+        else:
+            with pytest.raises(TimedOut):
+                first.get(timeout=1)
+        settle()
+        source.close()
+
+        assert [1, 2] == list(late)
+
+    @pytest.mark.parametrize("end", ["closed", "dropped"])
+    @pytest.mark.parametrize("name", sorted(HOLDING))
+    def test_gets_what_an_operator_holds_that_ends(self, name, end):
+        """Nothing of it is lost; what has come by meanwhile may be before it."""
+        make, expected, rest = HOLDING[name]
+        source, late, taken = Stream(9), Stream(9), []
+        held = [make(source)]
+        reader = waiting(lambda: [taken.append(each) for each in held[0]])
+        source.put_all(MESSAGES)
+        settle()
+        connect(source, late)
+        reader.kill()
+        if end == "closed":
+            held[0].close()
+        held.clear()
+        del reader
+        for _ in range(3):
+            gc.collect()
+            settle()
+        source.close()
+
+        assert expected == taken
+        assert rest == sorted(late)

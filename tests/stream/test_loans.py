@@ -129,12 +129,22 @@ class TestGivingBack:
     def test_of_a_message_that_others_have_seen(self, source, chain):
         """There is nothing to give back."""
         first, _ = chain
-        loan = Loan(first.branch, 1)
+        loan = Loan(first.branch, 1, is_shared=True)
         other = source.map(str)
         returned([loan])
 
         assert [] == rest(source)
         assert [] == ledger(first.branch)
+        other.close()
+
+    def test_of_a_message_that_passed_before_others_came(self, source, chain):
+        """They have not seen it, and it is lost if it does not go back."""
+        first, _ = chain
+        loan = Loan(first.branch, 1)
+        other = source.map(str)
+        returned([loan])
+
+        assert [1] == rest(source)
         other.close()
 
     def test_in_place_of_what_was_made_goes_what_it_was_made_of(self):
