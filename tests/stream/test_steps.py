@@ -184,7 +184,7 @@ class TestNotYet:
         settle()
 
         assert [True] == undone
-        assert ["b"] == beside
+        assert ["a", "b"] == beside
         wakes[0]()
         settle()
 
