@@ -138,14 +138,13 @@ class Derived(Boxed):
 
     def _flush(self) -> None:
         messages: list[Any] = []
-        lane = self._end_of_lane()
         if len(outlet_of(self).links) > 1:
-            finish_below(lane, self)
+            finish_below(self._end_of_lane(), self)
         if not self.box.closed:
             while (message := self._draw(0)) is not EXPIRED:
                 messages.append(message)
         if messages:
-            send_first(lane, self, messages)
+            send_first(self._end_of_lane(), self, messages)
 
     def resend(self) -> None:
         """Send what has come back here to the operators on this, if there are any."""
