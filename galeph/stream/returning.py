@@ -45,7 +45,7 @@ def lend(lane: Lane, at: Branch | None, value: Any = UNKNOWN) -> Sequence[Loan]:
         return ()
     if message is not SKIP and way.lends and type(message) is not Ending:
         is_shared = lane.is_shared and way is lane.link
-        return (Loan(way, message, loans, at, value, is_shared=is_shared),)  # type: ignore[arg-type]  # it is a branch
+        return (Loan(way, message, loans, at, value, is_shared),)  # type: ignore[arg-type]  # it is a branch
     return loans if value is UNKNOWN else (Loan(at, value, loans),)  # type: ignore[arg-type]
 
 
