@@ -121,10 +121,21 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The graph of everything that is connected to a stream, at one moment."""
+    """The graph of everything that is connected to a stream, at one moment.
+
+    That of a stream is what its method ``topology()`` returns.
+
+    Raises:
+        TypeError: an argument is no tuple of nodes, or of edges.
+    """
 
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
+
+    def __post_init__(self) -> None:
+        # A stream would do as well, for as long as nobody draws it: that takes its messages.
+        _check_parts("nodes", self.nodes, Node)
+        _check_parts("edges", self.edges, Edge)
 
     def to_mermaid(self) -> str:
         """Return it as a Mermaid flowchart, which GitHub and others draw from Markdown.
@@ -220,6 +231,12 @@ def _ends(node: Node) -> str:
     if node.facts.get("source") and node.facts.get("sink"):
         return _BOTH
     return _SINK if node.facts.get("sink") else _SOURCE
+
+
+def _check_parts(name: str, parts: Any, kind: type) -> None:
+    if not (isinstance(parts, tuple) and all(isinstance(part, kind) for part in parts)):
+        shown = f"{name} must be a tuple of {kind.__name__}s, not {parts!r}"
+        raise TypeError(f"{shown} (of a stream, topology() returns the whole graph)")
 
 
 def _state(facts: Mapping[str, Any]) -> str:

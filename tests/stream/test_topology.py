@@ -220,6 +220,16 @@ class TestTopology:
 
         assert Topology((Node("n1", stream.description()),)) == topology
 
+    @pytest.mark.parametrize("name", ["nodes", "edges"])
+    def test_is_not_made_of_a_stream(self, name):
+        """Which it would take the messages of when it is drawn: the method is said."""
+        stream = Stream(1)
+
+        with pytest.raises(TypeError, match=rf"^{name} must be a tuple of .* topology\(\)"):
+            Topology(**{name: stream})
+        with pytest.raises(TypeError, match=rf"^{name} must be"):
+            Topology(**{name: (stream,)})
+
     def test_is_found_from_wherever_it_is_asked_for(self):
         """Both ways from each stream: the same graph, numbered from there."""
         here, wire, seen = Stream(description="here"), Wire(), Deferred()
