@@ -45,7 +45,8 @@ class PushbackQueue:
             raise ValueError(f"capacity must not be negative, got {capacity}")
         self._hub: Any = get_hub()
         self._capacity = capacity
-        self._parts: deque[bytes] = deque()
+        # A view is what is left of a piece that something was pushed back before.
+        self._parts: deque[bytes | memoryview] = deque()
         # Where in the first part the reading stands, and how much is left in all.
         self._at = 0
         self._size = 0
@@ -84,13 +85,14 @@ class PushbackQueue:
             A Deferred that is True as soon as no more than `capacity` lies here, which may be at
             once; False if the queue is closed, and then nothing was stored.
         """
+        plain = _plain(data)
         done: Deferred[bool] = Deferred()
         if self._closed:
             done.success(False)
             return done
-        if data:
-            self._parts.append(bytes(data))
-            self._size += len(data)
+        if plain:
+            self._parts.append(plain)
+            self._size += len(plain)
             self._arrived()
         if self._size <= self._capacity:
             done.success(True)
@@ -113,13 +115,15 @@ class PushbackQueue:
         What is pushed back later is taken earlier, so what was taken in several pieces is pushed
         back last piece first.
         """
-        if not data:
+        plain = _plain(data)
+        if not plain:
             return
         if self._at:
-            self._parts[0] = self._parts[0][self._at :]
+            # Not copied: who looks ahead at each of many messages pushes back for each.
+            self._parts[0] = memoryview(self._parts[0])[self._at :]
             self._at = 0
-        self._parts.appendleft(bytes(data))
-        self._size += len(data)
+        self._parts.appendleft(plain)
+        self._size += len(plain)
         self._arrived()
 
     # Taking
@@ -208,7 +212,7 @@ class PushbackQueue:
         left = size = min(size, self._size)
         while left > 0:
             part, at = self._parts[0], self._at
-            piece = part[at : at + left]
+            piece = bytes(part[at : at + left])
             taken.append(piece)
             left -= len(piece)
             self._at += len(piece)
@@ -250,3 +254,13 @@ class PushbackQueue:
             self._trace = None if error is None else frames_of_origin(error)
             self._arrived()
             self._let_putters_go()
+
+
+def _plain(data: Any) -> bytes:
+    """Return what may be any buffer as bytes; their number is what counts, not that of items."""
+    if type(data) is bytes:
+        return data
+    try:
+        return bytes(memoryview(data))
+    except TypeError:
+        raise TypeError(f"data must be bytes, not {type(data).__name__}") from None

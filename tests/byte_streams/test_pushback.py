@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from array import array
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -24,6 +26,33 @@ from tests.stream.scenes import interruptions, outcome, settle, waiting
 @pytest.fixture
 def queue():
     return PushbackQueue(5)
+
+
+@pytest.fixture(params=["put", "put_async", "push_back", "send_bytes"])
+def give(request, queue):
+    """Each way in."""
+    return getattr(queue, request.param)
+
+
+class TestBytes:
+    @pytest.mark.parametrize(
+        "data", [array("H", b"abcd"), memoryview(array("H", b"abcd")), memoryview(b"a-b-c-d-")[::2]]
+    )
+    def test_of_any_buffer_are_counted_as_bytes(self, queue, give, data):
+        """Not as items, of which there are fewer."""
+        give(data)
+
+        assert 4 == queue.available
+        assert b"abcd" == queue.take(4)
+
+    @pytest.mark.parametrize("data", ["abc", 3, [1, 2], None])
+    def test_must_be_bytes(self, queue, give, data):
+        """Anything else is refused before anything is stored."""
+        with pytest.raises(TypeError, match=rf"^data must be bytes, not {type(data).__name__}$"):
+            give(data)
+        queue.close()
+
+        assert b"" == queue.take(9)
 
 
 class TestPutting:
@@ -234,6 +263,22 @@ class TestPushingBack:
 
         assert 5 == queue.available
         assert b"abcde" == queue.take(5)
+
+    def test_copies_nothing_of_what_lies_behind(self):
+        """To look ahead at each message of a long piece costs no copy of its rest."""
+        queue = PushbackQueue(0)
+        queue.put_async(bytes(range(256)) * 4096)
+        tracemalloc.start()
+        try:
+            for _ in range(3):
+                queue.push_back(queue.take(10)[5:])
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert peak < 10_000
+        assert bytes(range(15, 25)) == queue.take(10)
+        assert 256 * 4096 - 25 == len(queue.take(queue.available))
 
     @pytest.mark.parity("BYTE-36")
     def test_to_an_empty_queue(self, queue):
