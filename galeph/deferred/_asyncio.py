@@ -183,8 +183,8 @@ def to_asyncio(deferred: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Future
     """Make an asyncio future that gets the outcome of ``deferred``. Never blocks.
 
     Call it in the thread of the deferred, or in that of the loop; there only for a deferred that
-    something waits for or hangs on already, or that is realized, since it belongs to a thread
-    then. Cancelling either of the two cancels the other.
+    something in another thread waits for or hangs on already, or that is realized. Cancelling
+    either of the two cancels the other.
 
     Args:
         deferred: a deferred, or what `to_deferred` takes.
@@ -192,28 +192,50 @@ def to_asyncio(deferred: Any, loop: asyncio.AbstractEventLoop) -> asyncio.Future
 
     Raises:
         TypeError: ``deferred`` is nothing that arrives later, or ``loop`` is no loop.
-        RuntimeError: called in the thread of the loop for a deferred that belongs to no thread.
+        RuntimeError: called in the thread of the loop for a deferred that belongs to no thread, or
+            to this one, whose hub stands still while the loop runs.
     """
     source = to_deferred(deferred, None)
     if source is None:
         known = "a deferred, AsyncResult, Greenlet or Future"
         raise TypeError(f"deferred must be {known}, not {deferred!r}")
     _check_loop(loop)
+    hub: Any = source.hub
+    is_elsewhere = hub is not None and hub.loop is not None and hub.thread_ident != thread_ident()
+    if not (is_elsewhere or source.ready() or _has_running_hub()):
+        raise RuntimeError(
+            f"{deferred!r} belongs to no thread yet; call to_asyncio() in the thread that is to "
+            "own it, and hand the future over"
+            if hub is None
+            else f"{deferred!r} belongs to this thread, whose hub stands still while the loop "
+            "runs; have the loop run in another one, as from_asyncio() does, and call "
+            "to_asyncio() here"
+        )
     future = loop.create_future()
     # First of all: once it is done this is for the loop's own thread only.
     future.add_done_callback(partial(_cancel_source, source))
     hang = partial(_hang, source, future)
-    hub: Any = source.hub
-    if hub is not None and hub.loop is not None and hub.thread_ident != thread_ident():
+    if is_elsewhere:
         call_in_hub(hub, hang)
-    elif source.ready() or get_hub_if_exists() is not None:
-        hang()
     else:
-        raise RuntimeError(
-            f"{deferred!r} belongs to no thread yet; call to_asyncio() in the thread that is to "
-            "own it, and hand the future over"
-        )
+        hang()
     return future
+
+
+def _has_running_hub() -> bool:
+    """Whether this thread has a hub that goes on: a loop of asyncio in it must run by the hub."""
+    import asyncio
+
+    if get_hub_if_exists() is None:
+        return False
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    # In a patched process; a loop that has no selector is no loop of Python's.
+    from gevent.selectors import GeventSelector
+
+    return isinstance(getattr(running, "_selector", None), GeventSelector)
 
 
 def _hang(source: Deferred[Any], future: asyncio.Future[Any]) -> None:

@@ -7,9 +7,11 @@ import contextvars
 import gc
 import subprocess
 import sys
+from functools import partial
 
 import gevent
 import pytest
+from gevent import monkey
 from gevent.event import AsyncResult
 
 from galeph import deferred
@@ -403,6 +405,38 @@ class TestToAsyncio:
 
         with pytest.raises(RuntimeError, match="belongs to no thread yet"):
             from_asyncio(work()).get()
+
+    @pytest.mark.parametrize("make", [Deferred, partial(deferred.future, gevent.sleep)])
+    def test_called_in_the_loop_beside_a_hub_that_stands_still(self, make):
+        """What would wait for the hub of that very thread is refused, and leaves no future."""
+
+        async def work():
+            gevent.get_hub()
+            loop = asyncio.get_running_loop()
+            made = make()
+            try:
+                return await to_asyncio(made, loop)
+            finally:
+                made.cancel()
+
+        if monkey.is_module_patched("select"):
+            # There the loop runs by the hub.
+            waiting = from_asyncio(work()).timeout(0.05, "waits")
+            assert ("waits" if make is Deferred else None) == waiting.get()
+        else:
+            whose = "no thread yet" if make is Deferred else "this thread, whose hub stands"
+            with pytest.raises(RuntimeError, match=f"belongs to {whose}"):
+                from_asyncio(work()).get()
+
+    def test_called_in_the_loop_for_one_that_is_there(self):
+        """Also if it belongs to the thread of the loop: nothing has to be waited for."""
+
+        async def work():
+            made = deferred.success("there")
+            made.rawlink(id)
+            return await to_asyncio(made, asyncio.get_running_loop())
+
+        assert "there" == from_asyncio(work()).get()
 
     def test_cancelled_there(self):
         """Cancelling what awaits the future cancels the deferred."""
