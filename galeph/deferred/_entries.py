@@ -10,7 +10,7 @@ Stages, the entries whose outcome is another deferred, are in ``_stages``.
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -108,13 +108,19 @@ class Inline(Entry):
         self.fn(*self.args)
 
 
-class EntryQueue(deque[Entry]):
-    """Several entries on one deferred. A single one hangs there by itself."""
+class EntryQueue(OrderedDict[Entry, None]):
+    """Several entries on one deferred, in order. A single one hangs there by itself.
+
+    What thousands wait for besides something of their own, they leave one by one and from any
+    place: in a deque each would look for its own among all the others.
+    """
 
     __slots__ = ("has_inline",)
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        super().__init__(entries)
+        super().__init__()
+        for entry in entries:
+            self[entry] = None
         self.has_inline = False
 
 

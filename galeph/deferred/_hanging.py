@@ -120,7 +120,7 @@ def listen(deferred: Deferred[Any], entry: Entry) -> None:
             dispatch(deferred)
     elif isinstance(entries, EntryQueue):
         # Whoever realized it has found those that are there, or will.
-        entries.append(entry)
+        entries[entry] = None
     else:
         deferred._entries = EntryQueue([entries, entry])
 
@@ -130,7 +130,7 @@ def listen_inline(deferred: Deferred[Any], entry: Entry) -> None:
     entries = deferred._entries
     if not isinstance(entries, EntryQueue):
         entries = deferred._entries = EntryQueue([] if entries is None else [entries])
-    entries.append(entry)
+    entries[entry] = None
     entries.has_inline = True
     if _ready(deferred):
         dispatch(deferred)
@@ -142,7 +142,7 @@ def unlisten(deferred: Deferred[Any], entry: Entry) -> None:
     if entries is entry:
         deferred._entries = None
     elif type(entries) is EntryQueue and entry in entries:
-        entries.remove(entry)
+        del entries[entry]
         if not entries:
             deferred._entries = None
 

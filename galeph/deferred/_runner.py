@@ -124,7 +124,7 @@ class Runner:
             entry = head._entries
             if type(entry) is EntryQueue:
                 queue = entry
-                entry = queue.popleft()
+                entry, _ = queue.popitem(last=False)
                 if not queue:
                     work.popleft()
                     head._entries = None

@@ -205,6 +205,27 @@ class TestEntries:
 
         assert d._entries is None
 
+    def test_unlisten_looks_at_no_other(self):
+        """However many hang there: a request that ends does not search all those that go on."""
+        compared = []
+
+        class Stubborn(Link):
+            def __eq__(self, other):
+                compared.append(other)
+                return self is other
+
+            __hash__ = object.__hash__
+
+        d = Deferred()
+        entries = [Stubborn(id, contextvars.copy_context()) for _ in range(100)]
+        for entry in entries:
+            listen(d, entry)
+        for entry in reversed(entries):
+            unlisten(d, entry)
+
+        assert [] == compared
+        assert not has_company(d)
+
     def test_unlisten_from_a_queue(self):
         """Taken off one by one, entries leave nothing behind."""
         d = Deferred()
