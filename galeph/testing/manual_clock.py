@@ -29,16 +29,19 @@ from gevent.exceptions import LoopExit
 from gevent.hub import Waiter
 
 from galeph import clock as _clock
+from galeph._arguments import check_finite, check_seconds
 from galeph.deferred.producer import notes_origin, raise_deadlock
 
 __all__ = ["ManualClock"]
 
 _NANOSECONDS = 1_000_000_000
 _SPINNING_AFTER = 10.0
+# So many timers may lie in the heap before it is looked through for those that were cancelled.
+_FEW = 64
 
 
 class _ManualTimer:
-    """A pending call. It stays in the clock's heap when cancelled, without its function."""
+    """A pending call. Cancelled it is in the heap for a while yet, without its function."""
 
     __slots__ = ("args", "due", "fn", "is_waited_for", "order")
 
@@ -86,7 +89,7 @@ class ManualClock:
             the loop alive. A timer with ``ref=False`` fires on the way, but is no reason to jump.
 
     Raises:
-        ValueError: ``jump_after`` is negative.
+        TypeError, ValueError: an argument is no finite number, or ``jump_after`` is negative.
     """
 
     def __init__(
@@ -96,12 +99,14 @@ class ManualClock:
         wall: float = 1_735_689_600.0,
         jump_after: float | None = None,
     ) -> None:
-        if jump_after is not None and not jump_after >= 0:
-            raise ValueError(f"jump_after must not be negative, not {jump_after!r}")
+        check_finite("start", start)
+        check_finite("wall", wall)
+        check_seconds("jump_after", jump_after, zero=True, finite=True)
         self._jumper = None if jump_after is None else _Jumper(jump_after, self._jump)
         self._now = round(start * _NANOSECONDS)
         self._wall_offset = round(wall * _NANOSECONDS) - self._now
         self._timers: list[_ManualTimer] = []
+        self._sweep_at = _FEW
         self._order = count()
         self._advancing = False
         self._previous: _clock.Clock | None = None
@@ -172,10 +177,19 @@ class ManualClock:
         # What is too long for a number is never due, as with a real clock.
         due = math.inf if nanoseconds == math.inf else self._now + round(nanoseconds)
         timer = _ManualTimer(due, next(self._order), fn, args, ref=ref)
+        if len(self._timers) >= self._sweep_at:
+            self._sweep()
         heapq.heappush(self._timers, timer)
         if self._jumper is not None and not self._advancing:
             self._jumper.start()
         return timer
+
+    def _sweep(self) -> None:
+        """Forget the timers that were cancelled, which may be most of them."""
+        timers = self._timers
+        timers[:] = [timer for timer in timers if timer.fn is not None]
+        heapq.heapify(timers)
+        self._sweep_at = max(_FEW, 2 * len(timers))
 
     # Moving it
 
@@ -193,12 +207,13 @@ class ManualClock:
             seconds: by how much, not negative, and finite.
 
         Raises:
-            ValueError: ``seconds`` is negative or has no end; `jump_wall` moves the wall clock
-                back.
+            TypeError, ValueError: ``seconds`` is no number, negative or has no end; `jump_wall`
+                moves the wall clock back.
             RuntimeError: another greenlet is advancing this clock, or some greenlet has kept the
                 loop busy for ten real seconds (a loop around ``sleep(0)``, or endless I/O): have
                 it wait for what it waits for.
         """
+        check_finite("seconds", seconds)
         if seconds < 0:
             raise ValueError("seconds must not be negative: a monotonic clock never goes back")
         if not seconds * _NANOSECONDS < math.inf:
@@ -217,6 +232,7 @@ class ManualClock:
 
     def jump_wall(self, seconds: float) -> None:
         """Set the wall clock forward or back by this much; waits do not notice."""
+        check_finite("seconds", seconds)
         self._wall_offset += round(seconds * _NANOSECONDS)
 
     def _advance_to(self, target: int) -> None:

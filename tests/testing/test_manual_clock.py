@@ -216,6 +216,18 @@ class TestAdvancing:
             manual.advance(seconds)
         assert 0.0 == manual.monotonic()
 
+    def test_only_a_number_will_do(self):
+        """Anything else is refused under the name it was given by."""
+        manual = ManualClock()
+
+        for move in (manual.advance, manual.jump_wall):
+            with pytest.raises(TypeError, match=r"^seconds must be a number"):
+                move("1")
+        for name in ("start", "wall", "jump_after"):
+            with pytest.raises(TypeError, match=f"^{name} must be"):
+                ManualClock(**{name: "1"})
+        assert 0.0 == manual.monotonic()
+
     def test_two_advancing_at_once(self):
         """A greenlet that advances while another one does is told so."""
         manual = ManualClock()
@@ -305,6 +317,18 @@ class TestTimers:
         manual.advance(1)
 
         assert [] == log
+
+    def test_cancelled_ones_are_forgotten(self):
+        """A test with very many time limits that are never reached does not keep them."""
+        manual, log = ManualClock(), []
+        for due in (3, 1, 2):
+            manual.start_timer(due, log.append, due)
+        for _ in range(10_000):
+            manual.start_timer(3600, pytest.fail).cancel()
+
+        assert len(manual._timers) < 100
+        manual.advance(7200)
+        assert [1, 2, 3] == log
 
     def test_negative_delay_is_now(self):
         """A timer for the past fires at the next advance, at the present time."""
