@@ -21,6 +21,7 @@ from galeph.stream.deferreds import DeferredSink, DeferredSource
 from galeph.stream.files import FileSink, FileSource, is_readable, is_writable
 from galeph.stream.interfaces import Sink, Source
 from galeph.stream.iterables import IterableSource, SequenceSource
+from galeph.stream.ownership import check_owner
 from galeph.stream.queues import QueueSink, QueueSource, is_queue
 
 __all__ = ["can_be_sink", "can_be_source", "is_sink", "is_source", "is_stream", "sink", "source"]
@@ -115,6 +116,8 @@ def source(x: Any, default: Any = _MISSING) -> Any:
             in a list.
     """
     if isinstance(x, Source):
+        # All that connects or draws on a stream comes by here.
+        check_owner(x, "used as a source")
         return x
     make = _source_maker(x)
     if make is not None:
@@ -150,6 +153,7 @@ def sink(x: Any, default: Any = _MISSING) -> Any:
         TypeError: it cannot, and there is no ``default``.
     """
     if isinstance(x, Sink):
+        check_owner(x, "used as a sink")
         return x
     make = _sink_maker(x)
     if make is not None:

@@ -33,6 +33,7 @@ from galeph.deferred.producer import call_in_hub, frames_of_origin
 from galeph.errors import ResourceClosed
 from galeph.stream.endpoint import END, EXPIRED, Endpoint, Nothing
 from galeph.stream.operable import Operable
+from galeph.stream.ownership import check_owner
 
 if TYPE_CHECKING:
     from galeph.stream.callbacks import Onward
@@ -240,6 +241,7 @@ class Source(Operable[T_co]):
 
         It runs in a greenlet and may block; what it raises is logged and touches nothing else.
         """
+        check_owner(self, "on_drained() called")
         if self._when_drained is None:
             self._when_drained = Deferred()
             if self.drained:
@@ -418,6 +420,7 @@ class Sink(Endpoint, Generic[T_contra]):
 
         It runs in a greenlet and may block; what it raises is logged and touches nothing else.
         """
+        check_owner(self, "on_closed() called")
         if self._when_closed is None:
             self._when_closed = Deferred()
             if self._closed:

@@ -9,7 +9,7 @@ import sys
 import gevent
 import pytest
 
-from galeph.stream import Stream
+from galeph.stream import Stream, concat, connect, connect_via, consume, splice, zip
 from galeph.stream.ownership import IS_DEBUG
 from tests.stream.wires import Wire
 from tests.threads import in_thread
@@ -38,6 +38,37 @@ def test_foreign_threads_are_refused(name, args):
     assert isinstance(error, RuntimeError)
     assert "put_threadsafe" in str(error)
     assert (0, False) == (stream.qsize(), stream.closed)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda stream: connect(stream, Stream(1)),
+        lambda stream: connect([1], stream),
+        lambda stream: connect_via([1], print, stream),
+        lambda stream: consume(stream, print),
+        lambda stream: splice(stream, stream),
+        lambda stream: zip(stream, [1]),
+        lambda stream: concat(stream),
+        lambda stream: stream.map(str),
+        lambda stream: stream.buffer(2),
+        lambda stream: stream.batch(2, latency=1),
+        lambda stream: stream.reduce(max),
+        lambda stream: stream.on_closed(print),
+        lambda stream: stream.on_drained(print),
+    ],
+)
+def test_what_is_done_to_streams_is_refused_too(use):
+    """To connect one or make an operator of it, and nothing of that has happened then."""
+    stream = Stream(2)
+    error = in_thread(use, stream)
+
+    assert isinstance(error, RuntimeError)
+    assert "outside the thread that made this stream" in str(error)
+    assert "put_threadsafe" in str(error)
+    assert [] == stream.downstream() == stream.upstream()
+    assert stream.put("a")
+    assert "a" == stream.take()
 
 
 def test_active_streams_are_checked_too():
