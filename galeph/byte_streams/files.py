@@ -139,7 +139,8 @@ class MappedPieces(Pieces[memoryview]):
     """A region of a file, mapped into memory at most ``size`` bytes at a time.
 
     A view stays valid after the file is closed. Whoever shortens the file under one has the process
-    killed at the next look at what is gone: map only what nobody shortens.
+    killed at the next look at what is gone: map only what nobody shortens. What has no size, as a
+    pipe and what is in /proc, is read instead.
     """
 
     __slots__ = ("_access", "_at", "_end_at", "_file", "_region", "_size")
@@ -151,10 +152,16 @@ class MappedPieces(Pieces[memoryview]):
         self._access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
         self._file: BinaryIO | None = None
         self._at = region.offset
-        self._end_at = 0
+        # None when the size does not tell.
+        self._end_at: int | None = None
 
     def _next(self) -> memoryview:
         file = self._file or self._open()
+        if self._end_at is None:
+            data = file.read(min(self._size, FILE_OUT_BYTES))
+            if not data:
+                raise StopIteration
+            return memoryview(data)
         size = min(self._size, self._end_at - self._at)
         if size <= 0:
             raise StopIteration
@@ -173,7 +180,10 @@ class MappedPieces(Pieces[memoryview]):
         file = opened(region, "r+b" if self._access == mmap.ACCESS_WRITE else "rb")
         self.own(file)
         size = os.fstat(file.fileno()).st_size
-        self._end_at = size if region.length is None else region.offset + region.length
+        if region.length is not None:
+            self._end_at = region.offset + region.length
+        elif size or self._access == mmap.ACCESS_WRITE:
+            self._end_at = size
         self._file = file
         return file
 

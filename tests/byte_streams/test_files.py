@@ -116,6 +116,16 @@ class TestMapped:
         assert not is_open(path)
 
     @pytest.mark.parity("BYTE-11")
+    @pytest.mark.parametrize("chunk_size", [None, 7])
+    def test_of_what_has_no_size(self, chunk_size):
+        """What cannot be mapped, since its length is only known at the end, is read."""
+        status = Path(f"/proc/{os.getpid()}/status")
+        views = list(convert(status, Iterator[memoryview], chunk_size=chunk_size))
+
+        assert f"Pid:\t{os.getpid()}\n".encode() in b"".join(views)
+        assert chunk_size is None or max(map(len, views)) <= chunk_size
+        assert not is_open(status)
+
     def test_is_read_only_unless_asked_for(self, path):
         """Written to, it changes the file."""
         (view,) = convert(path, Iterator[memoryview])
