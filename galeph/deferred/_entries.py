@@ -26,6 +26,8 @@ __all__ = ["Callbacks", "Entry", "EntryQueue", "Inline", "Link", "pass_on"]
 
 _log = logging.getLogger("galeph.deferred")
 
+_FEW = 64
+
 
 class Entry:
     """One thing hung on a deferred."""
@@ -36,6 +38,10 @@ class Entry:
     is_inline = False
 
     context: Context
+
+    def is_void(self) -> bool:
+        """Whether nothing would be done when it is run."""
+        return False
 
     def run(self, source: Deferred[Any]) -> None:
         """Do with the outcome of ``source`` what there is to do. May block and raise."""
@@ -115,13 +121,24 @@ class EntryQueue(OrderedDict[Entry, None]):
     place: in a deque each would look for its own among all the others.
     """
 
-    __slots__ = ("has_inline",)
+    __slots__ = ("has_inline", "sweep_at")
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         super().__init__()
         for entry in entries:
             self[entry] = None
         self.has_inline = False
+        # So many may hang there before those are looked for whose outcome is decided.
+        self.sweep_at = _FEW
+
+    def sweep(self) -> bool:
+        """Take off what is void, all but the last; return whether anything was."""
+        before = len(self)
+        for entry in tuple(self)[:-1]:
+            if entry.is_void():
+                self.pop(entry, None)
+        self.sweep_at = max(_FEW, 2 * len(self))
+        return len(self) < before
 
 
 def pass_on(error: BaseException, entry: Entry) -> None:

@@ -121,6 +121,9 @@ def listen(deferred: Deferred[Any], entry: Entry) -> None:
     elif isinstance(entries, EntryQueue):
         # Whoever realized it has found those that are there, or will.
         entries[entry] = None
+        if len(entries) >= entries.sweep_at and not deferred._is_owner and entries.sweep():
+            # They would have looked at its error.
+            deferred._excuse()
     else:
         deferred._entries = EntryQueue([entries, entry])
 

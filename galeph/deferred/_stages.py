@@ -197,6 +197,10 @@ class Chain(Stage):
         self.context = context
         self.lease = None
 
+    def is_void(self) -> bool:
+        # Timed out or cancelled: what lives long is chained to again and again.
+        return self.lease is None and _ready(self.result)
+
     def run(self, source: Deferred[Any]) -> None:
         bottom: Deferred[Any] | None = source
         value = source._value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import weakref
 
 import gevent
 import pytest
@@ -225,6 +226,35 @@ class TestEntries:
 
         assert [] == compared
         assert not has_company(d)
+
+    @pytest.mark.parametrize("end", [Deferred.cancel, lambda d: d.timeout(0, None)])
+    def test_stages_that_are_over_do_not_gather(self, end):
+        """What lives long, such as a server's end, may be chained to for each request."""
+        d, made, ran = Deferred(), [], []
+        kept = d.chain(ran.append)
+        for _ in range(1000):
+            stage = d.chain(pytest.fail)
+            end(stage)
+            made.append(weakref.ref(stage))
+        del stage
+        gc.collect()
+
+        assert sum(ref() is not None for ref in made) < 100
+        last = d.chain(ran.append)
+        d.success(1)
+        deferred.zip(kept, last).get()
+        assert [1, 1] == ran
+
+    def test_an_error_that_stages_looked_at_that_are_over(self, galeph_unseen_errors):
+        """It is as seen as if they hung there still."""
+        d = Deferred()
+        for _ in range(100):
+            d.chain(pytest.fail).timeout(0, None)
+        d.error(ValueError())
+        del d
+        settle()
+
+        assert [] == galeph_unseen_errors()
 
     def test_unlisten_from_a_queue(self):
         """Taken off one by one, entries leave nothing behind."""
