@@ -13,8 +13,10 @@ import pytest
 
 from galeph.byte_streams import (
     FileRegion,
+    compare,
     convert,
     def_conversion,
+    dev_null,
     to_bytes,
     to_file,
     to_input,
@@ -313,6 +315,7 @@ class TestPace:
     def test_gives_way_when_enough_was_done(self, monkeypatch):
         """Not before. (What is ready at once may be put off once, by what else the loop has.)"""
         monkeypatch.setattr("galeph.byte_streams.files._TURN_BYTES", 10)
+        monkeypatch.setattr("galeph.byte_streams.files._LEAST_BYTES", 0)
         pace = Pace()
         order = []
         gevent.spawn(order.append, "other")
@@ -322,3 +325,27 @@ class TestPace:
             pace.before(11)
 
         assert ["me", "other"] == order
+
+    @pytest.mark.parametrize(
+        "work",
+        [
+            lambda pieces: transfer(pieces, dev_null),
+            lambda pieces: compare(pieces, b"x" * 5000),
+        ],
+    )
+    def test_small_pieces_take_time_too(self, work):
+        """A million of a byte each would otherwise be one turn."""
+        turns = []
+
+        def pieces():
+            for _ in range(5000):
+                turns.append(len(others))
+                yield b"x"
+
+        others = []
+        other = gevent.spawn(lambda: [(others.append(1), gevent.sleep(0)) for _ in range(1000)])
+        work(pieces())
+        other.kill()
+
+        assert 0 == turns[0]
+        assert turns[-1] > 3
