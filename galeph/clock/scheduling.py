@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar, overload
@@ -168,7 +169,8 @@ class _Job:
         if self.end.ready():
             return
         passed = self._clock.monotonic() - self._start
-        self._count = max(self._count + 1, math.ceil(passed / self._period))
+        periods = min(passed / self._period, sys.float_info.max)
+        self._count = max(self._count + 1, math.ceil(periods))
         due = self._count * self._period
         self._timer = self._clock.start_timer(max(0.0, due - passed), self._call)
 

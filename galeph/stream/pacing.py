@@ -7,6 +7,7 @@ meanwhile.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import partial
@@ -201,7 +202,8 @@ class _Ticker(Boxed):
         if not self.box.closed:
             passed = self._clock.monotonic() - self._first
             # More than one further if the function was slow.
-            self._count = max(self._count + 1, math.floor(passed / self._period) + 1)
+            periods = min(passed / self._period, sys.float_info.max)
+            self._count = max(self._count + 1, math.floor(periods) + 1)
             self._wait(max(0.0, self._count * self._period - passed))
 
     def _start_again(self, put: Deferred[bool]) -> None:

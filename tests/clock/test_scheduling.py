@@ -300,6 +300,21 @@ class TestEvery:
 
         assert [50.5, 52.5, 54.5] == log
 
+    def test_period_that_is_next_to_nothing(self):
+        """It is called as often as others let it, though no number counts the periods."""
+        called, fourth = [], deferred.deferred()
+
+        def work():
+            called.append(None)
+            if len(called) == 4:
+                fourth.success(None)
+
+        job = clock.every(5e-324, work)
+        fourth.get(timeout=5)
+
+        assert not job.ready()
+        job.cancel()
+
     @pytest.mark.parity("TIME-07")
     def test_cancel(self, manual, log):
         """Cancelling ends the calls and takes the timer off."""

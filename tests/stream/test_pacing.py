@@ -255,6 +255,13 @@ class TestPeriodically:
         assert [(1, 5), (None, 25), (3, 45)] == got
         ticks.close()
 
+    def test_period_that_is_next_to_nothing(self):
+        """It goes on as fast as they are taken, though no number counts the periods."""
+        ticks = streams.periodically(5e-324, lambda: 1, initial_delay=0)
+
+        assert [1, 1, 1, 1] == [ticks.try_take(5) for _ in range(4)]
+        ticks.close()
+
     @pytest.mark.parity("STR-57")
     def test_begins_at_a_multiple_of_the_period(self, clock):
         """Of the wall clock, unless told otherwise."""
