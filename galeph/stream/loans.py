@@ -52,7 +52,6 @@ class Loan:
         inner: the loans of what ``message`` was made of.
         at: the way to the operator that has it (default: ``way``).
         value: what it was before that operator; UNKNOWN if it has passed that.
-        is_shared: whether other ways from where its own begins were given the same.
     """
 
     __slots__ = ("at", "inner", "is_shared", "message", "number", "value", "way")
@@ -64,10 +63,10 @@ class Loan:
         inner: Sequence[Loan] = (),
         at: Branch | None = None,
         value: Any = UNKNOWN,
-        is_shared: bool = False,  # noqa: FBT001, FBT002  (by name it costs a batch 4 %)
     ) -> None:
         self.way = way
-        self.is_shared = is_shared
+        # Whether other ways from where its own begins were given the same.
+        self.is_shared = False
         self.message = message
         self.inner = inner
         self.value = value

@@ -44,8 +44,10 @@ def lend(lane: Lane, at: Branch | None, value: Any = UNKNOWN) -> Sequence[Loan]:
     if message is RETURNED or type(value) is Ending:
         return ()
     if message is not SKIP and way.lends and type(message) is not Ending:
-        is_shared = lane.is_shared and way is lane.link
-        return (Loan(way, message, loans, at, value, is_shared),)  # type: ignore[arg-type]  # it is a branch
+        loan = Loan(way, message, loans, at, value)  # type: ignore[arg-type]  # it is a branch
+        if lane.is_shared and way is lane.link:
+            loan.is_shared = True
+        return (loan,)
     return loans if value is UNKNOWN else (Loan(at, value, loans),)  # type: ignore[arg-type]
 
 

@@ -129,7 +129,8 @@ class TestGivingBack:
     def test_of_a_message_that_others_have_seen(self, source, chain):
         """There is nothing to give back."""
         first, _ = chain
-        loan = Loan(first.branch, 1, is_shared=True)
+        loan = Loan(first.branch, 1)
+        loan.is_shared = True
         other = source.map(str)
         returned([loan])
 
