@@ -133,9 +133,11 @@ class Outlet:
             outlet = waiting.pop()
             if not outlet.source._is_fed:
                 outlet.source._links_changed()
-                if not outlet.has_demand():
+                # Asked for first: the demand takes a look at every link.
+                is_waiting = outlet._fetcher is not None or outlet._waiter is not None
+                if is_waiting and not outlet.has_demand():
                     outlet._stop_waiting()
-            if not outlet.link_count:
+            if not any(link.is_connected for link in outlet.links):
                 for branch in outlet.source._branches():
                     if not (branch.is_connected or outlet.source._is_fed):
                         # Nothing has changed above: it was not connected before, and a source
