@@ -70,3 +70,12 @@ def test_a_file_is_closed_again(tmp_path):
         print_bytes(path, file=closed)
 
     assert not is_open(path)
+
+
+def test_what_cannot_be_written_to_is_refused():
+    """By name, before anything of the source is read."""
+    source = io.BytesIO(b"abc")
+
+    with pytest.raises(TypeError, match="file must be a file object to write text to, not 'out'"):
+        print_bytes(source, file="out")
+    assert b"abc" == source.read()

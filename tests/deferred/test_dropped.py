@@ -282,6 +282,7 @@ class TestReporting:
         [
             deferred.deferred,
             lambda: deferred.future(int),
+            lambda: deferred.in_thread(int),
             lambda: deferred.error(KeyError()).exception,
             report_soon,
         ],

@@ -122,6 +122,18 @@ class TestStop:
         assert thread.loop.is_closed()
         d.cancel()
 
+    def test_of_another_process(self):
+        """In a forked child it does nothing: the loop is the parent's, and goes on."""
+        thread = LoopThread()
+        thread._pid -= 1
+        thread.stop()
+
+        assert not thread.loop.is_closed()
+        assert 1 == from_asyncio(asyncio.sleep(0, 1), loop=thread.loop).get(timeout=5)
+        thread._pid += 1
+        thread.stop()
+        assert thread.loop.is_closed()
+
     @pytest.mark.parametrize("patched", [False, True])
     def test_at_exit(self, patched):
         """A program with a task that runs ends at once, and the task has cleaned up."""

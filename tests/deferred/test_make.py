@@ -73,6 +73,7 @@ class TestRealized:
 
         assert d.ready()
         assert d.success(2) is False
+        assert d.error(ValueError()) is False
         assert d.claim() is None
         assert 1 == d.get()
 
@@ -82,6 +83,7 @@ class TestRealized:
         d = deferred.error(KeyError("k"))
 
         assert d.success(2) is False
+        assert d.error(ValueError()) is False
         assert d.claim() is None
         with pytest.raises(KeyError):
             d.get()

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from types import FunctionType
+
 import gevent
 import pytest
 from gevent.event import AsyncResult
 
-from galeph.deferred._outcome import DEFERRABLE, NOTHING, PLAIN, cancelled, keep, stopped
+from galeph.deferred._outcome import (
+    DEFERRABLE,
+    NOTHING,
+    PLAIN,
+    cancelled,
+    frames_of_origin,
+    keep,
+    stopped,
+)
 from galeph.errors import Cancelled, TimedOut
 
 
@@ -51,6 +61,24 @@ class TestKeep:
         assert error.__traceback__ is trace
         assert keep(error, 5) is None
         assert keep(error, 1) is None
+
+
+class TestFramesOfOrigin:
+    def test_a_generator_of_ours_goes_on(self):
+        """The frame of one that has caught the error is left as it is: clearing would close it."""
+
+        def ours():
+            try:
+                int("no number")
+            except ValueError as error:
+                yield error
+            yield "more"
+
+        made = FunctionType(ours.__code__, {**globals(), "__name__": "galeph.ours"})()
+        error = next(made)
+
+        assert frames_of_origin(error) is None
+        assert "more" == next(made)
 
 
 class TestNothing:

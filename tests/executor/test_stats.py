@@ -188,6 +188,16 @@ class TestMeter:
         assert 0.0 == stats.quantile("utilization", 8 / 9)
         assert 1.0 == stats.quantile("utilization", 8 / 9 + 0.001)
 
+    def test_a_new_period_leaves_out_what_was_settled_before(self):
+        """Idle workers from before it are no part of its first sample."""
+        measured = meter()
+        measured.settle(0.5, busy=0, workers=1)
+        measured.resume(1.0, is_new=True)
+        measured.settle(1.0, busy=1, workers=1)
+        measured.sample(2.0, 0)
+
+        assert 1.0 == measured.close_period(2.0, 0).quantile("utilization", 1)
+
     def test_a_new_period_leaves_the_rest_out(self):
         """A pause before a control period is no part of it."""
         measured = meter()

@@ -16,6 +16,7 @@ from galeph.errors import Cancelled, Deadlock
 from galeph.stream import Stream, connect, consume
 from galeph.stream.boxed import Pool
 from galeph.stream.operators import Reservoir
+from galeph.stream.queue_stream import _EMPTY
 from galeph.stream.steps import AS_IT_IS
 from tests.deferred import threads
 from tests.stream.scenes import feed, interruptions, outcome, settle, victim, waiting
@@ -45,6 +46,35 @@ class TestOneChain:
         assert "1" == mapped.take()
         assert [gevent.getcurrent()] == ran_in
         assert [2] == list(wire.arrived)
+
+    @pytest.mark.parametrize("use", ["take", "connect"])
+    @pytest.mark.parametrize("make", [Stream, Wire])
+    def test_map_filter_map_is_one_greenlet_and_no_queue(self, make, use):
+        """All three functions run in it for every message, and nothing ever lies between them."""
+        source, sink, ran_in = make(), Stream(9), []
+
+        def here(n):
+            ran_in.append(gevent.getcurrent())
+            return n
+
+        operators = [source.map(here)]
+        operators.append(operators[-1].filter(lambda n: here(n) % 2))
+        operators.append(operators[-1].map(here))
+        if use == "connect":
+            connect(operators[-1], sink)
+        for n in range(6):
+            source.arrive(n) if make is Wire else source.put_async(n)
+        end = operators[-1] if use == "take" else sink
+
+        assert [1, 3, 5] == [end.take() for _ in range(3)]
+        assert 6 + 6 + 3 == len(ran_in)
+        assert 1 == len(set(ran_in))
+        assert use == "connect" or gevent.getcurrent() is ran_in[0]
+        for each in operators:
+            box = each.box
+            assert {id(_EMPTY)} == {id(box._messages), id(box._takers), id(box._putters)}
+        source.close()
+        settle()
 
     @pytest.mark.parametrize("use", ["take", "connect"])
     def test_the_traceback_of_an_error_shows_the_function(self, use):
