@@ -285,6 +285,16 @@ class TestGenerator:
         assert not bus.active("news")
         assert not stream.closed
 
+    def test_a_stream_that_was_left_may_be_made_again(self):
+        """It is nobody's any more."""
+        stream = Stream(9, permanent=True)
+        bus = EventBus(lambda: stream)
+        bus.subscribe("news").close()
+        again = bus.subscribe("other")
+        bus.publish("other", 1)
+
+        assert [1] == drain(again)
+
     def test_a_metric_that_raises_fails_its_subscriber_only(self):
         """The others get the message, and the publisher hears nothing of it."""
         streams = [Stream(9, metric=lambda message: 1 / message), Stream(9)]

@@ -444,6 +444,19 @@ class TestCatch:
         """The error of a nested deferred is handled too."""
         assert "mended" == later(later_error(ValueError())).catch(lambda _: "mended").get()
 
+    @pytest.mark.parity("DEF-28")
+    def test_waits_for_the_bottom(self):
+        """Of a nested deferred that is pending it handles the error, and passes the value."""
+        failing, fine = Deferred(), Deferred()
+        mended = deferred.success(failing).catch(lambda error: f"mended {error}")
+        passed = deferred.success(deferred.success(fine)).catch(pytest.fail)
+        assert not mended.ready()
+        failing.error(ValueError("x"))
+        fine.success(1)
+
+        assert "mended x" == mended.get()
+        assert 1 == passed.get()
+
     @pytest.mark.parametrize("arguments", [(1,), (ValueError, 1), (1, inc), ((inc,), inc)])
     def test_wrong_arguments(self, arguments):
         """What is no handler, or no exception class, is a TypeError at once."""
