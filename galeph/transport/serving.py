@@ -230,7 +230,8 @@ class Server:
         self._failed_handshakes: Counter[str] = Counter()
         self._drain: Drain | None = None
         self._closing = Event()
-        self._over = Event()
+        # Not an Event, whose limits go by the system's clock.
+        self._over: Deferred[bool] = Deferred()
         self._entry = Entry(settings, None if tls_context is None else Connection._shake_hands)
         self._listeners = [
             Listener(one.sock, partial(self._accept, one), self._places, peer_log) for one in opened
@@ -361,7 +362,7 @@ class Server:
 
     def _end(self) -> None:
         forks.forget(self)
-        self._over.set()
+        self._over.success(True)
         if self._on_end is not None:
             self._on_end()
 
@@ -377,7 +378,7 @@ class Server:
         """
         self._check_ours()
         clock.check_limit("timeout", timeout)
-        if not self._over.wait(timeout):
+        if not self._over.result(timeout, default=False):
             raise TimedOut(f"{self} was not closed within {timeout} s")
 
     def serve_forever(self) -> None:
@@ -408,7 +409,7 @@ class Server:
             )
 
     def __repr__(self) -> str:
-        state = "closed" if self._over.is_set() else "closing" if self._drain else "listening"
+        state = "closed" if self._over.ready() else "closing" if self._drain else "listening"
         if self._parent is not None:
             state = "left to the parent process"
         return f"<Server {self._where} {state} connections={len(self._connections)}>"

@@ -1,7 +1,8 @@
 """What Java's completion stages do, on chain, zip, alt, catch and finally_.
 
-Each function here is one line of the table in the documentation; each test is a behavior that
-Manifold's own tests assert of the stage it is named after.
+Each function here but `when_complete`, which knows the outcome, is one line of the table in the
+documentation; each test is a behavior that Manifold's own tests assert of the stage it is named
+after.
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import os
 import queue
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import gevent
 import pytest
@@ -796,3 +798,37 @@ class TestEveryTimerOfThePackage:
 
         assert not early
         assert "expired" == late
+
+    def test_nothing_else_waits_for_a_time(self):
+        """Who needs a timer asks the clock for it, but for three that look again at the kernel."""
+        kernels = {"transport/datagrams.py", "transport/listener.py", "transport/unix_files.py"}
+        root = Path(clock.__file__).parents[1]
+        found = {}
+        for path in root.rglob("*.py"):
+            name = str(path.relative_to(root))
+            if name != "_clock.py" and not name.startswith("testing/"):
+                for node in ast.walk(ast.parse(path.read_text())):
+                    if isinstance(node, ast.Call) and starts_a_timer(node):
+                        found.setdefault(name, []).append(ast.unparse(node))
+
+        assert ["gevent.sleep(1)", "loop.timer(1)", "Timeout.start_new(1)"] == [
+            text
+            for text in ("gevent.sleep(1)", "gevent.sleep(0)", "loop.timer(1)",
+                         "Timeout.start_new(1)", "clock.sleep(1)")
+            if starts_a_timer(ast.parse(text, mode="eval").body)
+        ]  # fmt: skip
+        # Of no seconds, which no clock decides about.
+        assert ["Timeout.start_new(timeout)"] == found.pop("deferred/_waiting.py")
+        assert kernels == set(found), found
+
+
+def starts_a_timer(call):
+    """Whether a call waits by a time of gevent's own."""
+    name, _, attribute = ast.unparse(call.func).rpartition(".")
+    if [ast.unparse(argument) for argument in call.args][:1] == ["0"]:
+        return False
+    return (
+        (attribute == "sleep" and name in ("", "gevent"))
+        or (attribute == "timer" and name.endswith("loop"))
+        or attribute in ("spawn_later", "start_new", "with_timeout")
+    )

@@ -335,6 +335,26 @@ class TestClosing:
         with pytest.raises(ValueError, match="timeout"):
             server.close(-1)
 
+    def test_wait_goes_by_the_clock(self, serve):
+        """Its limit is one of those that a manual clock moves."""
+        server = serve(echo)
+        with ManualClock() as clock:
+            waiter = gevent.spawn(pytest.raises, TimedOut, server.wait, 60)
+            clock.advance(59)
+            assert not waiter.ready()
+            clock.advance(1)
+
+            assert waiter.ready()
+
+    def test_zero_never_waits(self, serve):
+        """Nobody else runs meanwhile."""
+        server, ran = serve(echo), []
+        gevent.spawn(ran.append, 1)
+        with pytest.raises(TimedOut):
+            server.wait(0)
+
+        assert [] == ran
+
     @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"])
     def test_in_the_handshake(self, serve, said):
         """A peer that is in the TLS handshake has asked for nothing yet: it is closed at once, and
