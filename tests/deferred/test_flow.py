@@ -388,6 +388,21 @@ class TestOnAnExecutor:
         assert (3, True) == work(later(1), y=2).get()
         assert 1 == len(executor.used)
 
+    def test_holds_nobody_there_while_it_waits(self):
+        """What it goes to the executor with has come; with an error nothing goes there."""
+        executor, arriving, failing = Greenlets(), Deferred(), Deferred()
+        d = flow(executor=executor)(identity)(arriving)
+        failed = flow(executor=executor)(identity)(failing)
+        settle()
+        assert [] == executor.used
+        arriving.success(1)
+        failing.error(ValueError("x"))
+
+        assert 1 == d.get()
+        with pytest.raises(ValueError, match="x"):
+            failed.get()
+        assert 1 == len(executor.used)
+
     def test_full(self):
         """If there is no room, that is the outcome."""
         work = flow(executor=Greenlets(room=0))(int)

@@ -116,6 +116,7 @@ class TestCancelling:
         listener, _ = told()
         d = Deferred()
         assert d.cancel_listener(listener) is False
+        assert d.hub is None
         d.on_realized(id, id)
 
         assert d.cancel_listener(listener) is False
