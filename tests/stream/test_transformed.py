@@ -496,6 +496,7 @@ class TestAFunctionThatWaitsForItself:
         assert isinstance(error, Deadlock)
         assert "nobody can end the wait of <function " in str(error)
         assert "roundabout" in str(error)
+        assert "(the function of a stream: it puts into that stream, perhaps," in str(error)
 
 
 def test_the_function_s_name_for_it_is_not_public():
