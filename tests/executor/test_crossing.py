@@ -103,6 +103,27 @@ class TestSubmit:
         assert [True, True, True] == cancelled
         assert [] == called
 
+    def test_cancel_of_what_has_arrived(self, made):
+        """Also when it waits there already."""
+        called = []
+        busy, arrived = get_original("threading", "Event")(), get_original("threading", "Event")()
+
+        def ask():
+            others = [executor.current().submit(called.append, n) for n in range(3)]
+            arrived.wait(60)
+            return [other.cancel() for other in others]
+
+        held, asked = made.submit(busy.wait, 60), made.submit(ask)
+        with gevent.Timeout(5):
+            while "3 waiting" not in repr(made):
+                gevent.sleep(0.001)
+        arrived.set()
+
+        assert [True] * 3 == asked.get()
+        busy.set()
+        assert held.get()
+        assert [] == called
+
     def test_of_greenlets(self):
         """A task in a greenlet that uses a thread may submit from there, too."""
         with executor.fixed_executor(2) as made:
