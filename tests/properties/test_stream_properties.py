@@ -60,6 +60,8 @@ class StreamMachine(RuleBasedStateMachine):
         self.stream = Stream()
         self.last = 0
         self.said = {}
+        # What was put after the end.
+        self.too_late = set()
         # By message: a greenlet or a deferred, which can withdraw it.
         self.putters = {}
         self.takers = []
@@ -77,6 +79,8 @@ class StreamMachine(RuleBasedStateMachine):
     def _message(self, said=PENDING):
         self.last += 1
         self.said[self.last] = said
+        if self.ended is not None:
+            self.too_late.add(self.last)
         return self.last
 
     def _say(self, message, said):
@@ -193,8 +197,9 @@ class StreamMachine(RuleBasedStateMachine):
         messages=st.integers(0, 4),
         is_served=st.booleans(),
         exception=KILLS,
+        closes=st.sampled_from([False] * 7 + [True]),
     )
-    def interrupt_takers(self, more, victims, messages, is_served, exception):
+    def interrupt_takers(self, more, victims, messages, is_served, exception, closes):
         """While messages are handed over: the exception is on its way first, or they are."""
         for _ in range(more):
             self._take_in_greenlet(self.stream.take, "closed")
@@ -209,6 +214,8 @@ class StreamMachine(RuleBasedStateMachine):
                 living[victim].kill(exception, block=False)
         if not is_served:
             self._try_put(messages)
+        if closes and len(self.said) > 5:
+            self._end("close")
         settle()
 
     @rule(data=st.data(), is_late=st.booleans(), exception=KILLS)
@@ -245,6 +252,10 @@ class StreamMachine(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["close", "close_threadsafe", "fail"]))
     @precondition(lambda self: len(self.said) > 5)
     def end(self, how):
+        self._end(how)
+        settle()
+
+    def _end(self, how):
         self.ended = self.ended or ("failed" if how == "fail" else "closed")
         if how == "fail":
             self.stream.fail(Broken())
@@ -252,7 +263,6 @@ class StreamMachine(RuleBasedStateMachine):
             self.stream.close()
         else:
             threads.run(self.stream.close_threadsafe)
-        settle()
 
     @rule(call=st.sampled_from(OWN))
     def misuse(self, call):
@@ -273,6 +283,10 @@ class StreamMachine(RuleBasedStateMachine):
         assert sorted(set(got)) == got
         assert all(self.said[message] in (True, PENDING, UNTOLD) for message in got)
         assert {self.ended} >= set(self.returned).difference(got)
+
+    @invariant()
+    def after_the_end_puts_are_refused_and_say_so(self):
+        assert not [message for message in self.too_late if self.said[message] is not False]
 
     @invariant()
     def nobody_waits_for_what_is_there(self):

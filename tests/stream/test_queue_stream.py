@@ -290,6 +290,18 @@ class TestAsync:
         assert live.get(timeout=1) is True
         assert [] == drain(stream)
 
+    @pytest.mark.parametrize("buffer", [0, 1])
+    def test_a_put_that_somebody_else_realizes_puts_nothing(self, buffer):
+        """When its turn comes it has said something else."""
+        stream = Stream(buffer)
+        before = [stream.put_async("a") for _ in range(buffer)]
+        other, after = stream.put_async("b"), stream.put_async("c")
+        assert other.success("other")
+
+        assert ["a"] * buffer + ["c"] == drain(stream)
+        assert [True] * buffer == [each.get(timeout=1) for each in before]
+        assert after.get(timeout=1) is True
+
     def test_a_take_that_times_out_eats_nothing(self, clock):
         """`timeout` on the deferred withdraws the take too."""
         stream = Stream(1)
@@ -381,6 +393,20 @@ class TestClosing:
         assert not stream.drained
         assert "a" == stream.take()
         assert stream.drained
+
+    def test_stays_closed_when_a_message_comes_back(self):
+        """Of a taker that was served and killed: that message can be taken, and no other put."""
+        stream = Stream(2)
+        taker = waiting(stream.take)
+        taker.kill(block=False)
+        fill(stream, "a")
+        stream.close()
+        settle()
+
+        assert stream.put("b") is False
+        assert stream.try_put("b", 0) is False
+        assert stream.put_async("b").get(timeout=1) is False
+        assert ["a"] == list(stream)
 
     def test_drains_when_the_last_waiting_put_is_withdrawn(self):
         """A closed stream whose only message is withdrawn is drained."""
