@@ -775,6 +775,16 @@ class TestLifetime:
         finally:
             gc.enable()
 
+    @pytest.mark.parametrize(
+        "look",
+        [EventBus.topics, lambda bus: bus.stats().topics, lambda bus: bus.downstream("news")],
+    )
+    def test_whoever_looks_does_not_see_it(self, bus, look):
+        """At once, before the loop has run."""
+        bus.subscribe("news")
+
+        assert not look(bus)
+
     def test_it_leaves_by_itself(self, bus):
         """Without anybody looking at the bus."""
         subscription = bus.subscribe("news")

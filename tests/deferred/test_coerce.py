@@ -153,6 +153,18 @@ class TestFuture:
         with pytest.raises(Cancelled):
             deferred.to_deferred(cancelled).get(block=False)
 
+    def test_as_what_a_deferred_is_called_with(self):
+        """A finished one is copied like any other result."""
+        value, error, cancelled = Future(), Future(), Future()
+        value.set_result(1)
+        error.set_exception(ValueError("x"))
+        cancelled.cancel()
+        made = [Deferred() for _ in range(3)]
+        for d, source in zip(made, (value, error, cancelled), strict=True):
+            d(source)
+
+        assert [1, "x", True] == [made[0].value, str(made[1].exception), made[2].cancelled()]
+
     @pytest.mark.parity("DEF-21")
     def test_from_a_thread(self):
         """A thread's result arrives in the hub, which runs until then."""

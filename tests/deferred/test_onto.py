@@ -224,6 +224,7 @@ class TestOnto:
             settle()
 
         assert ["a listener of a deferred failed"] == caplog.messages
+        assert ["broken listener"] == [str(record.exc_info[1]) for record in caplog.records]
 
     def test_full(self, caplog):
         """If the executor is full, a stage fails with what it raised, and a listener is logged."""
