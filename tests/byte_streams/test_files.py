@@ -175,7 +175,16 @@ class TestReading:
             convert(Path("/proc/self/status"), Iterator[str], chunk_size=7)
         )
 
-    def test_gives_others_a_turn(self, large):
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda large: transfer(large, Sink()),
+            lambda large: list(convert(large, Iterator[bytes], chunk_size=1_000_000)),
+            lambda large: to_bytes(large),
+        ],
+        ids=["transferred", "in pieces", "whole"],
+    )
+    def test_gives_others_a_turn(self, large, read):
         """Whoever reads a large file does not keep the loop for himself."""
         turns = []
 
@@ -185,7 +194,7 @@ class TestReading:
                 gevent.sleep(0)
 
         other = gevent.spawn(look)
-        transfer(large, Sink())
+        read(large)
         other.kill()
 
         assert len(turns) > 5

@@ -123,6 +123,15 @@ class TestSchedulerClock:
 
         assert before <= wheel.monotonic() <= time.monotonic()
 
+    @pytest.mark.parametrize("seconds", [0, -1])
+    def test_a_sleep_of_no_time_lets_others_run(self, simulated, seconds):
+        """Without the scheduler, which nobody moves."""
+        ran = []
+        gevent.spawn(ran.append, 1)
+        simulated.sleep(seconds)
+
+        assert [1] == ran
+
     def test_fires_in_the_hub_once(self, simulation, simulated):
         """A timer's function is called in the hub, with its arguments, and once."""
         calls = []
