@@ -120,6 +120,18 @@ class TestGevents:
         assert "end" == source(queue).try_take(0, "end")
         assert sink(queue).try_put("a", 0) is False
 
+    def test_a_queue_that_is_shut_down_refuses_a_put_that_waits(self):
+        """And closes the sink."""
+        queue = Queue(1)
+        queue.put("full")
+        into = sink(queue)
+        putter = waiting(into.put, "a")
+        assert not putter.ready()
+        queue.shutdown()
+
+        assert putter.get(timeout=1) is False
+        assert into.closed
+
     def test_closing_the_source_gives_a_waiting_taker_the_end(self):
         """He does not wait on for a message that would be lost."""
         queue = Queue()

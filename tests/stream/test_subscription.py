@@ -37,6 +37,14 @@ class TestTaking:
         assert "e" == next(iter(taking))
         assert "f" == stream.take()
 
+    def test_is_synchronous_if_its_source_is(self):
+        """And so is what is built on it."""
+        for source, expected in ((Stream(), False), (Wire(), True)):
+            taking = subscribed(source)
+
+            assert expected is taking.is_synchronous is taking.map(str).is_synchronous
+            assert expected is taking.description()["synchronous"]
+
     def test_waits_and_is_withdrawn_as_its_source_does(self):
         """A killed take leaves the message to the next."""
         stream = Stream(9)
