@@ -118,7 +118,9 @@ class TestGevents:
         assert into.put("a") is False
         assert into.closed
         assert "end" == source(queue).try_take(0, "end")
-        assert sink(queue).try_put("a", 0) is False
+        at_once = sink(queue)
+        assert at_once.try_put("a", 0) is False
+        assert at_once.closed
 
     def test_a_queue_that_is_shut_down_refuses_a_put_that_waits(self):
         """And closes the sink."""
