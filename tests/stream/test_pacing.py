@@ -423,6 +423,8 @@ class TestPeriodically:
         clock.advance(100)
         assert [] == calls
         assert [None, None] == list(full)
+        settle()
+        assert "0 waiting" in repr(clock)
 
     @pytest.mark.parity("STR-57")
     def test_an_exception_fails_it(self, clock):

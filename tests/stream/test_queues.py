@@ -145,6 +145,20 @@ class TestGevents:
         queue.put("still there")
         assert "still there" == queue.get_nowait()
 
+    def test_closing_the_source_disturbs_nobody_who_has_taken(self):
+        """He may be blocked somewhere else by then."""
+        queue, gate = Queue(), gevent.event.Event()
+        stream = source(queue)
+        taker = waiting(lambda: (stream.take(), gate.wait()))
+        queue.put("a")
+        settle()
+        stream.close()
+        settle()
+
+        assert not taker.ready()
+        gate.set()
+        assert ("a", True) == taker.get(timeout=1)
+
     @pytest.mark.parametrize("make", [lambda: Queue(1), Channel], ids=["Queue", "Channel"])
     def test_interrupted_takes_lose_nothing(self, make):
         """Thrown at after any switch, a take leaves its message in the queue."""
