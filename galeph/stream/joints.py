@@ -15,6 +15,7 @@ from typing import Any
 from weakref import ref
 
 from galeph.deferred import Deferred
+from galeph.stream.awaiting import OperatorTaker
 from galeph.stream.boxed import Boxed
 from galeph.stream.interfaces import END, EXPIRED, Nothing, Source
 from galeph.stream.links import Branch
@@ -92,10 +93,11 @@ class Joint(Boxed):
         return self._make()
 
     def take_async(self, default: Any = None) -> Deferred[Any]:
-        taken = self.box.take_async(default)
-        if not taken.ready():
+        roots = dict.fromkeys(intake.root() for intake in self._intakes)
+        taker = OperatorTaker(self, roots, default)
+        if not taker.begin():
             self.look_soon()
-        return taken
+        return taker.deferred
 
     def look_soon(self) -> None:
         """Make what can be made, and ask for what is missing. Never switches."""

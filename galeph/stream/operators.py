@@ -23,12 +23,12 @@ from galeph import clock
 from galeph.deferred import Deferred
 from galeph.deferred.producer import raise_deadlock
 from galeph.errors import Deadlock
-from galeph.stream.active import in_greenlet
+from galeph.stream.awaiting import OperatorTaker
 from galeph.stream.boxed import Boxed, Pool
-from galeph.stream.interfaces import END, EXPIRED, Source
+from galeph.stream.interfaces import EXPIRED, Source
 from galeph.stream.lanes import Lane
 from galeph.stream.links import Branch, Link
-from galeph.stream.loans import Loan, Parcel, Returns, settle
+from galeph.stream.loans import Loan, Parcel, Returns
 from galeph.stream.nesting import call_in_turn
 from galeph.stream.outbox import Outbox
 from galeph.stream.outlets import Outlet, outlet_of
@@ -222,19 +222,11 @@ class Derived(Boxed):
     def take_async(self, default: Any = None) -> Deferred[Any]:
         """Return at once a Deferred of the next message, or of ``default`` at the end.
 
-        A greenlet waits for it. Cancelling the Deferred withdraws the take.
+        Cancelling the Deferred withdraws the take. The functions run in a greenlet of galeph's own.
         """
-        return in_greenlet(self.root().source, self._take_for, default)
-
-    def _take_for(self, deferred: Deferred[Any], default: Any) -> None:
-        message = self._take(None, is_parcel=True)
-        parcel = message if type(message) is Parcel else Parcel(message, ())
-        if deferred.success(default if message is END else parcel.value):
-            settle(parcel.loans)
-        elif message is not END:
-            self._give_back(message)
-            # At once: what has been connected meanwhile is just about to be given the next.
-            self.resend()
+        taker = OperatorTaker(self, (self.root(),), default)
+        taker.begin()
+        return taker.deferred
 
     def _draw(self, timeout: float | None) -> Any:
         """Take a message that lies here, and its loans, if it has any: a Parcel."""

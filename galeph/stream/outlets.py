@@ -51,6 +51,7 @@ class Outlet:
         "_is_scheduled",
         "_throw",
         "_waiter",
+        "awaiting",
         "busy",
         "indebted",
         "links",
@@ -70,6 +71,8 @@ class Outlet:
         # The lanes that feed this outlet, if it is an operator's, and wait for `busy` to empty. (It
         # is one, but for the moments when a second operator is made of what it leads through.)
         self.parents: dict[Lane, None] = {}
+        # The asynchronous takes of operators below that have not got their message.
+        self.awaiting: dict[object, None] = {}
         self._has_dead = False
         self._is_moving = False
         self._is_scheduled = False
@@ -112,7 +115,7 @@ class Outlet:
     def remove(self, link: Link | Branch) -> None:
         """Take out a link; what is above it may not be connected any more. Never switches."""
         self._take_out(link)
-        self._tell_above()
+        self.tell_above()
         self._vanish()
 
     def _take_out(self, link: Link | Branch) -> None:
@@ -125,7 +128,7 @@ class Outlet:
             self.busy.pop(link.lane, None)
             link.lane.give_up()
 
-    def _tell_above(self) -> None:
+    def tell_above(self) -> None:
         """See what is still connected here and above, and whether anybody wants a message."""
         above = {self: None}
         waiting = [self]
@@ -482,7 +485,7 @@ class Outlet:
 
 def _tell_above(source: ref[Source[Any]]) -> None:
     if (alive := source()) is not None:
-        outlet_of(alive)._tell_above()
+        outlet_of(alive).tell_above()
         outlet_of(alive)._vanish()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from galeph.stream.loans import UNKNOWN, First, Loan, Made, Parcel, Returns, give_back, ledger
-from galeph.stream.steps import RETURNED, SKIP, Ending, State
+from galeph.stream.steps import RETURNED, SKIP, Drawing, Ending, State
 
 if TYPE_CHECKING:
     from galeph.stream.lanes import Lane
@@ -255,6 +255,11 @@ def return_held(
         closed: the ways to operators above that were closed before, when a greenlet may have been
             in the function of one; the last first.
     """
+    for lane in lanes:
+        for way, messages in lane._folded:
+            if isinstance(messages, Drawing) and way.derived in nodes:
+                # Or it would take what goes back.
+                messages.withdraw()
     returns = Returns()
     for way in reversed(closed):
         for lane in lanes:

@@ -95,6 +95,10 @@ class Drawing(Iterator[Any]):
     __slots__ = ()
 
     @abstractmethod
+    def withdraw(self) -> None:
+        """Call off a take that is under way, and give back what it has got. Never switches."""
+
+    @abstractmethod
     def let_go(self) -> None:
         """Leave there what it has taken: the operator whose series it is is gone. Never switches.
 

@@ -13,12 +13,11 @@ from typing import Any
 from weakref import ref
 
 from galeph.deferred import Deferred
-from galeph.deferred.producer import call_in_hub, on_cancel, on_ready
-from galeph.stream.active import in_greenlet
+from galeph.deferred.producer import call_in_hub, on_ready
+from galeph.stream.awaiting import OperatorTaker, ParcelTaker
 from galeph.stream.interfaces import END, EXPIRED, Source
 from galeph.stream.joints import Joint
 from galeph.stream.lanes import Lane
-from galeph.stream.lines import AsyncTaker
 from galeph.stream.links import Branch
 from galeph.stream.loans import Loan, Parcel, Returns, give_back, ledger
 from galeph.stream.nesting import call_in_turn, take_inside
@@ -136,10 +135,9 @@ class Taking(Drawing):
     def _wait(self, wake: Callable[[], None]) -> Callable[[], None]:
         if self._taken is not None:
             on_ready(self._taken, wake)
-        return self._withdraw
+        return self.withdraw
 
-    def _withdraw(self) -> None:
-        """Take back the take that is under way, and give back what it has got. Never switches."""
+    def withdraw(self) -> None:
         taken, self._taken = self._taken, None
         if taken is None or taken.cancel():
             return
@@ -167,7 +165,7 @@ class Taking(Drawing):
 
     def stop(self) -> None:
         """Take no more, and close the stream. Never switches."""
-        self._withdraw()
+        self.withdraw()
         if not self._is_over:
             self._end()
             call_in_turn(self._stream.close)
@@ -177,7 +175,7 @@ class Taking(Drawing):
         call_in_hub(self._source._hub, self.let_go)
 
     def let_go(self) -> None:
-        self._withdraw()
+        self.withdraw()
         returns = Returns()
         give_back([*ledger(self._way), *self._way.take_back()], returns)
         returns.send()
@@ -185,36 +183,6 @@ class Taking(Drawing):
 
 
 # -- taking from an operator, with the loans
-
-
-class _ParcelTaker(AsyncTaker):
-    """A take in the line of a joint's box, which gets the loans, too."""
-
-    __slots__ = ("_box",)
-
-    def __init__(self, box: Outbox) -> None:
-        super().__init__(END)
-        self._box = box
-
-    def begin(self) -> None:
-        """Take what is there, or stand in line."""
-        box = self._box
-        try:
-            message = box._draw(0)
-        except Exception as error:
-            self.deferred.error(error)
-            return
-        if message is EXPIRED and box._stand_in_line(self):
-            on_cancel(self.deferred, lambda _: box._leave_line(self))
-        else:
-            self.serve(END if message is EXPIRED else message)
-
-    def serve(self, outcome: Any) -> bool:
-        failure = self._box._failure
-        if outcome is END and failure is not None:
-            self.deferred._fail(failure, self._box._failure_trace)
-            return True
-        return super().serve(outcome)
 
 
 def _drawing_from(source: Source[Any]) -> Callable[[float | None], Any]:
@@ -225,19 +193,14 @@ def _drawing_from(source: Source[Any]) -> Callable[[float | None], Any]:
 
 def _draw_async(source: Source[Any]) -> Deferred[Any]:
     """Return a Deferred of the next message, a Parcel if it has loans, or END."""
+    taker: ParcelTaker
     if isinstance(source, Derived) and isinstance(source.box, Outbox):
-        return in_greenlet(source.root().source, _draw_for, source)
-    if isinstance(source, Joint):
-        taker = _ParcelTaker(source.box)
+        taker = OperatorTaker(source, (source.root(),), END, is_parcel=True)
         taker.begin()
-        if not taker.deferred.ready():
+    elif isinstance(source, Joint):
+        taker = ParcelTaker(source.box)
+        if not taker.begin():
             source.look_soon()
-        return taker.deferred
-    return source.take_async(END)
-
-
-def _draw_for(deferred: Deferred[Any], source: Derived) -> None:
-    message = source._take(None, is_parcel=True)
-    if not deferred.success(message) and message is not END:
-        source._give_back(message)
-        source.resend()
+    else:
+        return source.take_async(END)
+    return taker.deferred

@@ -171,6 +171,12 @@ class Nest:
         return False
 
 
+def is_awaited(stream):
+    """Whether somebody waits for its next message: there, or at an operator on it."""
+    outlet = stream._outlet
+    return stream.description()["pending_takes"] or (outlet is not None and outlet.has_demand())
+
+
 def flat(message):
     while isinstance(message, (list, tuple)):
         message = message[0]
@@ -342,11 +348,11 @@ def test_dropped_while_it_waits_it_lets_go_of_the_bottom(name, made):
     try:
         nest = made(name)
         taker = gevent.spawn(nest.end.take)
-        waits = nest.run_until(lambda: nest.bottom.description()["pending_takes"])
+        waits = nest.run_until(lambda: is_awaited(nest.bottom))
         taker.kill()
         nest.end = None
         del taker
-        lets_go = nest.run_until(lambda: not nest.bottom.description()["pending_takes"])
+        lets_go = nest.run_until(lambda: not is_awaited(nest.bottom))
         nest.bottom.put(7)
         alive = nest.alive()
     finally:

@@ -277,6 +277,25 @@ class TestNothingIsLost:
             assert (first == "concat" and outer.empty()) is inner.closed, turns
 
 
+@pytest.mark.parametrize("first", ["concat", "mapcat"])
+def test_a_take_that_is_under_way_does_not_get_what_goes_back(first):
+    """When all is closed while the operator below waits for the rest of a list."""
+    for turns in range(6):
+        inner, outer = Stream(9), Stream(9)
+        outer.put(inner)
+        made = streams.concat(outer) if first == "concat" else streams.mapcat(same, outer)
+        lists = made.map(yielding(same)).batch(3)
+        inner.put_all([1, 2])
+        taker = gevent.spawn(lists.take)
+        for _ in range(turns):
+            gevent.sleep(0)
+        taker.kill()
+        lists.close()
+        settle()
+
+        assert [1, 2] == rest(inner), turns
+
+
 @pytest.mark.parametrize("first", [streams.concat, partial(streams.mapcat, same)])
 @pytest.mark.parametrize("above", BELOW)
 @pytest.mark.parametrize("below", BELOW)
