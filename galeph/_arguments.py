@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import sys
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
+from types import FunctionType
 from typing import Any
 
 __all__ = [
@@ -42,6 +43,9 @@ def check_callable(name: str, fn: object, *, optional: bool = False) -> None:
 
     That returns what nobody here would ever run.
     """
+    if type(fn) is FunctionType and not fn.__code__.co_flags & _ASYNC:
+        # As nearly all are; each stage of a deferred is asked.
+        return
     if fn is None and optional:
         return
     if not callable(fn):
