@@ -57,8 +57,7 @@ class Stream(Source[T], Sink[T]):
     Args:
         buffer: how much may be stored before `put` blocks. With 0 every put waits for its take.
         metric: what a message counts for in the buffer (default: 1 each); a number, not negative.
-            It is not asked for what goes straight to a waiting taker. A message larger than the
-            whole buffer waits until it is taken.
+            A message larger than the whole buffer waits until it is taken.
         transform: a generator function, which makes what is taken of what is put; see
             `galeph.stream.transform`. A put is accepted with all that came of it. If the function
             returns the stream closes, and if it raises the stream fails with that.
@@ -167,8 +166,6 @@ class Stream(Source[T], Sink[T]):
         return self._put(message, None) is True or self._found_end()
 
     def _put(self, message: T, timeout: float | None) -> bool | Nothing:
-        if self._takers and self._hand_over(message):
-            return True
         weight = 1 if self._metric is None else self._weigh(message)
         if self._closed:
             return False
@@ -185,8 +182,6 @@ class Stream(Source[T], Sink[T]):
         return served
 
     def _offer(self, message: T, receipt: Any) -> bool | Nothing:
-        if self._takers and self._hand_over(message):
-            return True
         weight = 1 if self._metric is None else self._weigh(message)
         if self._closed:
             return False

@@ -752,18 +752,6 @@ class TestMetric:
         assert "" == stream.take()
         assert second.get() is True
 
-    @pytest.mark.parametrize("way", ["put", "try_put", "put_async", "put_nowait"])
-    def test_the_metric_is_not_asked_for_what_a_waiting_taker_gets(self, way):
-        """That lies in no buffer, however it is put."""
-        stream = Stream(3, metric=lambda message: 1 / message)
-        taker = waiting(stream.take)
-        put = {"try_put": lambda m: stream.try_put(m, 0)}.get(way) or getattr(stream, way)
-        put(0)
-
-        assert 0 == taker.get(timeout=1)
-        with pytest.raises(ZeroDivisionError):
-            put(0)
-
     def test_what_it_raises_is_the_caller_s(self):
         """An exception in the metric, or a negative number, reaches the put and changes nothing."""
         stream = Stream(3, metric=lambda message: 1 / message)
