@@ -1152,21 +1152,3 @@ class TestGarbage:
 
         assert watched() is None
         assert 1 == source.link_count
-
-    def test_an_idle_pair_is_small(self):
-        """Two streams and their link (measured: 1.8 KiB)."""
-        import tracemalloc
-
-        connect(Stream(), Stream())
-        settle()
-        tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
-        pairs = []
-        for _ in range(100):
-            pairs.append((Stream(), Stream()))
-            connect(*pairs[-1])
-        settle()
-        used = tracemalloc.get_traced_memory()[0] - before
-        tracemalloc.stop()
-
-        assert used / len(pairs) <= 6 * 1024
