@@ -41,8 +41,8 @@ class Endpoint(ABC):
     """What a source and a sink share: a hub they belong to, an end, and links."""
 
     _kind = "stream"
-    # Greenlets spawned by the base for an active stream's `take_async` and `put_async`, and those
-    # that wait: each keeps a hosted connection alive as a link does.
+    # The greenlets of an active stream's `take_async` and `put_async`, the asynchronous takes of
+    # operators below, and greenlets that wait: each keeps a hosted connection alive as a link does.
     _pending = 0
     _host: Any = None
     _calls_in_vain = 0

@@ -200,6 +200,14 @@ def begin(made, way, got):
     return disconnect
 
 
+def want_for(turns, made, way, got):
+    """Have somebody want a message for so many turns of the loop."""
+    end = begin(made, way, got)
+    for _ in range(turns):
+        gevent.sleep(0)
+    end()
+
+
 def let_go(held):
     """Drop what is held, and wait until all that dies with it is gone."""
     held.clear()
@@ -228,11 +236,7 @@ class TestNothingIsLost:
             if not is_held:
                 outer.clear()
             inner.put_all(range(4))
-            end = begin(made[0], way, got)
-            for _ in range(turns):
-                gevent.sleep(0)
-            end()
-            del end
+            want_for(turns, made[0], way, got)
             let_go(made)
             inner.close()
 
@@ -245,11 +249,7 @@ class TestNothingIsLost:
             made = self.made(first, streams.source([inner]))
             chain = [BELOW[below](made)]
             inner.put_all(range(4))
-            end = begin(chain[0], way, got)
-            for _ in range(turns):
-                gevent.sleep(0)
-            end()
-            del end
+            want_for(turns, chain[0], way, got)
             let_go(chain)
             inner.close()
 
@@ -306,11 +306,7 @@ def test_what_an_operator_has_given_goes_back_to_its_source(first, above, below)
             source, got = Stream(9), []
             made = [BELOW[below](first(streams.source([BELOW[above](source)])))]
             source.put_all(range(4))
-            end = begin(made[0], way, got)
-            for _ in range(turns):
-                gevent.sleep(0)
-            end()
-            del end
+            want_for(turns, made[0], way, got)
             let_go(made)
             source.close()
 
